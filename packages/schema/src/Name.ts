@@ -1,0 +1,55 @@
+/**
+ * Names of users and groups: one rule and one name space for both (CPT 2.1, 2.2).
+ *
+ * `Name` is what may stand in a name's place on the wire, `system` included. `Username`, `GroupName` and `Target` are
+ * names that somebody can bear: not reserved. Whether a name is taken, or a group, is the server's to know.
+ */
+import { Schema } from "effect"
+import * as Limits from "./Limits.ts"
+
+/** The sender of the server's own messages, and the group of its announcements (CPT 5.9). */
+export const systemName = "system"
+
+/** In any letter case, also those that fold to it ("ſystem"), so that nobody can pass for the server (CPT 2.1). */
+export const isReserved = (name: string): boolean =>
+  name.length === systemName.length &&
+  (name.toLowerCase() === systemName || name.toUpperCase() === systemName.toUpperCase())
+
+const plain = /^[\x21-\x7e]{1,64}$/
+// C: control, format, surrogate, private-use and unassigned characters
+const forbidden = /[\p{White_Space}\p{C}]/u
+const encoder = new TextEncoder()
+
+/** What is wrong with a name, in words; `undefined` for a good one. */
+export const nameFault = (name: string): string | undefined => {
+  if (plain.test(name)) return undefined
+  if (name.length === 0) return "a name must not be empty"
+  if (name.length > Limits.maxNameBytes || encoder.encode(name).length > Limits.maxNameBytes) {
+    return `a name has at most ${Limits.maxNameBytes} bytes`
+  }
+  if (forbidden.test(name)) return "a name has no white space, control or invisible characters"
+  return name === name.normalize("NFC") ? undefined : "a name must be in Unicode normal form C"
+}
+
+const borneFault = (name: string) => isReserved(name) ? `"${name}" is reserved for the server` : undefined
+
+/** A name as it may stand on the wire: 1 to 64 bytes of UTF-8 in NFC, visible characters only. */
+export const Name = Schema.String.pipe(
+  Schema.check(Schema.makeFilter(nameFault, { identifier: "Name" })),
+  Schema.brand("Name")
+)
+export type Name = typeof Name.Type
+
+const Borne = Name.pipe(Schema.check(Schema.makeFilter(borneFault)))
+
+/** The name that a session logs in with. */
+export const Username = Borne.pipe(Schema.brand("Username"))
+export type Username = typeof Username.Type
+
+/** The name of a group, or of the own inbox, in a `SYNC`. */
+export const GroupName = Borne.pipe(Schema.brand("GroupName"))
+export type GroupName = typeof GroupName.Type
+
+/** Where a `SEND` goes: a user or a group; the sender need not know which. */
+export const Target = Borne.pipe(Schema.brand("Target"))
+export type Target = typeof Target.Type
