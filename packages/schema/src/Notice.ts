@@ -1,0 +1,24 @@
+/**
+ * What a server says in its own name inside the answer to a `SYNC`: `MSG <group> system 0 <text>` (CPT 5.3, 5.4). The
+ * beginning of the text tells a program which it is; the rest is for people.
+ */
+import { Message } from "./Message.ts"
+import { Name, systemName } from "./Name.ts"
+import type { Timestamp } from "./Timestamp.ts"
+
+/** The sender of notices and announcements. */
+export const sender = Name.make(systemName)
+
+/** A hole: the server no longer has messages that were asked for. */
+export const missingPrefix = "missing: "
+
+/** The inbox of somebody else. */
+export const privatePrefix = "private: "
+
+/** Messages up to and including `through` are gone. */
+export const missing = (through: Timestamp): Message =>
+  Message.make(`${missingPrefix}messages up to ${new Date(through).toISOString()} (${through}) are no longer kept`)
+
+/** `name` is a user, and not the one who asks. */
+export const privateInbox = (name: Name): Message =>
+  Message.make(`${privatePrefix}${name} is a user, and only ${name} can read these messages`)
