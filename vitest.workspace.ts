@@ -1,0 +1,22 @@
+// Vitest 5 has no workspace file of its own any more: `vitest run --config vitest.workspace.ts`.
+import { defineConfig } from "vitest/config"
+
+const project = (root: string) => ({
+  // Tests run on the sources: see customConditions in tsconfig.base.json.
+  ssr: { resolve: { conditions: ["source"] } },
+  test: {
+    name: root.slice(root.lastIndexOf("/") + 1),
+    root,
+    include: ["**/*.test.ts"],
+    exclude: ["dist", "node_modules"],
+    // A hung connection must not hang the suite, and a busy machine must not fail it.
+    testTimeout: 30_000,
+    hookTimeout: 30_000
+  }
+})
+
+export default defineConfig({
+  test: {
+    projects: ["packages/schema", "packages/server", "packages/client", "packages/cli", "examples"].map(project)
+  }
+})
