@@ -117,10 +117,10 @@ const splitClient = (line: string): ClientEncoded | undefined => {
 
 const splitMsg = (line: string): ServerEncoded | undefined => {
   const [group, sender, timestamp, message] = fieldsOf(line, 4, 4, true) ?? []
-  if (timestamp !== undefined && message !== undefined && isTimestampField(timestamp)) {
+  if (timestamp !== undefined && isTimestampField(timestamp) && message !== undefined && message !== "") {
     return group === undefined || sender === undefined ? undefined : { _tag: "MSG", group, sender, timestamp, message }
   }
-  // CPT 6.4: the third field is no timestamp and the second is one
+  // CPT 6.4: the third field is no timestamp with a text behind it, and the second is one
   const [from, at, text] = fieldsOf(line, 4, 3, true) ?? []
   return from === undefined || at === undefined || text === undefined
     ? undefined

@@ -142,9 +142,11 @@ const isKnown = (reason: string): reason is KnownReason => Object.hasOwn(known, 
 
 /** A word that this implementation does not know: from an account rule of somebody's own, or another server. */
 export class Declined extends Schema.TaggedError<Declined>()("Declined", {
-  reason: Schema.String.pipe(Schema.check(Schema.makeFilter((reason) =>
-    isKnown(reason) ? `"${reason}" has an error of its own` : messageFault(reason)
-  )))
+  reason: Schema.String.pipe(
+    Schema.check(
+      Schema.makeFilter((reason) => isKnown(reason) ? `"${reason}" has an error of its own` : messageFault(reason))
+    )
+  )
 }) {
   override get message() {
     return "the server gives a reason of its own"

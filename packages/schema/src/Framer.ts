@@ -40,7 +40,9 @@ export const make = (maxLineBytes: number): Framer => {
   const lineOf = (bytes: Buffer): Line => {
     const end = bytes[bytes.length - 1] === CR ? bytes.length - 1 : bytes.length
     if (end > maxLineBytes) return Fault.tooLong
-    return isUtf8(end === bytes.length ? bytes : bytes.subarray(0, end)) ? bytes.utf8Slice(0, end) : Fault.notUtf8
+    return isUtf8(end === bytes.length ? bytes : bytes.subarray(0, end))
+      ? bytes.toString("utf8", 0, end)
+      : Fault.notUtf8
   }
 
   const push = (chunk: Uint8Array): ReadonlyArray<Line> => {
@@ -59,8 +61,9 @@ export const make = (maxLineBytes: number): Framer => {
       from = lf + 1
     }
     if (from === bytes.length || skipping) return lines
-    // One more than the limit may be the CR of a line that is just not too long
-    if (rest.length + bytes.length - from > maxLineBytes + 1) {
+    // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
+    const limit = bytes[bytes.length - 1] === CR ? maxLineBytes + 1 : maxLineBytes
+    if (rest.length + bytes.length - from > limit) {
       lines.push(Fault.tooLong)
       skipping = true
       rest = nothing

@@ -162,7 +162,10 @@ export const notInMessages: ReadonlyArray<string> = [
 /** Halves of a pair: no character, and UTF-8 has no bytes for them. */
 export const surrogates: ReadonlyArray<string> = ["\ud800", "\udbff", "\udc00", "\udfff"]
 
-const aSurrogateAlone = Arbitrary.map(Arbitrary.all([messageText, pick(surrogates), messageText]), (all) => all.join(""))
+const aSurrogateAlone = Arbitrary.map(
+  Arbitrary.all([messageText, pick(surrogates), messageText]),
+  (all) => all.join("")
+)
 
 /** What is no text of a message. */
 export const badMessageText: Gen<string> = oneOf(
@@ -175,7 +178,17 @@ export const badMessageText: Gen<string> = oneOf(
 
 /** CPT 5.1. */
 export const timestampNumber: Gen<number> = oneOf(
-  pick([0, 1, 9, 10, 1_700_000_000_000, 99_999_999_999_999, 100_000_000_000_000, 999_999_999_999_998, 999_999_999_999_999]),
+  pick([
+    0,
+    1,
+    9,
+    10,
+    1_700_000_000_000,
+    99_999_999_999_999,
+    100_000_000_000_000,
+    999_999_999_999_998,
+    999_999_999_999_999
+  ]),
   int(0, 999_999_999_999_999)
 )
 
@@ -284,8 +297,10 @@ export const inputBytes = (max: number): Gen<Uint8Array> =>
   Arbitrary.map(
     Arbitrary.array(
       oneOf<Uint8Array>(
-        Arbitrary.map(pick(["a", "é", "語", "🦀", "\ufeff", "\0", "\u2028", "SEND g x", " "]), (text) => Buffer.from(text)),
-        Arbitrary.map(pick(["\n", "\n", "\r\n", "\r", "\r\r\n", "\n\n"]), (text) => Buffer.from(text)),
+        Arbitrary.map(pick(["a", "é", "語", "🦀", "\ufeff", "\0", "\u2028", "SEND g x", " "]), (text) =>
+          Buffer.from(text)),
+        Arbitrary.map(pick(["\n", "\n", "\r\n", "\r", "\r\r\n", "\n\n"]), (text) =>
+          Buffer.from(text)),
         Arbitrary.map(
           pick([0, 1, 2, 3, 4, 5, 6]),
           (index) =>
