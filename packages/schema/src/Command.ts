@@ -5,7 +5,7 @@
  * A line is given without its end. What bytes make a line is the Framer's business.
  */
 import { Effect, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
-import { InvalidCommand, UnsupportedCommand } from "./Decline.ts"
+import { type DeclineError, InvalidCommand, UnsupportedCommand } from "./Decline.ts"
 import { Message } from "./Message.ts"
 import { GroupName, Name, Target } from "./Name.ts"
 import { isTimestampField, TimestampField } from "./Timestamp.ts"
@@ -233,3 +233,6 @@ export const serverLine = (command: ServerCommand): string => {
 /** The line of a `MSG` from its fields, for those who have them without the instance. */
 export const msgLine = (group: string, sender: string, timestamp: number, message: string): string =>
   `MSG ${group} ${sender} ${timestamp} ${message}`
+
+/** The line that an error becomes. */
+export const declineLine = (error: DeclineError): string => joinServer({ _tag: "DECLINE", reason: error.reason })

@@ -22,3 +22,7 @@ export const missing = (through: Timestamp): Message =>
 /** `name` is a user, and not the one who asks. */
 export const privateInbox = (name: Name): Message =>
   Message.make(`${privatePrefix}${name} is a user, and only ${name} can read these messages`)
+
+/** What comes after `after` cannot be read now: half an answer cannot be declined any more. */
+export const unreadable = (after: Timestamp): Message =>
+  Message.make(`${missingPrefix}messages after ${after} cannot be read now`)

@@ -3,7 +3,7 @@
  * 5.1). Within one target they strictly increase, so a timestamp is a cursor that loses nothing. 0, the epoch, is
  * reserved: the server does not know the time, or the message is its own.
  */
-import { Schema, SchemaGetter } from "effect"
+import { Brand, Schema, SchemaGetter } from "effect"
 import * as Limits from "./Limits.ts"
 
 /** The largest timestamp: 15 digits, exact in a double. */
@@ -28,3 +28,9 @@ export const TimestampField = Schema.String.pipe(
 
 /** Before every message: `SYNC <group> 0` gives all there is. */
 export const epoch: Timestamp = Timestamp.make(0)
+
+/** The timestamp of a message that comes at `now` after one at `last`: strictly greater (CPT 4.2). */
+export const next = (now: number, last: Timestamp): Timestamp => fromMillis(Math.max(now, last + 1))
+
+/** For milliseconds that are known to be a timestamp, such as one that has been stored: not checked. */
+export const fromMillis = Brand.nominal<Timestamp>()

@@ -1,0 +1,89 @@
+/**
+ * The seam between the server and where messages are kept. Drivers stand in `MessageStore/`; `@cpt/server/testing`
+ * has the suite that every driver, ours and other people's, must pass.
+ *
+ * The store gives the timestamps, says what a name is, and knows a re-send from a repeat, because those three must be
+ * one transaction with the message, also when several servers share a store. It knows nothing of sessions and sockets.
+ *
+ * The contract, for every driver:
+ * - Every method is atomic, and drafts are stored in the order in which they come.
+ * - `append` returns when the messages are as safe as the driver makes them, and not before (CPT 4.1). When it fails,
+ *   none of its drafts is stored.
+ * - Each stored message has a timestamp of `max(now, that of the message before it in its target + 1)` (CPT 4.2).
+ * - A read that starts after an `append` has returned sees its messages.
+ * - Watchers of a target are told of each message once, in order, before its `append` returns.
+ */
+import type { Decline, Message, Name, Timestamp } from "@cpt/schema"
+import { Context, type Effect, type Scope } from "effect"
+
+/** A message on its way into the store. */
+export interface Draft {
+  readonly sender: Name.Username
+  readonly target: Name.Target
+  readonly message: Message.Message
+}
+
+/** A message that has just been stored. */
+export interface Appended {
+  readonly sender: Name.Username
+  readonly timestamp: Timestamp.Timestamp
+  /** Its `MSG` line with the line's end, encoded once for all who follow. Not to be changed. */
+  readonly line: Uint8Array
+}
+
+/** A run of messages of one target, as they go out. */
+export interface Page {
+  /** Whole `MSG` lines with their ends, oldest first; empty if there are none. At most 256 KiB, or one line. */
+  readonly lines: Uint8Array
+  /** The reader has now seen everything up to here: where the next page begins. Never before where this one began. */
+  readonly through: Timestamp.Timestamp
+  /** At the time of the read there was nothing behind `through`. */
+  readonly last: boolean
+  /** Messages behind the start of this page, up to this timestamp, are no longer kept (CPT 5.4); 0 if none is missing. */
+  readonly missingThrough: Timestamp.Timestamp
+}
+
+/** What a name is, as far as it has been used: `open` has only been sent to (CPT 2.2). */
+export type Kind = "user" | "group" | "open"
+
+export class MessageStore extends Context.Service<MessageStore, {
+  /** One sentence for the operator: where the messages are, and how long they live. */
+  readonly description: string
+
+  /**
+   * Stores messages of one session. A draft that is a re-send of its sender's last message (CPT 4.4) is not stored
+   * again, and counts as done.
+   */
+  readonly append: (drafts: ReadonlyArray<Draft>) => Effect.Effect<void, Decline.StorageUnavailable>
+
+  /** The sender is known to have seen the ACK of its last message: an equal one is a new one from now on (CPT 4.4). */
+  readonly confirm: (sender: Name.Username) => Effect.Effect<void>
+
+  /** The messages of `target` behind `after`, a page at a time; those of the sender `except` are passed over. */
+  readonly read: (target: Name.Name, options: {
+    readonly after: Timestamp.Timestamp
+    readonly except?: Name.Username | undefined
+  }) => Effect.Effect<Page, Decline.StorageUnavailable>
+
+  /**
+   * Tells `watcher` of each message that comes into `target` from now on, until the scope ends. Gives the timestamp of
+   * the last message before: everything up to it is there to be read, everything behind it is told. 0 if there is none.
+   * The watcher must not block or throw.
+   */
+  readonly watch: (
+    target: Name.Name,
+    watcher: (message: Appended) => void
+  ) => Effect.Effect<Timestamp.Timestamp, Decline.StorageUnavailable, Scope.Scope>
+
+  /** What a name is; undefined if nobody has used it. */
+  readonly kindOf: (name: Name.Name) => Effect.Effect<Kind | undefined, Decline.StorageUnavailable>
+
+  /** Makes an unused or open name a user or a group, and says what it is now: what was settled before stays. */
+  readonly claim: (
+    name: Name.Name,
+    kind: "user" | "group"
+  ) => Effect.Effect<"user" | "group", Decline.StorageUnavailable>
+
+  /** The last session that bore or followed the name is gone: without messages it is nobody's again (CPT 2.2). */
+  readonly forget: (name: Name.Name) => Effect.Effect<void>
+}>()("@cpt/server/MessageStore") {}

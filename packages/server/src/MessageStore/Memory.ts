@@ -1,0 +1,254 @@
+/**
+ * The store in memory: as fast as it gets, gone when the process ends. Bounded by messages and bytes; the oldest go
+ * first, over all targets, and a reader who asks behind what is left is told (CPT 5.4).
+ *
+ * The lines of a target stand in segments of preformatted bytes with an index in typed arrays, so a page is a view and
+ * a message costs no object that the garbage collector would have to look at.
+ */
+import { Command, Limits, Timestamp } from "@cpt/schema"
+import { Clock, Effect, Layer, MutableList, Ref } from "effect"
+import { Buffer } from "node:buffer"
+import { Duplicates } from "../Duplicates.ts"
+import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
+
+export interface MemoryLimits {
+  /** Messages kept, over all targets. */
+  readonly messages: number
+  /** Bytes kept, over all targets: of the lines, and 32 more for each. */
+  readonly bytes: number
+  /** Milliseconds in which an equal, unconfirmed message is a re-send (CPT 4.4); 0 switches that off. */
+  readonly resendWindow: number
+}
+
+export const defaultLimits: MemoryLimits = {
+  messages: 1_000_000,
+  bytes: 256 * 1024 * 1024,
+  resendWindow: Limits.resendWindow
+}
+
+const firstSegmentBytes = 512
+const segmentBytes = 256 * 1024 // also the bound of a page
+const messageOverhead = 32
+
+/** A run of lines, growing until it is full. What has been written never changes: sockets hold views into it. */
+class Segment {
+  bytes: Buffer
+  ends: Uint32Array
+  timestamps: Float64Array
+  readonly senders: Array<string> = []
+  length = 0
+  first = 0 // lines before this one have been dropped
+  count = 0
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size)
+    this.ends = new Uint32Array(Math.max(4, size >> 6))
+    this.timestamps = new Float64Array(this.ends.length)
+  }
+
+  /** Makes room for a line, by doubling. False if that would make the segment too large. */
+  reserve(size: number): boolean {
+    const needed = this.length + size
+    if (needed > this.bytes.length) {
+      if (needed > segmentBytes && this.length > 0) return false
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2))
+      this.bytes.copy(grown, 0, 0, this.length)
+      this.bytes = grown
+    }
+    if (this.count === this.ends.length) {
+      const [ends, timestamps] = [this.ends, this.timestamps]
+      this.ends = new Uint32Array(this.count * 2)
+      this.timestamps = new Float64Array(this.count * 2)
+      this.ends.set(ends)
+      this.timestamps.set(timestamps)
+    }
+    return true
+  }
+
+  startOf(index: number): number {
+    return index === 0 ? 0 : this.ends[index - 1]!
+  }
+
+  /** The first line behind `after`; `count` if there is none. */
+  indexAfter(after: number): number {
+    let [low, high] = [this.first, this.count]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.timestamps[middle]! > after) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+}
+
+/** What is kept of one name. */
+class Entry {
+  readonly name: string
+  kind: Kind
+  head = Timestamp.epoch // of the last message, also of one that is gone
+  missingThrough = Timestamp.epoch
+  readonly segments: Array<Segment> = []
+  readonly watchers = new Set<(message: Appended) => void>()
+  constructor(name: string, kind: Kind) {
+    this.name = name
+    this.kind = kind
+  }
+}
+
+const nothing = new Uint8Array(0)
+
+class Memory {
+  readonly #entries = new Map<string, Entry>()
+  readonly #order = MutableList.make<Entry>() // the entry of each message kept, oldest message first
+  readonly #emptied = new Set<Entry>() // names of which every message is gone, longest ago first
+  readonly #duplicates: Duplicates
+  readonly #limits: MemoryLimits
+  #bytes = 0
+
+  constructor(limits: MemoryLimits) {
+    this.#limits = limits
+    this.#duplicates = new Duplicates(limits.resendWindow)
+  }
+
+  append(drafts: ReadonlyArray<Draft>, now: number): void {
+    for (const draft of drafts) {
+      if (!this.#duplicates.isResend(draft, now)) this.#store(draft, now)
+    }
+    while (this.#order.length > this.#limits.messages || this.#bytes > this.#limits.bytes) this.#dropOldest()
+  }
+
+  #store({ message, sender, target }: Draft, now: number): void {
+    const entry = this.#entry(target, "open")
+    const timestamp = Timestamp.next(now, entry.head)
+    const line = Command.msgLine(target, sender, timestamp, message)
+    const size = Buffer.byteLength(line) + 1
+    let segment = entry.segments.at(-1)
+    if (segment === undefined || !segment.reserve(size)) {
+      segment = new Segment(Math.max(size, segment === undefined ? firstSegmentBytes : segmentBytes))
+      entry.segments.push(segment)
+    }
+    const start = segment.length
+    segment.bytes.write(line, start)
+    segment.bytes[start + size - 1] = 10
+    segment.length += size
+    segment.ends[segment.count] = segment.length
+    segment.timestamps[segment.count] = timestamp
+    segment.senders.push(sender)
+    segment.count++
+    entry.head = timestamp
+    this.#emptied.delete(entry)
+    MutableList.append(this.#order, entry)
+    this.#bytes += size + messageOverhead
+    if (entry.watchers.size === 0) return
+    const appended = { sender, timestamp, line: segment.bytes.subarray(start, segment.length) }
+    for (const watcher of entry.watchers) watcher(appended)
+  }
+
+  #dropOldest(): void {
+    const entry = MutableList.take(this.#order)
+    if (entry === MutableList.Empty) return
+    const segment = entry.segments[0]!
+    const index = segment.first++
+    this.#bytes -= segment.ends[index]! - segment.startOf(index) + messageOverhead
+    entry.missingThrough = Timestamp.fromMillis(segment.timestamps[index]!)
+    if (segment.first < segment.count) return
+    entry.segments.shift()
+    if (entry.segments.length > 0) return
+    this.#emptied.add(entry)
+    if (entry.watchers.size === 0) entry.kind = "open"
+    // That something is missing is remembered for as many names as there may be messages
+    for (const oldest of this.#emptied) {
+      if (this.#emptied.size <= this.#limits.messages) break
+      this.#emptied.delete(oldest)
+      if (oldest.watchers.size === 0) this.#entries.delete(oldest.name)
+    }
+  }
+
+  read(target: string, after: Timestamp.Timestamp, except: string | undefined): Page {
+    const entry = this.#entries.get(target)
+    if (entry === undefined) return { lines: nothing, through: after, last: true, missingThrough: Timestamp.epoch }
+    const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
+    for (const segment of entry.segments) {
+      let from = segment.indexAfter(after)
+      if (except !== undefined) while (from < segment.count && segment.senders[from] === except) from++
+      if (from === segment.count) continue
+      let to = segment.count
+      if (except !== undefined) {
+        const own = segment.senders.indexOf(except, from)
+        if (own !== -1) to = own
+      }
+      const through = Timestamp.fromMillis(segment.timestamps[to - 1]!)
+      const lines = segment.bytes.subarray(segment.startOf(from), segment.ends[to - 1]!)
+      return { lines, through, last: through === entry.head, missingThrough }
+    }
+    const through = entry.head > after ? entry.head : after
+    return { lines: nothing, through, last: true, missingThrough }
+  }
+
+  watch(target: string, watcher: (message: Appended) => void): Entry {
+    const entry = this.#entry(target, "open")
+    entry.watchers.add(watcher)
+    return entry
+  }
+
+  unwatch(entry: Entry, watcher: (message: Appended) => void): void {
+    entry.watchers.delete(watcher)
+  }
+
+  kindOf(name: string): Kind | undefined {
+    return this.#entries.get(name)?.kind
+  }
+
+  claim(name: string, kind: "user" | "group"): "user" | "group" {
+    const entry = this.#entry(name, kind)
+    return entry.kind === "open" ? entry.kind = kind : entry.kind
+  }
+
+  forget(name: string): void {
+    const entry = this.#entries.get(name)
+    if (entry === undefined || entry.segments.length > 0 || entry.watchers.size > 0) return
+    entry.kind = "open"
+    // Where messages have been dropped, that they were there is not forgotten yet
+    if (!this.#emptied.has(entry)) this.#entries.delete(name)
+  }
+
+  confirm(sender: string): void {
+    this.#duplicates.confirm(sender)
+  }
+
+  #entry(name: string, kind: Kind): Entry {
+    let entry = this.#entries.get(name)
+    if (entry === undefined) this.#entries.set(name, entry = new Entry(name, kind))
+    return entry
+  }
+}
+
+/** The store in memory. Each layer has messages of its own. */
+export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<MessageStore> =>
+  Layer.effect(
+    MessageStore,
+    Effect.gen(function*() {
+      const limits = { ...defaultLimits, ...options }
+      const memory = yield* Ref.make(new Memory(limits))
+      const use = <A>(f: (memory: Memory) => A) => Effect.map(Ref.get(memory), f)
+      return MessageStore.of({
+        description: `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
+          `${limits.messages.toLocaleString("en")} messages or ${Math.floor(limits.bytes / 1024 / 1024)} MiB`,
+        append: (drafts) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => use((memory) => memory.append(drafts, now))),
+        confirm: (sender) => use((memory) => memory.confirm(sender)),
+        read: (target, { after, except }) => use((memory) => memory.read(target, after, except)),
+        watch: (target, watcher) =>
+          Effect.map(
+            Effect.acquireRelease(
+              use((memory) => memory.watch(target, watcher)),
+              (entry) => use((memory) => memory.unwatch(entry, watcher))
+            ),
+            (entry) => entry.head
+          ),
+        kindOf: (name) => use((memory) => memory.kindOf(name)),
+        claim: (name, kind) => use((memory) => memory.claim(name, kind)),
+        forget: (name) => use((memory) => memory.forget(name))
+      })
+    })
+  )

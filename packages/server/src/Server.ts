@@ -1,0 +1,67 @@
+/**
+ * Admission: every connection of the listener becomes a Session, as long as there is room, until the server stops. The
+ * public layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
+ */
+import { Decline, type Message } from "@cpt/schema"
+import { Context, Effect, Fiber, Layer } from "effect"
+import type { NetAddress } from "effect/net"
+import { type Socket, SocketServer } from "effect/socket"
+import type { Accounts } from "./Accounts.ts"
+import { Directory } from "./Directory.ts"
+import type { MessageStore } from "./MessageStore.ts"
+import { ServerConfig } from "./ServerConfig.ts"
+import { Session } from "./Session.ts"
+import { Timelines } from "./Timeline.ts"
+
+export class Server extends Context.Service<Server, {
+  /** Where it listens, with the port that the system chose, if it was asked to. */
+  readonly address: NetAddress.SocketAddress
+  /** Tells everybody who is logged in (CPT 5.9). */
+  readonly announce: (text: Message.Message) => Effect.Effect<void>
+}>()("@cpt/server/Server") {
+  /**
+   * Serves from when it is built until its scope ends: then it takes no more connections, lets every session answer
+   * what it has heard and say `shutting_down`, and after the shutdown deadline cuts whoever is still there.
+   */
+  static readonly layer: Layer.Layer<Server, never, SocketServer.SocketServer | MessageStore | Accounts> = Layer.effect(
+    this,
+    Effect.suspend(() => make)
+  ).pipe(Layer.provide([Directory.layer, Timelines.layer]))
+}
+
+const make = Effect.gen(function*() {
+  const config = yield* ServerConfig
+  const listener = yield* SocketServer.SocketServer
+  const sessions = new Set<Session["Service"]>()
+  let stopping = false
+
+  const admit = Effect.gen(function*() {
+    const session = yield* Session
+    if (stopping) return yield* session.refuse(new Decline.ShuttingDown({}))
+    if (sessions.size >= config.maxSessions) return yield* session.refuse(new Decline.ServerFull({}))
+    sessions.add(session)
+    yield* Effect.ensuring(session.run, Effect.sync(() => sessions.delete(session)))
+  })
+  const serve = (socket: Socket.Socket) =>
+    admit.pipe(
+      Effect.provide(Session.layer(socket), { local: true }),
+      Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
+      Effect.withSpan("cpt.session", { kind: "server" })
+    )
+
+  const running = yield* Effect.forkScoped(listener.run(serve))
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function*() {
+      stopping = true
+      const cutting = yield* Effect.suspend(() => Effect.forEach(sessions, (session) => session.cut, { discard: true }))
+        .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
+      yield* Fiber.interrupt(running)
+      yield* Fiber.interrupt(cutting)
+    })
+  )
+
+  return Server.of({
+    address: listener.address,
+    announce: (text) => Effect.sync(() => sessions.forEach((session) => session.announce(text)))
+  })
+})

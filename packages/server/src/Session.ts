@@ -1,0 +1,229 @@
+/**
+ * One connection, as a Layer in its own scope: connecting → open → closing. It reads lines, lets through what its state
+ * allows, has one dispatch, and one place where errors become DECLINEs. Commands are carried out and answered strictly
+ * in order (CPT 3.6), and a peer that does not take its answers is not read any further.
+ *
+ * What commands do is in `commands/`; how a session hears of others, in `Following`.
+ */
+import { NodeSocket } from "@effect/platform-node"
+import { Command, Decline, Framer, Limits, type Message } from "@cpt/schema"
+import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
+import { Socket } from "effect/socket"
+import type { Accounts } from "./Accounts.ts"
+import { connect, logout } from "./commands/Connect.ts"
+import { confirm, send } from "./commands/Send.ts"
+import { sync } from "./commands/Sync.ts"
+import type { Directory } from "./Directory.ts"
+import * as Following from "./Following.ts"
+import type { MessageStore } from "./MessageStore.ts"
+import { Outbox } from "./Outbox.ts"
+import * as Outlet from "./Outlet.ts"
+import { ServerConfig } from "./ServerConfig.ts"
+import type { Timelines } from "./Timeline.ts"
+
+/** What a session needs of its server. */
+export type Services = Accounts | Directory | MessageStore | Timelines
+
+export class Session extends Context.Service<Session, {
+  /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
+  readonly run: Effect.Effect<void>
+  /** Says why not, and ends. */
+  readonly refuse: (error: Decline.DeclineError) => Effect.Effect<void>
+  /** Tells the user something, if one has logged in (CPT 5.9). */
+  readonly announce: (text: Message.Message) => void
+  /** Cuts the connection now. */
+  readonly cut: Effect.Effect<void>
+}>()("@cpt/server/Session") {
+  static readonly layer = (socket: Socket.Socket): Layer.Layer<Session, Socket.SocketError, Services> =>
+    Layer.effect(this, make(socket))
+}
+
+/** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
+const linger = Duration.millis(500)
+
+/** How long a session that has to end looks for lines that are already there. */
+const lastLook = Duration.millis(50)
+
+const nothing = new Uint8Array(0)
+const accept = Command.serverLine(new Command.Accept({}))
+const endSync = Command.serverLine(new Command.EndSync({}))
+
+/** SENDs that came in one go are carried out in one go. */
+interface Sends {
+  readonly _tag: "SENDS"
+  readonly sends: Array<Command.Send>
+}
+
+type Request = Exclude<Command.ClientCommand, Command.Send> | Sends | Decline.DeclineError
+
+const requestsOf = (lines: ReadonlyArray<Framer.Line>): ReadonlyArray<Request> => {
+  const requests: Array<Request> = []
+  for (const line of lines) {
+    const request = Result.merge(readLine(line))
+    const last = requests.at(-1)
+    if (request._tag !== "SEND") requests.push(request)
+    else if (last?._tag === "SENDS") last.sends.push(request)
+    else requests.push({ _tag: "SENDS", sends: [request] })
+  }
+  return requests
+}
+
+const readLine = (line: Framer.Line): Result.Result<Command.ClientCommand, Decline.DeclineError> =>
+  typeof line === "string"
+    ? Command.readClientLine(line)
+    : Result.fail(line.reason === "TooLong" ? new Decline.LineTooLong({}) : new Decline.InvalidCommand({}))
+
+/** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
+const ipOf = (address: string | undefined): string | undefined =>
+  address?.startsWith("::ffff:") === true ? address.slice(7) : address
+
+const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
+  const config = yield* ServerConfig
+  const services = yield* Effect.context<Services>()
+  const startedAt = yield* Clock.currentTimeMillis
+  const net = yield* Effect.serviceOption(NodeSocket.NetSocket)
+  const remoteAddress = Option.isSome(net) ? ipOf(net.value.remoteAddress) : undefined
+  const outlet = yield* Outlet.make(socket, config)
+  const pull = yield* Socket.readerBytes(socket)
+  const outbox = new Outbox(outlet)
+  const framer = Framer.make(config.maxLineBytes)
+
+  const followingOf = yield* Following.make(outlet, outbox)
+
+  let following: Following.Following | undefined // once it is open
+  let closing = false
+  let refusedLogins = 0
+  let declinesInARow = 0
+
+  /** Until the login there is a deadline, also for a peer that sends a byte a second. */
+  const beforeLogin = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.timeoutOrElse(effect, {
+        duration: Math.max(0, startedAt + Duration.toMillis(config.loginDeadline) - now),
+        orElse: () => Effect.fail(new Decline.LoginTimeout({}))
+      }))
+
+  const login = (command: Command.Connect) =>
+    connect(command, { remoteAddress, bearer: followingOf, beforeDeadline: beforeLogin }).pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (error._tag !== "StorageUnavailable") refusedLogins++
+        })
+      ),
+      Effect.map((bearer) => {
+        following = bearer
+        outbox.answer(accept)
+        bearer.open()
+      })
+    )
+
+  const carryOut = (request: Request): Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, Services> => {
+    if (Decline.isDeclineError(request)) return Effect.fail(request)
+    if (following === undefined) { // CPT 3.1
+      return request._tag === "CONNECT" ? login(request) : Effect.fail(new Decline.NotLoggedIn({}))
+    }
+    switch (request._tag) {
+      case "CONNECT":
+        return Effect.fail(new Decline.AlreadyLoggedIn({}))
+      case "SENDS":
+        return Effect.map(send(following.username, request.sends), () => outbox.ack(request.sends.length))
+      case "SYNC":
+      case "SYNC_INBOX":
+        return following.alone(sync(following, request), () => outbox.answer(endSync))
+    }
+  }
+
+  /** The only place where errors become DECLINEs. What the client cannot go on from ends the session (CPT 3.5). */
+  const decline = (error: Decline.DeclineError) => {
+    outbox.answer(Command.declineLine(error))
+    declinesInARow++
+    closing = declinesInARow >= Limits.maxDeclinesInARow || refusedLogins >= Limits.maxRefusedLogins ||
+      error._tag === "LoginTimeout"
+  }
+
+  const answer = Effect.fnUntraced(function*(lines: ReadonlyArray<Framer.Line>) {
+    for (const request of requestsOf(lines)) {
+      yield* Effect.matchEffect(carryOut(request), {
+        onSuccess: () =>
+          Effect.sync(() => {
+            declinesInARow = 0
+          }),
+        onFailure: (error) =>
+          error._tag === "PeerGone" ? Effect.fail(error) : Effect.sync(() => {
+            const times = "sends" in request ? request.sends.length : 1
+            for (let i = 0; i < times && !closing; i++) decline(error)
+          })
+      })
+      if (closing) break
+    }
+    yield* outbox.write(nothing)
+  })
+
+  /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
+  const noteAck = Effect.suspend(() =>
+    following !== undefined && outbox.confirmsAck() ? confirm(following.username) : Effect.void
+  )
+
+  const hear = Effect.fnUntraced(function*(chunks: ReadonlyArray<Uint8Array>) {
+    const lines = chunks.length === 1 ? framer.push(chunks[0]!) : chunks.flatMap((chunk) => framer.push(chunk))
+    if (lines.length === 0) return
+    yield* noteAck
+    yield* answer(lines)
+  })
+
+  // Interrupted only where it waits for the peer to speak: what has been heard is carried out and answered
+  const converse = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      while (!closing) {
+        yield* hear(yield* restore(following === undefined ? beforeLogin(pull) : pull))
+      }
+    })
+  )
+
+  /** What was already there when the server began to stop is still answered. */
+  const hearTheRest = Effect.gen(function*() {
+    while (!closing) yield* hear(yield* Effect.timeout(pull, lastLook))
+  }).pipe(Effect.ignore)
+
+  /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
+  const part = Effect.gen(function*() {
+    const rest = yield* Effect.forkChild(Effect.forever(pull))
+    yield* outlet.end
+    yield* Effect.timeoutOption(Fiber.await(rest), linger)
+    yield* Fiber.interrupt(rest)
+  }).pipe(Effect.ignore)
+
+  const leave = Effect.suspend(() => {
+    if (following === undefined) return Effect.void
+    const { end, username } = following
+    following = undefined
+    return Effect.andThen(logout(username), end)
+  })
+
+  const run = converse.pipe(
+    Effect.catchTags({
+      LoginTimeout: (error) => Effect.sync(() => decline(error)),
+      SocketError: (error) => isEndOfInput(error) ? noteAck : outlet.destroy,
+      PeerGone: () => outlet.destroy
+    }),
+    Effect.onInterrupt(() => Effect.andThen(hearTheRest, Effect.sync(() => decline(new Decline.ShuttingDown({}))))),
+    Effect.ensuring(Effect.suspend(() => {
+      outbox.flush()
+      return Effect.andThen(leave, part)
+    })),
+    Effect.provide(services)
+  )
+
+  const refuse = (error: Decline.DeclineError) =>
+    Effect.suspend(() => {
+      decline(error)
+      outbox.flush()
+      return part
+    })
+
+  return Session.of({ run, refuse, announce: (text) => following?.announce(text), cut: outlet.destroy })
+})
+
+/** The peer has ended its side in good order, maybe only to say that it has no more to ask (CPT 1.7). */
+const isEndOfInput = (error: Socket.SocketError): boolean =>
+  error.reason._tag === "SocketCloseError" && error.reason.code === 1000

@@ -1,0 +1,47 @@
+/** `CONNECT <username>`: its checks in the order of CPT 3.2, and with the name, its inbox (CPT 5.5). */
+import { type Command, Decline, Name } from "@cpt/schema"
+import { Effect, Option, Schema } from "effect"
+import { Accounts, type Refusal } from "../Accounts.ts"
+import { Directory } from "../Directory.ts"
+import { MessageStore } from "../MessageStore.ts"
+import { type Follower, Timelines } from "../Timeline.ts"
+
+const asUsername = Schema.decodeUnknownOption(Name.Username)
+
+export interface Peer<F extends Follower> {
+  readonly remoteAddress: string | undefined
+  /** Who will bear the name, should it be had. */
+  readonly bearer: (username: Name.Username) => F
+  /** Account rules are other people's code: they get no more time than there is for the login. */
+  readonly beforeDeadline: (
+    rule: Effect.Effect<void, Refusal>
+  ) => Effect.Effect<void, Refusal | Decline.LoginTimeout>
+}
+
+/** Gives who now bears the name, until `logout`, and follows its inbox. */
+export const connect = Effect.fnUntraced(function*<F extends Follower>(command: Command.Connect, peer: Peer<F>) {
+  const [accounts, directory, store] = [yield* Accounts, yield* Directory, yield* MessageStore]
+  const username = Option.getOrUndefined(asUsername(command.username))
+  if (username === undefined || (yield* store.kindOf(username)) === "group") return yield* new Decline.UsernameTaken({})
+  yield* peer.beforeDeadline(accounts.authorize({ username, remoteAddress: peer.remoteAddress }))
+  yield* directory.enter(username)
+  return yield* Effect.onError(settle(username, peer.bearer(username)), () => directory.exit(username))
+}, Effect.uninterruptible)
+
+/** Makes the name a user's for good. Followed first: what is followed is not forgotten between the two. */
+const settle = Effect.fnUntraced(function*<F extends Follower>(username: Name.Username, bearer: F) {
+  const [store, timelines] = [yield* MessageStore, yield* Timelines]
+  const inbox = yield* timelines.follow(username, bearer)
+  const kind = yield* Effect.onError(store.claim(username, "user"), () => timelines.leave(inbox))
+  if (kind === "user") {
+    bearer.cursors.set(username, inbox)
+    return bearer
+  }
+  yield* timelines.leave(inbox)
+  return yield* new Decline.UsernameTaken({})
+})
+
+/** The name is free again. */
+export const logout = Effect.fnUntraced(function*(username: Name.Username) {
+  yield* (yield* Directory).exit(username)
+})

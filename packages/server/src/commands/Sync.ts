@@ -1,0 +1,75 @@
+/**
+ * `SYNC <group> <after>` and `SYNC`: everything behind `after`, and from there on live (CPT 5). Both are the same
+ * cursor, so there is no seam between them in which a message could be lost or told twice.
+ */
+import { type Command, Decline, type Name, Notice, Timestamp } from "@cpt/schema"
+import { Effect } from "effect"
+import { MessageStore } from "../MessageStore.ts"
+import { ServerConfig } from "../ServerConfig.ts"
+import { type Cursor, type Follower, noticeLine, Timelines } from "../Timeline.ts"
+
+/** The session that asks. */
+export interface Reader<E> extends Follower {
+  /** Writes lines, and waits while the peer is behind. Nothing else may write meanwhile (CPT 5.6). */
+  readonly write: (lines: Uint8Array) => Effect.Effect<void, E>
+}
+
+/** Writes everything but the ENDSYNC. Fails before the first line, or not at all but for `E`. */
+export const sync = Effect.fnUntraced(function*<E>(reader: Reader<E>, command: Command.Sync | Command.SyncInbox) {
+  const timelines = yield* Timelines
+  const target = command._tag === "SYNC" ? command.group : reader.username
+  const after = command._tag === "SYNC" ? command.after : Timestamp.epoch
+  const cursor = reader.cursors.get(target) ?? (yield* followGroup(reader, target))
+  if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target))) // CPT 5.3
+
+  // What this session should have been told live, and `after` passes over, comes before the answer
+  if ((yield* ServerConfig).live && cursor.at < after) yield* catchUp(reader, cursor)
+
+  const head = cursor.timeline.head()
+  let at: Timestamp.Timestamp = after
+  while (at < head) {
+    const page = yield* timelines.read(target, at).pipe(
+      // Half an answer cannot be declined any more, but that there is a hole must be said (CPT 5.4)
+      Effect.catch((error) =>
+        at === after
+          ? Effect.fail(error)
+          : Effect.succeed({ lines: noticeLine(target, Notice.unreadable(at)), through: head, last: true })
+      )
+    )
+    yield* reader.write(page.lines)
+    at = page.last && page.through < head ? head : page.through
+  }
+  // All up to `at` has been told, and what has come meanwhile is behind it
+  const reached = after < head ? at : head
+  if (cursor.at < reached) cursor.at = reached
+})
+
+/** Brings a cursor, from the store, to where the head of its timeline was at the start. */
+export const catchUp = Effect.fnUntraced(function*<E>(
+  reader: Pick<Reader<E>, "username" | "write">,
+  cursor: Cursor
+) {
+  const timelines = yield* Timelines
+  const head = cursor.timeline.head()
+  while (cursor.at < head) {
+    const page = yield* timelines.read(cursor.timeline.target, cursor.at, reader.username)
+    yield* reader.write(page.lines)
+    cursor.at = page.through
+  }
+})
+
+/** A cursor into a group that the session has not followed yet; undefined for the inbox of somebody else. */
+const followGroup = Effect.fnUntraced(function*<E>(reader: Reader<E>, target: Name.Name) {
+  const [config, store, timelines] = [yield* ServerConfig, yield* MessageStore, yield* Timelines]
+  if ((yield* store.kindOf(target)) === "user") return undefined
+  if (reader.cursors.size > config.maxFollowedGroups) return yield* new Decline.Forbidden({})
+  // Followed first: what is followed is not forgotten between the two
+  const cursor = yield* timelines.follow(target, reader)
+  const kind = yield* Effect.onError(store.claim(target, "group"), () => timelines.leave(cursor))
+  if (kind === "group") {
+    reader.cursors.set(target, cursor)
+    return cursor
+  }
+  yield* timelines.leave(cursor)
+  return undefined
+}, Effect.uninterruptible)

@@ -1,0 +1,10 @@
+/**
+ * A CPT server, as Layers: `Server.layer` over a listener (`Listener`, or any `SocketServer`), a store (`MessageStore`)
+ * and account rules (`Accounts`).
+ */
+export { Accounts, type Login, type Refusal } from "./Accounts.ts"
+export * as Listener from "./Listener.ts"
+export { type Appended, type Draft, type Kind, MessageStore, type Page } from "./MessageStore.ts"
+export { layerMemory, type MemoryLimits } from "./MessageStore/Memory.ts"
+export { Server } from "./Server.ts"
+export * as ServerConfig from "./ServerConfig.ts"
