@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Equal, Result, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import * as Command from "../src/Command.ts"
-import { InvalidCommand, UnsupportedCommand } from "../src/Decline.ts"
+import { fromReason, InvalidCommand, knownReasons, UnsupportedCommand } from "../src/Decline.ts"
 import * as Framer from "../src/Framer.ts"
 import * as Limits from "../src/Limits.ts"
 import { Message } from "../src/Message.ts"
@@ -222,6 +222,13 @@ describe("the commands of a server", () => {
       assert.strictEqual(Command.msgLine(command.group, command.sender, command.timestamp, command.message), line)
     }
   }, many)
+
+  it.prop("CPT 3.4: the line of an error is that of its DECLINE", [messageText], ([text]) => {
+    for (const reason of [...knownReasons, text]) {
+      const line = Command.serverLine(new Command.Decline({ reason: message(reason) }))
+      assert.strictEqual(Command.declineLine(fromReason(reason)), line)
+    }
+  })
 
   it("CPT 1.3: fields are parted by exactly one space, and the last of MSG and DECLINE takes the rest", () => {
     const transcript: ReadonlyArray<readonly [line: string, is: unknown]> = [

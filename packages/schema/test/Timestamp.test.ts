@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import * as Timestamp from "../src/Timestamp.ts"
-import { hostileText, many, notTimestamps, timestampNumber } from "./generators.ts"
+import { hostileText, int, many, notTimestamps, timestampNumber } from "./generators.ts"
 
 const decode = Schema.decodeUnknownResult(Timestamp.TimestampField)
 const encode = Schema.encodeSync(Timestamp.TimestampField)
@@ -33,8 +33,22 @@ describe("Timestamp", () => {
     assert.strictEqual(Timestamp.epoch, 0)
     assert.strictEqual(Timestamp.max, 999_999_999_999_999)
     assert.strictEqual(Timestamp.Timestamp.make(Timestamp.max), Timestamp.max)
+    assert.strictEqual(Timestamp.fromMillis(7), Timestamp.Timestamp.make(7))
     for (const number of [-1, 0.5, 1e15, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       assert.throws(() => Timestamp.Timestamp.make(number))
     }
   })
+
+  it.prop(
+    "CPT 4.2: the next timestamp is the clock's, or one more than the last where the clock is not ahead of it",
+    [timestampNumber, timestampNumber, int(-2, 2)],
+    ([last, now, difference]) => {
+      for (const clock of [now, Math.max(0, last + difference)]) {
+        const next = Timestamp.next(clock, Timestamp.Timestamp.make(last))
+        assert.isAbove(next, last)
+        assert.strictEqual(next, clock > last ? clock : last + 1)
+      }
+    },
+    many
+  )
 })
