@@ -4,14 +4,11 @@
  */
 import { NodeSocketServer } from "@effect/platform-node"
 import { Limits } from "@cpt/schema"
-import type { Layer } from "effect"
-import type { SocketServer } from "effect/socket"
 import type { TlsOptions } from "node:tls"
+import type { Listener } from "./Server.ts"
 
 /** Connections that wait to be accepted: a whole office may come back at once after a restart. */
 const backlog = 4096
-
-type Listener = Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError>
 
 export interface TcpOptions {
   /** Default: 127.0.0.1, this machine only. */

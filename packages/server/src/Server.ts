@@ -13,25 +13,28 @@ import { ServerConfig } from "./ServerConfig.ts"
 import { Session } from "./Session.ts"
 import { Timelines } from "./Timeline.ts"
 
+/** Something that connections come in by. */
+export type Listener = Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError>
+
 export class Server extends Context.Service<Server, {
-  /** Where it listens, with the port that the system chose, if it was asked to. */
-  readonly address: NetAddress.SocketAddress
+  /** Where it listens, in the order of the listeners, with the ports that the system chose if it was asked to. */
+  readonly addresses: ReadonlyArray<NetAddress.SocketAddress>
   /** Tells everybody who is logged in (CPT 5.9). */
   readonly announce: (text: Message.Message) => Effect.Effect<void>
 }>()("@cpt/server/Server") {
   /**
-   * Serves from when it is built until its scope ends: then it takes no more connections, lets every session answer
-   * what it has heard and say `shutting_down`, and after the shutdown deadline cuts whoever is still there.
+   * One chat over one or more listeners. Serves from when it is built until its scope ends: then it takes no more
+   * connections, lets every session answer what it has heard and say `shutting_down`, and after the shutdown deadline
+   * cuts whoever is still there.
    */
-  static readonly layer: Layer.Layer<Server, never, SocketServer.SocketServer | MessageStore | Accounts> = Layer.effect(
-    this,
-    Effect.suspend(() => make)
-  ).pipe(Layer.provide([Directory.layer, Timelines.layer]))
+  static readonly layer = (
+    ...listeners: readonly [Listener, ...ReadonlyArray<Listener>]
+  ): Layer.Layer<Server, SocketServer.SocketServerError, MessageStore | Accounts> =>
+    Layer.effect(this, make(listeners)).pipe(Layer.provide([Directory.layer, Timelines.layer]))
 }
 
-const make = Effect.gen(function*() {
+const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
   const config = yield* ServerConfig
-  const listener = yield* SocketServer.SocketServer
   const sessions = new Set<Session["Service"]>()
   let stopping = false
 
@@ -49,19 +52,21 @@ const make = Effect.gen(function*() {
       Effect.withSpan("cpt.session", { kind: "server" })
     )
 
-  const running = yield* Effect.forkScoped(listener.run(serve))
+  const open = yield* Effect.forEach(listeners, (listener) =>
+    Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer)))
+  const running = yield* Effect.forEach(open, (listener) => Effect.forkScoped(listener.run(serve)))
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
       stopping = true
       const cutting = yield* Effect.suspend(() => Effect.forEach(sessions, (session) => session.cut, { discard: true }))
         .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
-      yield* Fiber.interrupt(running)
+      yield* Fiber.interruptAll(running)
       yield* Fiber.interrupt(cutting)
     })
   )
 
   return Server.of({
-    address: listener.address,
+    addresses: open.map(({ address }) => address),
     announce: (text) => Effect.sync(() => sessions.forEach((session) => session.announce(text)))
   })
 })

@@ -1,5 +1,5 @@
 /**
- * A CPT server, as Layers: `Server.layer` over a listener (`Listener`, or any `SocketServer`), a store (`MessageStore`)
+ * A CPT server, as Layers: `Server.layer` over listeners (`Listener`, or any `SocketServer`), with a store (`MessageStore`)
  * and account rules (`Accounts`).
  */
 export { Accounts, type Login, type Refusal } from "./Accounts.ts"
