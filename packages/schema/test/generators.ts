@@ -160,7 +160,7 @@ export const notInMessages: ReadonlyArray<string> = [
 ]
 
 /** Halves of a pair: no character, and UTF-8 has no bytes for them. */
-export const surrogates: ReadonlyArray<string> = ["\ud800", "\udbff", "\udc00", "\udfff"]
+const surrogates: ReadonlyArray<string> = ["\ud800", "\udbff", "\udc00", "\udfff"]
 
 const aSurrogateAlone = Arbitrary.map(
   Arbitrary.all([messageText, pick(surrogates), messageText]),
