@@ -4,8 +4,8 @@
  *
  *     node --conditions=source examples/websocket.ts
  */
-import { NodeSocketServer } from "@effect/platform-node"
 import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
+import { NodeSocketServer } from "@effect/platform-node"
 import { Layer } from "effect"
 import { launchIfMain } from "./main.ts"
 

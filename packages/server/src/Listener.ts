@@ -2,8 +2,8 @@
  * Listeners with the socket options that the protocol needs. Any other `SocketServer` does too, if its sockets stay open
  * for answers after the peer has ended its side (CPT 1.7).
  */
-import { NodeSocketServer } from "@effect/platform-node"
 import { Limits } from "@cpt/schema"
+import { NodeSocketServer } from "@effect/platform-node"
 import type { TlsOptions } from "node:tls"
 import type { Listener } from "./Server.ts"
 
@@ -17,8 +17,13 @@ export interface TcpOptions {
   readonly port?: number | undefined
 }
 
-const tcpOptions = ({ host = "127.0.0.1", port = Limits.defaultPort }: TcpOptions) =>
-  ({ host, port, backlog, allowHalfOpen: true, noDelay: true })
+const tcpOptions = ({ host = "127.0.0.1", port = Limits.defaultPort }: TcpOptions) => ({
+  host,
+  port,
+  backlog,
+  allowHalfOpen: true,
+  noDelay: true
+})
 
 /** TCP, in clear text. */
 export const tcp = (options: TcpOptions = {}): Listener => NodeSocketServer.layer(tcpOptions(options))

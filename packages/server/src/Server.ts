@@ -52,8 +52,10 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
       Effect.withSpan("cpt.session", { kind: "server" })
     )
 
-  const open = yield* Effect.forEach(listeners, (listener) =>
-    Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer)))
+  const open = yield* Effect.forEach(
+    listeners,
+    (listener) => Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer))
+  )
   const running = yield* Effect.forEach(open, (listener) => Effect.forkScoped(listener.run(serve)))
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {

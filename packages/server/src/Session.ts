@@ -5,8 +5,8 @@
  *
  * What commands do is in `commands/`; how a session hears of others, in `Following`.
  */
-import { NodeSocket } from "@effect/platform-node"
 import { Command, Decline, Framer, Limits, type Message } from "@cpt/schema"
+import { NodeSocket } from "@effect/platform-node"
 import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
 import { Socket } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"

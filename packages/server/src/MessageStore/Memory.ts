@@ -170,7 +170,7 @@ class Memory {
     const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
     for (const segment of entry.segments) {
       let from = segment.indexAfter(after)
-      if (except !== undefined) while (from < segment.count && segment.senders[from] === except) from++
+      if (except !== undefined) { while (from < segment.count && segment.senders[from] === except) from++ }
       if (from === segment.count) continue
       let to = segment.count
       if (except !== undefined) {
@@ -232,7 +232,8 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
       const memory = yield* Ref.make(new Memory(limits))
       const use = <A>(f: (memory: Memory) => A) => Effect.map(Ref.get(memory), f)
       return MessageStore.of({
-        description: `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
+        description:
+          `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
           `${limits.messages.toLocaleString("en")} messages or ${Math.floor(limits.bytes / 1024 / 1024)} MiB`,
         append: (drafts) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => use((memory) => memory.append(drafts, now))),
