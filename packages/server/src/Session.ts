@@ -48,22 +48,21 @@ const nothing = new Uint8Array(0)
 const accept = Command.serverLine(new Command.Accept({}))
 const endSync = Command.serverLine(new Command.EndSync({}))
 
-/** SENDs that came in one go are carried out in one go. */
-interface Sends {
-  readonly _tag: "SENDS"
-  readonly sends: Array<Command.Send>
-}
-
-type Request = Exclude<Command.ClientCommand, Command.Send> | Sends | Decline.DeclineError
+/** What there is to answer: a command, SENDs that came in one go and are carried out in one go, or what is no command. */
+type Request =
+  | Exclude<Command.ClientCommand, Command.Send>
+  | { readonly _tag: "SENDS"; readonly sends: Array<Command.Send> }
+  | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
 
 const requestsOf = (lines: ReadonlyArray<Framer.Line>): ReadonlyArray<Request> => {
   const requests: Array<Request> = []
   for (const line of lines) {
-    const request = Result.merge(readLine(line))
+    const read = readLine(line)
     const last = requests.at(-1)
-    if (request._tag !== "SEND") requests.push(request)
-    else if (last?._tag === "SENDS") last.sends.push(request)
-    else requests.push({ _tag: "SENDS", sends: [request] })
+    if (Result.isFailure(read)) requests.push({ _tag: "NONE", error: read.failure })
+    else if (read.success._tag !== "SEND") requests.push(read.success)
+    else if (last?._tag === "SENDS") last.sends.push(read.success)
+    else requests.push({ _tag: "SENDS", sends: [read.success] })
   }
   return requests
 }
@@ -118,7 +117,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
     )
 
   const carryOut = (request: Request): Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, Services> => {
-    if (Decline.isDeclineError(request)) return Effect.fail(request)
+    if (request._tag === "NONE") return Effect.fail(request.error)
     if (following === undefined) { // CPT 3.1
       return request._tag === "CONNECT" ? login(request) : Effect.fail(new Decline.NotLoggedIn({}))
     }
@@ -150,7 +149,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
           }),
         onFailure: (error) =>
           error._tag === "PeerGone" ? Effect.fail(error) : Effect.sync(() => {
-            const times = "sends" in request ? request.sends.length : 1
+            const times = request._tag === "SENDS" ? request.sends.length : 1
             for (let i = 0; i < times && !closing; i++) decline(error)
           })
       })

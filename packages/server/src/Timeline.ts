@@ -86,6 +86,7 @@ class Live implements Timeline {
     const head = this.head()
     this.fresh = []
     this.before = head
+    const senders = new Set<string>(fresh.map(({ sender }) => sender))
     let all: Buffer | undefined
     for (const cursor of this.cursors) {
       if (cursor.at >= head) continue // a SYNC in this tick has been faster
@@ -97,7 +98,7 @@ class Live implements Timeline {
       }
       cursor.at = head
       // CPT 5.5: nobody is told what it said itself
-      const lines = fresh.some(({ sender }) => sender === follower.username)
+      const lines = senders.has(follower.username)
         ? linesOf(fresh.filter(({ sender }) => sender !== follower.username))
         : all ??= linesOf(fresh)
       if (lines.length === 0) continue
