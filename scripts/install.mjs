@@ -1,8 +1,8 @@
 /**
  * Installs the dependencies if they are not there: the first step of `npm start` and `npm test`.
  *
- * Runs on the Node that the machine happens to have, 18 or newer. The npm package `node`, one of the dependencies, puts
- * the Node that we need in front of the PATH of every npm script; so the steps after this one run on that.
+ * Runs on the Node that the machine happens to have, 18 or newer. One of the dependencies, the npm package `node`, puts
+ * the Node that we need in front of the PATH of every npm script, so the steps after this one run on that.
  */
 import { execSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -11,24 +11,32 @@ import { fileURLToPath } from "node:url"
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)))
 
+/** Ours: what was installed. */
 const stamp = "node_modules/.cpt-installed"
+/** npm's: all that is in node_modules; the last thing that it writes. */
+const installed = "node_modules/.package-lock.json"
 
 /** Everything that decides what an installation holds. */
 const wanted = () => {
   const hash = createHash("sha256").update(`${process.platform} ${process.arch}`)
-  const manifests = readdirSync("packages").map((name) => `packages/${name}/package.json`)
-  for (const file of ["package.json", "package-lock.json", "examples/package.json", ...manifests]) {
+  const packages = readdirSync("packages").map((name) => `packages/${name}/package.json`)
+  for (const file of ["package.json", "package-lock.json", "examples/package.json", ...packages]) {
     if (existsSync(file)) hash.update(file).update(readFileSync(file))
   }
   return hash.digest("hex")
 }
 
+const isNewEnough = (version) => {
+  const [major, minor] = version.replace("v", "").split(".").map(Number)
+  return major > 22 || (major === 22 && minor >= 19)
+}
+
 /** Nothing has changed since the installation, and nobody has removed a part of it. */
 const isInstalled = () => {
   try {
-    if (readFileSync(stamp, "utf8") !== wanted()) return false
-    const { packages } = JSON.parse(readFileSync("node_modules/.package-lock.json", "utf8"))
-    return Object.keys(packages).every((path) => existsSync(path))
+    return isNewEnough(process.version) &&
+      readFileSync(stamp, "utf8") === wanted() &&
+      Object.keys(JSON.parse(readFileSync(installed, "utf8")).packages).every((path) => existsSync(path))
   } catch {
     return false
   }
@@ -41,18 +49,20 @@ const fail = (message) => {
 
 if (!isInstalled()) {
   console.error("Installing dependencies; the first time this may take a minute ...")
+  // What is left of an interrupted installation: npm would take half a package for a whole one.
+  if (!existsSync(installed)) rmSync("node_modules", { recursive: true, force: true })
   rmSync(stamp, { force: true })
+  // Not saved: each version of npm would write a slightly different package-lock.json. Errors only: an older Node is
+  // warned about each package that wants a newer one, which is on its way.
   try {
-    // Errors only: on an older Node npm warns about each package that wants a newer one, which is about to be installed.
-    // Not saved: each version of npm would write a slightly different package-lock.json.
     execSync("npm install --no-save --include=dev --no-audit --no-fund --loglevel=error", { stdio: "inherit" })
   } catch {
     fail("Could not install the dependencies; npm says why above.")
   }
-  const [major, minor] = execSync("node --version", { encoding: "utf8" }).slice(1).split(".").map(Number)
-  if (major < 22 || (major === 22 && minor < 19)) {
+  if (!isNewEnough(execSync("node --version", { encoding: "utf8" }))) {
     fail(
-      "Node 22.19 or newer is needed, and the npm package `node` did not bring it: install it from https://nodejs.org"
+      `Node 22.19 or newer is needed, this is ${process.version}: get it from https://nodejs.org\n` +
+        "(The npm package `node` brings it, if npm may run the install scripts of packages: then remove node_modules.)"
     )
   }
   writeFileSync(stamp, wanted())
