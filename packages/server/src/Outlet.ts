@@ -76,6 +76,7 @@ const fromNet = (socket: NetSocket, options: Options): Outlet => {
     isHandedOver: (place) => written - socket.writableLength >= place,
     drained: Effect.andThen(notFull.await, unlessGone),
     end: Effect.callback<void>((resume) => {
+      if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
       const done = () => resume(Effect.void)
       socket.setTimeout(writeDeadline)
       socket.once("close", done)

@@ -10,7 +10,7 @@ import type { Accounts } from "./Accounts.ts"
 import { Directory } from "./Directory.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import { ServerConfig } from "./ServerConfig.ts"
-import { Session } from "./Session.ts"
+import { type Services, Session } from "./Session.ts"
 import { Timelines } from "./Timeline.ts"
 
 /** Something that connections come in by. */
@@ -36,6 +36,7 @@ export class Server extends Context.Service<Server, {
 const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
   const config = yield* ServerConfig
   const sessions = new Set<Session["Service"]>()
+  const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections
   let stopping = false
 
   const admit = Effect.gen(function*() {
@@ -46,11 +47,15 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     yield* Effect.ensuring(session.run, Effect.sync(() => sessions.delete(session)))
   })
   const serve = (socket: Socket.Socket) =>
-    admit.pipe(
-      Effect.provide(Session.layer(socket), { local: true }),
-      Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
-      Effect.withSpan("cpt.session", { kind: "server" })
-    )
+    Effect.withFiber<void, never, Services>((fiber) => {
+      fibers.add(fiber)
+      return admit.pipe(
+        Effect.provide(Session.layer(socket), { local: true }),
+        Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
+        Effect.ensuring(Effect.sync(() => fibers.delete(fiber))),
+        Effect.withSpan("cpt.session", { kind: "server" })
+      )
+    })
 
   const open = yield* Effect.forEach(
     listeners,
@@ -62,6 +67,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
       stopping = true
       const cutting = yield* Effect.suspend(() => Effect.forEach(sessions, (session) => session.cut, { discard: true }))
         .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
+      yield* Fiber.interruptAll(fibers) // at once; a listener would end them one after the other
       yield* Fiber.interruptAll(running)
       yield* Fiber.interrupt(cutting)
     })
