@@ -23,10 +23,19 @@ export const connect = Effect.fnUntraced(function*<F extends Follower>(command: 
   const [accounts, directory, store] = [yield* Accounts, yield* Directory, yield* MessageStore]
   const username = Option.getOrUndefined(asUsername(command.username))
   if (username === undefined || (yield* store.kindOf(username)) === "group") return yield* new Decline.UsernameTaken({})
-  yield* peer.beforeDeadline(accounts.authorize({ username, remoteAddress: peer.remoteAddress }))
+  yield* peer.beforeDeadline(accounts.authorize({ username, remoteAddress: peer.remoteAddress })).pipe(
+    Effect.catchTag("Declined", bareWord)
+  )
   yield* directory.enter(username)
   return yield* Effect.onError(settle(username, peer.bearer(username)), () => directory.exit(username))
 }, Effect.uninterruptible)
+
+/** A rule may give any word, but one (CPT 3.4): what a client would have to show as a sentence is not let out. */
+const bareWord = Effect.fnUntraced(function*(refusal: Decline.Declined) {
+  if (!/\s/.test(refusal.reason)) return yield* refusal
+  yield* Effect.logWarning(`an account rule refused with "${refusal.reason}", which is more than one word`)
+  return yield* new Decline.Forbidden({})
+})
 
 /** Makes the name a user's for good. Followed first: what is followed is not forgotten between the two. */
 const settle = Effect.fnUntraced(function*<F extends Follower>(username: Name.Username, bearer: F) {
