@@ -24,7 +24,8 @@ export const connect = Effect.fnUntraced(function*<F extends Follower>(command: 
   const username = Option.getOrUndefined(asUsername(command.username))
   if (username === undefined || (yield* store.kindOf(username)) === "group") return yield* new Decline.UsernameTaken({})
   yield* peer.beforeDeadline(accounts.authorize({ username, remoteAddress: peer.remoteAddress })).pipe(
-    Effect.catchTag("Declined", bareWord)
+    Effect.catchTag("Declined", bareWord),
+    Effect.interruptible // a server that stops does not wait for it
   )
   yield* directory.enter(username)
   return yield* Effect.onError(settle(username, peer.bearer(username)), () => directory.exit(username))
