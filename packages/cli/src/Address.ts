@@ -1,0 +1,22 @@
+/** `HOST[:PORT]` as in `--server`: names, IPv4, IPv6 bare or in brackets. */
+import { Limits } from "@cpt/schema"
+import { isIPv6 } from "node:net"
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+const bracketed = /^\[([^\]]*)\](?::(\d+))?$/
+const plain = /^([^\s:/@[\]]+)(?::(\d+))?$/
+
+export const parse = (text: string): Address | undefined => {
+  if (isIPv6(text)) return { host: text, port: Limits.defaultPort }
+  const inBrackets = bracketed.exec(text)
+  const [, host = "", digits] = inBrackets ?? plain.exec(text) ?? []
+  const port = digits === undefined ? Limits.defaultPort : Number(digits)
+  if (host === "" || (inBrackets !== null && !isIPv6(host)) || port < 1 || port > 65_535) return undefined
+  return { host, port }
+}
+
+export const print = ({ host, port }: Address): string => `${isIPv6(host) ? `[${host}]` : host}:${port}`

@@ -1,0 +1,95 @@
+/** The command `cpt`: its subcommands, and how what goes wrong is said. */
+import { Cause, Effect, Layer, Schema } from "effect"
+import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
+import { readFileSync } from "node:fs"
+import { send } from "./commands/Send.ts"
+import { CannotListen, serve } from "./commands/Serve.ts"
+import { sync } from "./commands/Sync.ts"
+import { tail } from "./commands/Tail.ts"
+import { failed, Failure, silent, usage } from "./Failure.ts"
+import { Closed, Output } from "./Output.ts"
+import { visible } from "./Visible.ts"
+
+const cpt = Command.make("cpt").pipe(
+  Command.withDescription("Chat over CPT: host, send, read and follow."),
+  Command.withSubcommands([serve, send, sync, tail]),
+  Command.withExamples([
+    { command: "cpt serve", description: "Host a chat on this machine" },
+    { command: "cpt tail group1", description: "In another terminal: follow a group" },
+    { command: `cpt send group1 "hi"`, description: "In a third one: say something in it" }
+  ])
+)
+
+/** What is wrong with a command line, in one line. */
+const explain = (error: CliError.NonShowHelpErrors, command: string | undefined): string => {
+  const didYouMean = "suggestions" in error && error.suggestions.length > 0
+    ? ` (did you mean ${error.suggestions.join(" or ")}?)`
+    : ""
+  switch (error._tag) {
+    case "UnrecognizedOption":
+      return `unknown flag ${error.option}${didYouMean}${
+        command === "send" ? "; a message that begins with - goes behind --" : ""
+      }`
+    case "UnknownSubcommand":
+      return `unknown command "${error.subcommand}"${didYouMean}`
+    case "MissingArgument":
+      return `${error.argument} is missing`
+    case "MissingOption":
+      return `--${error.option} is missing`
+    case "UnexpectedArgument":
+      return `unexpected "${error.arguments.join(" ")}"; put quotes around what has spaces`
+    case "InvalidValue": {
+      const expected = error.expected.replace(/^(?:Schema validation failed: |Expected:? )/, "")
+      const name = error.kind === "flag" ? `--${error.option}` : error.option
+      return error.value === "" ? `${name} needs a value: ${expected}` : `${name} "${error.value}": ${expected}`
+    }
+    default:
+      return error.message
+  }
+}
+
+const toFailure = (error: unknown): Failure => {
+  if (error instanceof Failure) return error
+  if (error instanceof CannotListen) return failed(error.message)
+  if (CliError.isCliError(error) && error._tag === "ShowHelp") {
+    const [first] = error.errors
+    return first === undefined
+      ? silent("done")
+      : usage(`${oneLine(explain(first, error.commandPath.at(-1)))}; see ${error.commandPath.join(" ")} --help`)
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return failed(`this should not happen, please report it: ${oneLine(message)}`)
+}
+
+const oneLine = (text: string): string => visible(text.replaceAll(/\s+/g, " ").trim())
+
+const { version } = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8")
+)
+
+/** Help is data that was asked for; what is wrong is said in one line, at the end. */
+const presenter: CliOutput.Presenter = {
+  present: (event) => event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event)
+}
+
+const layer = Layer.mergeAll(
+  Output.layer,
+  CliOutput.layerPresenter(presenter),
+  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
+)
+
+/** Runs the command line of this process. It fails after it has said why, with the exit status in the error. */
+export const run = Effect.gen(function*() {
+  const { note } = yield* Output
+  yield* Command.run(cpt, { version }).pipe(
+    Effect.catchCauseIf(
+      (cause) => !Cause.hasInterruptsOnly(cause),
+      (cause) => {
+        const error = Cause.squash(cause)
+        if (error instanceof Closed) return Effect.void
+        const failure = toFailure(error)
+        return Effect.andThen(failure.message === "" ? Effect.void : note(failure.message), Effect.fail(failure))
+      }
+    )
+  )
+}).pipe(Effect.provide(layer))

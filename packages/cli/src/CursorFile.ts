@@ -1,0 +1,74 @@
+/**
+ * Where `tail` is, kept in a file: the timestamp of the last message of each group that stdout took. It is replaced as
+ * a whole, so that it is always right, whenever the process or the machine stops.
+ */
+import { Timestamp } from "@cpt/schema"
+import { Effect, FileSystem, Option, Path, Schema } from "effect"
+import { explainFile, failed, usage } from "./Failure.ts"
+import { visible } from "./Visible.ts"
+
+const Content = Schema.fromJsonString(Schema.Struct({
+  version: Schema.Literal(1),
+  groups: Schema.Array(Schema.Struct({ group: Schema.String, timestamp: Timestamp.Timestamp }))
+}))
+
+const decode = Schema.decodeUnknownEffect(Content)
+const encode = Schema.encodeEffect(Content)
+
+/** Opens the file, and makes sure that it can be written before anything depends on it. */
+export const open = Effect.fnUntraced(function*(name: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const shown = visible(name)
+  const old = yield* fs.readFileString(name).pipe(
+    Effect.map(Option.some),
+    Effect.catch((error) =>
+      error.reason._tag === "NotFound"
+        ? Effect.succeedNone
+        : Effect.fail(usage(`cannot read the cursor file ${shown}: ${explainFile(error)}`))
+    )
+  )
+  // An empty file is a fresh one, such as mktemp makes
+  const content = yield* Option.match(Option.filter(old, (text) => text.trim() !== ""), {
+    onNone: () => Effect.succeed({ groups: [] }),
+    onSome: (text) =>
+      Effect.mapError(
+        decode(text),
+        () => usage(`the cursor file ${shown} is damaged, or is none: remove it to begin anew, or name another one`)
+      )
+  })
+  const cursors = new Map(content.groups.map(({ group, timestamp }) => [group, timestamp]))
+  // A link stays a link: what it points to is replaced
+  const file = Option.isSome(old) ? yield* Effect.orElseSucceed(fs.realPath(name), () => name) : name
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`)
+
+  const save = Effect.gen(function*() {
+    const groups = Array.from(cursors, ([group, timestamp]) => ({ group, timestamp }))
+    const text = yield* Effect.orDie(encode({ version: 1, groups }))
+    yield* Effect.scoped(Effect.gen(function*() {
+      const handle = yield* fs.open(temporary, { flag: "w" })
+      yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
+      yield* handle.sync
+    }))
+    yield* fs.rename(temporary, file)
+  }).pipe(
+    Effect.tapError(() => Effect.ignore(fs.remove(temporary, { force: true }))),
+    Effect.mapError((error) => `cannot write the cursor file ${shown}: ${explainFile(error)}`)
+  )
+
+  yield* Effect.mapError(save, usage)
+  return {
+    /** The timestamp to go on from, for a group that is in the file. */
+    get: (group: string): number | undefined => cursors.get(group),
+    /** Everything up to these has been taken. */
+    advance: (reached: ReadonlyMap<string, number>) =>
+      Effect.suspend(() => {
+        for (const [group, timestamp] of reached) {
+          if (timestamp > (cursors.get(group) ?? 0)) cursors.set(group, Timestamp.fromMillis(timestamp))
+        }
+        return Effect.mapError(save, failed)
+      })
+  }
+})
+
+export type CursorFile = Effect.Success<ReturnType<typeof open>>

@@ -1,0 +1,40 @@
+/**
+ * What a command writes: data to stdout, everything else to stderr, one line each. A write is over when the operating
+ * system has taken it, so a reader that is slow slows the command down.
+ */
+import { Context, Effect, Layer, Schema } from "effect"
+import type { Writable } from "node:stream"
+import { failed, type Failure } from "./Failure.ts"
+
+/** Whoever read stdout has gone: there is nothing more to do. */
+export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {}
+
+export class Output extends Context.Service<Output, {
+  readonly write: (text: string) => Effect.Effect<void, Closed | Failure>
+  /** Says something to people, in one line that begins with `cpt: `. */
+  readonly note: (text: string) => Effect.Effect<void>
+  /** Whether stdout can show colours, and may. */
+  readonly isColored: boolean
+}>()("cpt/Output") {
+  static readonly layer = Layer.sync(Output, () => {
+    const { env, stderr, stdout } = process
+    // Failed writes are told to the writer; without these they would end the process as well
+    stdout.on("error", () => {})
+    stderr.on("error", () => {})
+    return Output.of({
+      write: (text) => Effect.mapError(write(stdout, text), whyNot),
+      note: (text) => Effect.ignore(write(stderr, `cpt: ${text}\n`)),
+      isColored: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb"
+    })
+  })
+}
+
+const write = (stream: Writable, text: string): Effect.Effect<void, NodeJS.ErrnoException> =>
+  Effect.callback((resume) => {
+    stream.write(text, (error) => resume(error == null ? Effect.void : Effect.fail(error)))
+  })
+
+const whyNot = (error: NodeJS.ErrnoException): Closed | Failure =>
+  error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED"
+    ? new Closed()
+    : failed(`cannot write to stdout: ${error.message}`)

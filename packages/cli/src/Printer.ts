@@ -1,0 +1,80 @@
+/** Prints what a stream of the client brings: messages to stdout, the rest to stderr. */
+import type { Event } from "@cpt/client"
+import { Clock, Effect, Stream } from "effect"
+import { failed, type Failure } from "./Failure.ts"
+import * as Format from "./Format.ts"
+import { Output } from "./Output.ts"
+import { visible } from "./Visible.ts"
+
+export interface Options extends Omit<Format.Options, "isColored"> {
+  /** Called with the newest timestamps of the groups whose messages stdout has taken. */
+  readonly onTaken?: ((reached: ReadonlyMap<string, number>) => Effect.Effect<void, Failure>) | undefined
+}
+
+/** What the server said in its own name; it has been passed on. */
+export interface Remarks {
+  /** That messages are no longer kept. */
+  readonly hole: boolean
+  /** Something else about what was asked for: an error, of servers that are not ours. */
+  readonly other: boolean
+}
+
+/** Prints all of it. A chunk of the stream is one write, and the next one is not asked for before that is done. */
+export const print = Effect.fnUntraced(
+  function*<E>(events: Stream.Stream<Event, E>, { isGrouped, isJson, onTaken }: Options) {
+    const { isColored, note, write } = yield* Output
+    const format = Format.make({ isColored, isGrouped, isJson })
+    const remarks = { hole: false, other: false }
+
+    const tell = (event: Exclude<Event, { readonly _tag: "Message" }>): Effect.Effect<void, Failure> => {
+      switch (event._tag) {
+        case "Hole":
+        case "Notice":
+          remarks[event._tag === "Hole" ? "hole" : "other"] = true
+          return note(visible(`${event.group}: ${event.message}`))
+        case "Private":
+          return Effect.fail(failed(visible(`${event.group}: ${event.message}`)))
+        case "Announcement":
+          return note(visible(`announcement: ${event.message}`))
+        case "Unreadable":
+          return note(visible(`the server said ${event.why}, which was skipped`))
+        case "Disconnected":
+          return note(visible(`connection lost: ${event.reason}; reconnecting`))
+        case "Reconnected":
+          return note("connected again")
+      }
+    }
+
+    yield* Stream.runForEachArray(
+      events,
+      Effect.fnUntraced(function*(chunk) {
+        const now = yield* Clock.currentTimeMillis
+        let text = ""
+        let reached = new Map<string, number>()
+        const flush = Effect.suspend(() => {
+          if (text === "") return Effect.void
+          const taken = reached
+          const written = write(text)
+          text = ""
+          reached = new Map()
+          // What has been taken is remembered, even if the end comes in between
+          return Effect.uninterruptibleMask((restore) =>
+            Effect.andThen(restore(written), onTaken === undefined ? Effect.void : onTaken(taken))
+          )
+        })
+        for (const event of chunk) {
+          if (event._tag === "Message") {
+            text += format(event, now)
+            reached.set(event.group, Math.max(event.timestamp, reached.get(event.group) ?? 0))
+          } else {
+            yield* flush
+            yield* tell(event)
+          }
+        }
+        yield* flush
+      })
+    )
+    const said: Remarks = remarks
+    return said
+  }
+)

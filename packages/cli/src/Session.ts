@@ -1,0 +1,55 @@
+/** How a client command connects: under which name, and what it does where that is taken. */
+import { CptClient, type Start } from "@cpt/client"
+import { Limits } from "@cpt/schema"
+import { type Duration, Effect, Random, Schedule, Stream } from "effect"
+import { Buffer } from "node:buffer"
+import * as Address from "./Address.ts"
+import { fromClient, type SessionError } from "./Failure.ts"
+import type { Settings } from "./Settings.ts"
+
+/** `alice-tail-x7f2`, as much of `alice` as there is room for. */
+const guestName = (name: string, command: string): Effect.Effect<string> =>
+  Effect.map(Random.nextIntBetween(0, 36 ** 4), (random) => {
+    const suffix = `-${command}-${random.toString(36).padStart(4, "0")}`
+    let stem = ""
+    for (const character of name) {
+      if (Buffer.byteLength(stem + character + suffix) > Limits.maxNameBytes) break
+      stem += character
+    }
+    return stem + suffix
+  })
+
+export interface Options {
+  /** Who only reads, and not their own inbox, needs no name of their own; the command is in the guest's name. */
+  readonly reads?: { readonly command: string; readonly groups: ReadonlyArray<string> } | undefined
+  /** Whether a server that is not there may still come. */
+  readonly isPatient?: boolean | undefined
+}
+
+/** Logs in. Whoever has the name may soon be done, so it is waited for; a guest takes another one. */
+export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatient = false, reads }: Options = {}) {
+  const { address, isNamed, timeout, tls, username } = settings
+  const isGuest = reads !== undefined && !isNamed && !reads.groups.includes(username)
+  const name = isGuest ? guestName(username, reads.command) : Effect.succeed(username)
+  const explain = fromClient(Address.print(address), username)
+  const client = yield* name.pipe(
+    Effect.flatMap((username) => CptClient.connect({ username, ...address, tls, timeout })),
+    patiently(timeout, ({ _tag }) => _tag === "UsernameTaken" || (isPatient && _tag === "ConnectionFailed")),
+    Effect.mapError(explain)
+  )
+  return {
+    send: (target: string, message: string) => Effect.mapError(client.send(target, message), explain),
+    sync: (group: string, after: number) => Stream.mapError(client.sync(group, after), explain),
+    follow: (starts: ReadonlyArray<Start>) => Stream.mapError(client.follow(starts), explain)
+  }
+})
+
+/** Tries again, as long as the time allows, where waiting may help. */
+const patiently =
+  (timeout: Duration.Duration, mayPass: (error: SessionError) => boolean) =>
+  <A, E extends SessionError, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.catchIf(attempt, mayPass, (first) =>
+      attempt.pipe(
+        Effect.retry({ schedule: Schedule.jittered(Schedule.spaced("100 millis")), while: mayPass }),
+        Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(first) })
+      ))

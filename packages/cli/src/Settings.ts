@@ -1,0 +1,188 @@
+/**
+ * Where a client command connects to, and as whom: the flags that `send`, `sync` and `tail` share, the environment
+ * behind them, and the config file behind that. A bad value is refused by the name of the place that it came from.
+ */
+import type { TlsOptions } from "@cpt/client"
+import { Limits, Name } from "@cpt/schema"
+import { Config, Duration, Effect, FileSystem, Option, Path, Result, Schema } from "effect"
+import { Flag } from "effect/cli"
+import { homedir, userInfo } from "node:os"
+import * as Address from "./Address.ts"
+import { DurationFromText } from "./DurationText.ts"
+import { explainFile, usage } from "./Failure.ts"
+import { visible } from "./Visible.ts"
+
+export interface Settings {
+  readonly address: Address.Address
+  readonly username: Name.Username
+  /** Whether the name was asked for on this very command line. */
+  readonly isNamed: boolean
+  readonly timeout: Duration.Duration
+  readonly tls: TlsOptions | undefined
+}
+
+/** A flag without a value; it never takes the next word for one, as that may be a message. */
+export const toggle = (name: string) =>
+  Flag.Boolean(name).pipe(Flag.withOptionalValue("true"), Flag.withMetavar("true|false"))
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description))
+
+export const flags = {
+  server: text("server", "HOST[:PORT]", `the server (CPT_SERVER, else 127.0.0.1:${Limits.defaultPort})`).pipe(
+    Flag.withAlias("s"),
+    Flag.optional
+  ),
+  as: text("as", "NAME", "your name (CPT_USERNAME, else your login name)").pipe(Flag.withAlias("u"), Flag.optional),
+  timeout: text("timeout", "DURATION", "for the connection and for each answer (CPT_TIMEOUT, else 5s)").pipe(
+    Flag.optional
+  ),
+  tls: toggle("tls").pipe(Flag.withDescription("encrypt, and verify the server (CPT_TLS)"), Flag.optional),
+  "tls-ca": text("tls-ca", "FILE", "trust these authorities, in PEM (CPT_TLS_CA, else the system's)").pipe(
+    Flag.optional
+  ),
+  "tls-cert": text("tls-cert", "FILE", "your certificate, in PEM (CPT_TLS_CERT)").pipe(Flag.optional),
+  "tls-key": text("tls-key", "FILE", "its private key, in PEM (CPT_TLS_KEY)").pipe(Flag.optional)
+}
+
+type Key = keyof typeof flags
+
+export type Flags = { readonly [K in Key]: Option.Option<K extends "tls" ? boolean : string> }
+
+const variables: { readonly [K in Key]: string } = {
+  server: "CPT_SERVER",
+  as: "CPT_USERNAME",
+  timeout: "CPT_TIMEOUT",
+  tls: "CPT_TLS",
+  "tls-ca": "CPT_TLS_CA",
+  "tls-cert": "CPT_TLS_CERT",
+  "tls-key": "CPT_TLS_KEY"
+}
+
+/** `$XDG_CONFIG_HOME/cpt/config.json`: its keys are the names of the flags. */
+const ConfigFile = Schema.Struct({
+  server: Schema.optionalKey(Schema.String),
+  as: Schema.optionalKey(Schema.String),
+  timeout: Schema.optionalKey(Schema.String),
+  tls: Schema.optionalKey(Schema.Boolean),
+  "tls-ca": Schema.optionalKey(Schema.String),
+  "tls-cert": Schema.optionalKey(Schema.String),
+  "tls-key": Schema.optionalKey(Schema.String)
+})
+
+/** A variable of the environment; an empty one counts as none. */
+const variable = (name: string) =>
+  Config.option(Config.String(name)).pipe(Effect.orDie, Effect.map(Option.filter((value) => value !== "")))
+
+const readConfigFile = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const folder = Option.getOrElse(yield* variable("XDG_CONFIG_HOME"), () => path.join(homedir(), ".config"))
+  const file = path.join(folder, "cpt", "config.json")
+  const text = yield* fs.readFileString(file).pipe(
+    Effect.catch((error) =>
+      error.reason._tag === "NotFound"
+        ? Effect.succeed("{}")
+        : Effect.fail(usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`))
+    )
+  )
+  const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(ConfigFile), { onExcessProperty: "error" })
+  const values = yield* Effect.mapError(
+    decode(text),
+    (error) => usage(`the config file ${visible(file)} is not right: ${visible(error.message.replaceAll(/\s+/g, " "))}`)
+  )
+  return { file, values }
+})
+
+/** A value, and how the place is called that it came from. */
+interface Given {
+  readonly from: string
+  readonly value: string
+}
+
+const refuse = ({ from, value }: Given, why: string) => usage(`${from} "${visible(value)}": ${why}`)
+
+const switches: ReadonlyMap<string, boolean> = new Map([
+  ...["true", "1", "yes", "on"].map((word) => [word, true] as const),
+  ...["false", "0", "no", "off"].map((word) => [word, false] as const)
+])
+
+/** The flag, else the variable of the environment, else what stands in the config file. */
+export const resolve = Effect.fnUntraced(function*(flags: Flags) {
+  const { file, values } = yield* readConfigFile
+
+  const given = Effect.fnUntraced(function*(key: Key) {
+    const places: ReadonlyArray<readonly [from: string, value: Option.Option<string | boolean>]> = [
+      [`--${key}`, flags[key]],
+      [variables[key], yield* variable(variables[key])],
+      [`"${key}" in ${visible(file)}`, Option.fromUndefinedOr(values[key])]
+    ]
+    for (const [from, value] of places) {
+      if (Option.isSome(value)) return { from, value: String(value.value) }
+    }
+    return undefined
+  })
+
+  const setting = <A>(key: Key, parse: (text: string) => Result.Result<A, string>, fallback: A) =>
+    Effect.flatMap(given(key), (given) => {
+      if (given === undefined) return Effect.succeed(fallback)
+      const parsed = parse(given.value)
+      return Result.isSuccess(parsed) ? Effect.succeed(parsed.success) : Effect.fail(refuse(given, parsed.failure))
+    })
+
+  const pem = Effect.fnUntraced(function*(key: Key) {
+    const fs = yield* FileSystem.FileSystem
+    const place = yield* given(key)
+    return place && (yield* Effect.mapError(fs.readFile(place.value), (error) => refuse(place, explainFile(error))))
+  })
+
+  const address = yield* setting("server", parseAddress, { host: "127.0.0.1", port: Limits.defaultPort })
+  const timeout = yield* setting("timeout", parseTimeout, Duration.seconds(5))
+  const ca = yield* pem("tls-ca")
+  const cert = yield* pem("tls-cert")
+  const key = yield* pem("tls-key")
+  if ((cert === undefined) !== (key === undefined)) return yield* usage("--tls-cert and --tls-key go together")
+  const isTls = yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)
+  const name = yield* setting("as", parseName, undefined)
+  const settings: Settings = {
+    address,
+    timeout,
+    username: name ?? (yield* loginName),
+    isNamed: Option.isSome(flags.as),
+    tls: isTls ? { ca, cert, key } : undefined
+  }
+  return settings
+})
+
+const parseAddress = (text: string): Result.Result<Address.Address, string> =>
+  Result.fromNullishOr(
+    Address.parse(text),
+    () => "expected HOST[:PORT], such as chat.example.org, 10.0.0.7:39168 or [::1]:39168"
+  )
+
+const parseSwitch = (text: string): Result.Result<boolean, string> =>
+  Result.fromNullishOr(switches.get(text.toLowerCase()), () => "expected true or false")
+
+const decodeDuration = Schema.decodeUnknownResult(DurationFromText)
+
+const parseTimeout = (text: string): Result.Result<Duration.Duration, string> =>
+  decodeDuration(text).pipe(
+    Result.filterOrFail((duration) => Duration.isPositive(duration), () => ""),
+    Result.mapError(() => "expected a duration, such as 500ms, 5s or 1m")
+  )
+
+const decodeName = Schema.decodeUnknownResult(Name.Username)
+
+const parseName = (text: string): Result.Result<Name.Username, string> =>
+  Result.mapError(decodeName(text), (error) => error.message)
+
+/** The name of the user at the operating system, if it can be one here. */
+const loginName = Effect.try({
+  try: () => userInfo().username,
+  catch: () => usage("your login name is not known; say who you are with --as")
+}).pipe(Effect.flatMap((name) =>
+  Effect.mapError(
+    Effect.fromResult(parseName(name)),
+    (why) => usage(`your login name "${visible(name)}" cannot be used: ${why}; take another with --as`)
+  )
+))

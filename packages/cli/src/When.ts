@@ -1,0 +1,28 @@
+/** Points in time as people and scripts write them, for `--since`. */
+import { Timestamp } from "@cpt/schema"
+import { Clock, Duration, Effect, Option, Schema } from "effect"
+import { DurationFromText } from "./DurationText.ts"
+
+const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+
+/** Milliseconds of an RFC 3339 time. What a calendar does not have, such as 30 February, is none. */
+const rfc3339 = (text: string): number | undefined => {
+  const [, year, month, day] = dateTime.exec(text) ?? []
+  if (new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() !== Number(day)) return undefined
+  const millis = Date.parse(text.toUpperCase().replace(" ", "T"))
+  return millis >= 0 ? millis : undefined
+}
+
+const decodeDuration = Schema.decodeUnknownOption(DurationFromText)
+
+/**
+ * The timestamp after which messages are wanted: `all`, a timestamp, an RFC 3339 time, or a duration back from now.
+ * None for anything else.
+ */
+export const parse = (text: string): Effect.Effect<Option.Option<number>> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    if (text === "all") return Option.some(0)
+    if (/^\d+$/.test(text)) return Option.filter(Option.some(Number(text)), (millis) => millis <= Timestamp.max)
+    const back = Option.map(decodeDuration(text), (duration) => Math.max(0, now - Duration.toMillis(duration)))
+    return Option.orElse(back, () => Option.fromUndefinedOr(rfc3339(text)))
+  })
