@@ -6,12 +6,25 @@ import { Command, Flag } from "effect/cli"
 import { NetAddress } from "effect/net"
 import type { SocketServer } from "effect/socket"
 import { DurationFromText } from "../DurationText.ts"
+import { usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
+import { toggle } from "../Settings.ts"
+import { visible } from "../Visible.ts"
 
 /** It could not begin to listen. */
 export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotListen", { message: Schema.String }) {}
 
-const Count = Schema.NumberFromString.pipe(Schema.check(Schema.isInt(), Schema.isGreaterThan(0)))
+const Count = Schema.String.pipe(
+  Schema.check(Schema.isPattern(/^[1-9][0-9]{0,14}$/, { message: "expected a number from 1 on" })),
+  Schema.decodeTo(Schema.Int, { decode: SchemaGetter.Number(), encode: SchemaGetter.String() })
+)
+
+const expectedPort = "expected a port from 0 to 65535"
+const Port = Schema.String.pipe(
+  Schema.check(Schema.isPattern(/^[0-9]{1,5}$/, { message: expectedPort })),
+  Schema.decodeTo(Schema.Int, { decode: SchemaGetter.Number(), encode: SchemaGetter.String() }),
+  Schema.check(Schema.isLessThanOrEqualTo(65_535, { message: expectedPort }))
+)
 
 /** `100000` messages, `64MiB` of them, or both: `100000,64MiB`. */
 const MemoryLimit = Schema.String.pipe(
@@ -19,75 +32,107 @@ const MemoryLimit = Schema.String.pipe(
     decode: SchemaGetter.transformEffect((text: string, options) => {
       const limit: { messages?: number; bytes?: number } = {}
       for (const part of text.split(",")) {
-        if (/^\d+$/.test(part)) limit.messages = Number(part)
+        if (/^[0-9]+$/.test(part)) limit.messages = Number(part)
         else limit.bytes = Option.match(ByteSize.fromString(part), { onNone: () => 0, onSome: ByteSize.toNumberUnsafe })
       }
-      const isGood = Object.values(limit).every((n) => Number.isSafeInteger(n) && n > 0)
-      return isGood ? Effect.succeed(limit) : Effect.fail(
-        new SchemaIssue.InvalidValue({ message: `expected messages, bytes, or both, like 100000,64MiB` }, text, options)
-      )
+      return Object.values(limit).every((n) => Number.isSafeInteger(n) && n > 0)
+        ? Effect.succeed(limit)
+        : Effect.fail(
+          new SchemaIssue.InvalidValue({ message: "expected messages, bytes, or both: 100000,64MiB" }, text, options)
+        )
     }),
-    encode: SchemaGetter.forbidden(() => "MemoryLimit is only read")
+    encode: SchemaGetter.forbidden(() => "it is only read")
   })
 )
 
-const Port = Schema.NumberFromString.pipe(
-  Schema.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }), Schema.isInt())
-)
+const Switch = Schema.Literals(["on", "off"]).annotate({ message: "expected on or off" })
 
-const Switch = Schema.Literals(["on", "off"])
-
-/** Every setting is a flag, and an environment variable of the same name: `--max-sessions`, `CPT_MAX_SESSIONS`. */
-const setting = <A>(name: string, codec: Schema.Codec<A, string>, fallback: A, description: string) =>
-  Flag.String(name).pipe(
-    Flag.withSchema(codec),
-    Flag.withFallbackConfig(Config.schema(codec, `CPT_${name.toUpperCase().replaceAll("-", "_")}`)),
-    Flag.withDefault(fallback),
-    Flag.withDescription(description)
+/** A setting is a flag, and an environment variable of the same name: `--max-sessions`, `CPT_MAX_SESSIONS`. */
+const setting = <A>(
+  name: string,
+  metavar: string,
+  codec: Schema.Codec<A, string>,
+  fallback: A,
+  description: string
+) => {
+  const variable = `CPT_${name.toUpperCase().replaceAll("-", "_")}`
+  const decode = Schema.decodeUnknownEffect(codec)
+  const read = (from: string, text: string) =>
+    Effect.mapError(decode(text), (error) => usage(`${from} "${visible(text)}": ${error.message.split("\n")[0]}`))
+  return Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.optional,
+    Flag.map(Option.match({
+      onSome: (text) => read(`--${name}`, text),
+      onNone: () =>
+        Effect.flatMap(
+          Effect.orDie(Config.option(Config.String(variable))),
+          (value) => Option.isSome(value) && value.value !== "" ? read(variable, value.value) : Effect.succeed(fallback)
+        )
+    }))
   )
+}
 
 const { defaults } = ServerConfig
 
 const flags = {
-  host: setting("host", Schema.NonEmptyString, "127.0.0.1", "address to listen on; 0.0.0.0 or :: for every network"),
-  port: setting("port", Port, Limits.defaultPort, "TCP port to listen on; 0 takes a free one and prints it"),
-  memory: Flag.Boolean("memory").pipe(
-    Flag.withDescription("keep messages in memory only; for now there is nothing else"),
+  host: setting(
+    "host",
+    "ADDRESS",
+    Schema.NonEmptyString,
+    "127.0.0.1",
+    "address to listen on; 0.0.0.0 or :: for every network"
+  ),
+  port: setting(
+    "port",
+    "PORT",
+    Port,
+    Limits.defaultPort,
+    `port to listen on (${Limits.defaultPort}); 0 takes a free one`
+  ),
+  memory: toggle("memory").pipe(
+    Flag.withDescription("keep messages in memory only, as long as there is no other store"),
     Flag.withDefault(true)
   ),
   memoryLimit: setting(
     "memory-limit",
+    "LIMIT",
     MemoryLimit,
     {},
-    "what is kept in memory, oldest first out: messages, bytes, or both (default 1000000,256MiB)"
+    "what is kept, oldest first out: messages, bytes, or both (1000000,256MiB)"
   ),
-  maxLineBytes: setting("max-line-bytes", Count, defaults.maxLineBytes, "longest line that a client may send"),
-  maxSessions: setting("max-sessions", Count, defaults.maxSessions, "connections at the same time"),
+  maxLineBytes: setting("max-line-bytes", "N", Count, defaults.maxLineBytes, "longest line of a client (8192)"),
+  maxSessions: setting("max-sessions", "N", Count, defaults.maxSessions, "connections at the same time (10000)"),
   maxFollowedGroups: setting(
     "max-followed-groups",
+    "N",
     Count,
     defaults.maxFollowedGroups,
-    "groups that one session may follow"
+    "groups that one session may follow (1000)"
   ),
-  loginDeadline: setting("login-deadline", DurationFromText, defaults.loginDeadline, "time to log in"),
+  loginDeadline: setting(
+    "login-deadline",
+    "DURATION",
+    DurationFromText,
+    defaults.loginDeadline,
+    "time to log in (10s)"
+  ),
   writeDeadline: setting(
     "write-deadline",
+    "DURATION",
     DurationFromText,
     defaults.writeDeadline,
-    "time for a client to take at least something of what it was sent"
+    "time for a client to take anything of what it was sent (30s)"
   ),
   resendWindow: setting(
     "resend-window",
+    "DURATION",
     DurationFromText,
     Duration.millis(Limits.resendWindow),
-    "time in which a message that is sent again counts as the same one; 0s: never"
+    "time in which a message sent again is the same one (2m); 0s: never"
   ),
-  live: setting(
-    "live",
-    Switch,
-    "on",
-    "whether new messages are pushed to those who follow: on, or off for clients that poll"
-  )
+  live: setting("live", "on|off", Switch, "on", "push new messages (on), or let clients poll (off)")
 }
 
 /** In one line, what is wrong and what to do. */
@@ -133,7 +178,8 @@ const announceOurselves = Effect.gen(function*() {
 export const serve = Command.make(
   "serve",
   flags,
-  Effect.fnUntraced(function*({ host, live, memoryLimit, port, resendWindow, ...settings }) {
+  Effect.fnUntraced(function*({ memory: _, ...given }) {
+    const { host, live, memoryLimit, port, resendWindow, ...settings } = yield* Effect.all(given)
     const server = Server.layer(Listener.tcp({ host, port })).pipe(
       Layer.provide(Accounts.layerOpen),
       Layer.provideMerge(layerMemory({ ...memoryLimit, resendWindow: Duration.toMillis(resendWindow) })),
