@@ -8,6 +8,9 @@ import { Buffer } from "node:buffer"
 import type { Outlet, PeerGone } from "./Outlet.ts"
 
 const ack = `${Command.serverLine(new Command.Ack({}))}\n`
+/** Characters of answers that are gathered at most, but for those of one command. */
+const largeAnswers = 64 * 1024
+
 const oneAck = Buffer.from(ack)
 
 export class Outbox {
@@ -30,6 +33,11 @@ export class Outbox {
   ack(count: number): void {
     this.#answers += count === 1 ? ack : ack.repeat(count)
     this.#acks = true
+  }
+
+  /** Whether the answers are enough for a write of their own: what comes in one go need not go out in one. */
+  isLarge(): boolean {
+    return this.#answers.length >= largeAnswers
   }
 
   /** Adds whole lines, which must not change any more. */

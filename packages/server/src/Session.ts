@@ -154,6 +154,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
           })
       })
       if (closing) break
+      if (outbox.isLarge()) yield* outbox.write(nothing)
     }
     yield* outbox.write(nothing)
   })
