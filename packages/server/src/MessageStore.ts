@@ -84,6 +84,9 @@ export class MessageStore extends Context.Service<MessageStore, {
     kind: "user" | "group"
   ) => Effect.Effect<"user" | "group", Decline.StorageUnavailable>
 
-  /** The last session that bore or followed the name is gone: without messages it is nobody's again (CPT 2.2). */
+  /**
+   * The last session that bore or followed the name is gone: without messages it is nobody's again (CPT 2.2). Not if it
+   * is watched: then somebody has come meanwhile.
+   */
   readonly forget: (name: Name.Name) => Effect.Effect<void>
 }>()("@cpt/server/MessageStore") {}

@@ -1,0 +1,144 @@
+/**
+ * A peer in memory: the other end of a `Socket` without a port, so that a session or a whole server runs under
+ * TestClock. What the peer says reaches the server chunk by chunk as it was said; how fast the peer takes what the
+ * server writes, down to not at all, is the test's to choose.
+ *
+ *     const memory = makeListener()
+ *     … Server.layer(memory.listener) …
+ *     const alice = yield* memory.connect
+ *     yield* alice.say("CONNECT alice\n")
+ *     assert.strictEqual(yield* alice.line, "ACCEPT")
+ */
+import { Framer } from "@cpt/schema"
+import { Cause, Effect, Exit, Latch, Layer, Queue, Scope } from "effect"
+import { NetAddress } from "effect/net"
+import { Socket, SocketServer } from "effect/socket"
+import { Buffer } from "node:buffer"
+import type { Listener } from "../Server.ts"
+
+export interface Peer {
+  /** The server's end. */
+  readonly socket: Socket.Socket
+  /** Says these bytes, as one chunk; of a string, its UTF-8. */
+  readonly say: (bytes: string | Uint8Array) => Effect.Effect<void>
+  /** Ends the peer's side in good order: it has no more to say, and still listens. */
+  readonly end: Effect.Effect<void>
+  /** Breaks the connection off, in both directions. */
+  readonly cut: Effect.Effect<void>
+  /**
+   * The next line of the server, without its end; waits for it. Fails with a `SocketCloseError` when there is none: with
+   * code 1000 if the server ended with everything taken, 1001 if it would not wait for that, 1006 after `cut`.
+   */
+  readonly line: Effect.Effect<string, Socket.SocketError>
+  /** The writes that were taken, each as it was written; a write that was taken in parts is parts. */
+  readonly writes: ReadonlyArray<Uint8Array>
+  /** Takes nothing from now on: a write of the server waits. */
+  readonly stopReading: Effect.Effect<void>
+  /** Takes so many more bytes; without a number, all there will be. */
+  readonly read: (bytes?: number) => Effect.Effect<void>
+}
+
+const closeError = (code: number) => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
+
+const broken = (Reason: typeof Socket.SocketReadError | typeof Socket.SocketWriteError) =>
+  new Socket.SocketError({ reason: new Reason({ cause: new Error("the connection was cut") }) })
+
+const bytesOf = (text: string | Uint8Array): Uint8Array => typeof text === "string" ? Buffer.from(text) : text
+
+/** A peer by itself, for whoever runs a session and not a server. */
+export const makePeer: Effect.Effect<Peer> = Effect.gen(function*() {
+  const said = yield* Queue.unbounded<Uint8Array, Socket.SocketError>()
+  const lines = yield* Queue.unbounded<string, Socket.SocketError>()
+  const framer = Framer.make(Number.MAX_SAFE_INTEGER)
+  const writes: Array<Uint8Array> = []
+  const moving = Latch.makeUnsafe(true)
+  let room = Number.POSITIVE_INFINITY
+  let writing = false
+  let isOpen = true
+
+  /** The connection is over. The server's end is told so with `toServer`. */
+  const close = (code: number, toServer: Socket.SocketError) => {
+    if (!isOpen) return
+    isOpen = false
+    moving.openUnsafe()
+    Queue.failCauseUnsafe(said, Cause.fail(toServer))
+    Queue.failCauseUnsafe(lines, Cause.fail(closeError(code)))
+  }
+
+  const take = (bytes: Uint8Array) => {
+    writes.push(bytes)
+    for (const line of framer.push(bytes)) Queue.offerUnsafe(lines, typeof line === "string" ? line : "(not UTF-8)")
+  }
+
+  const writeBytes = Effect.fnUntraced(function*(bytes: Uint8Array) {
+    let rest: Uint8Array = bytes.slice() // the array is the writer's again
+    writing = true
+    while (rest.length > 0) {
+      if (!isOpen) return yield* Effect.fail(broken(Socket.SocketWriteError))
+      if (room === 0) {
+        moving.closeUnsafe()
+        yield* moving.await
+        continue
+      }
+      const count = Math.min(room, rest.length)
+      room -= count
+      take(rest.subarray(0, count))
+      rest = rest.subarray(count)
+    }
+    writing = false
+  })
+
+  // The end of the reader is the end of the connection, in good order if nothing is left to be written
+  const end = Effect.sync(() => close(writing ? 1001 : 1000, closeError(1006)))
+  const socket = Socket.make({
+    reader: Effect.as(
+      Effect.acquireRelease(Effect.void, () => end),
+      { pull: Queue.takeAll(said), upgrade: Socket.SocketUpgradeError.unsupported }
+    ),
+    writer: Effect.succeed({
+      write: (chunk) =>
+        Socket.isCloseEvent(chunk)
+          ? Effect.sync(() => close(chunk.code, closeError(1006)))
+          : writeBytes(bytesOf(chunk)),
+      writeAll: (chunks) => writeBytes(Buffer.concat(chunks.map(bytesOf)))
+    })
+  })
+
+  return {
+    socket,
+    say: (bytes) => Effect.asVoid(Queue.offer(said, bytesOf(bytes))),
+    end: Effect.asVoid(Queue.fail(said, closeError(1000))),
+    cut: Effect.sync(() => close(1006, broken(Socket.SocketReadError))),
+    line: Queue.take(lines),
+    writes,
+    stopReading: Effect.sync(() => {
+      room = 0
+    }),
+    read: (bytes = Number.POSITIVE_INFINITY) =>
+      Effect.sync(() => {
+        room += bytes
+        moving.openUnsafe()
+      })
+  }
+})
+
+/** A listener without a port, and how to connect to it. To be given to one server. */
+export const makeListener = (): { readonly listener: Listener; readonly connect: Effect.Effect<Peer> } => {
+  const calls = Effect.runSync(Queue.unbounded<Socket.Socket>())
+  const server = SocketServer.SocketServer.of({
+    address: NetAddress.unixPathAddress("memory"),
+    run: (handler) =>
+      Effect.acquireUseRelease(
+        Scope.make("parallel"),
+        (scope) =>
+          Effect.forever(
+            Effect.flatMap(Queue.take(calls), (socket) => Effect.forkIn(Effect.ignoreCause(handler(socket)), scope))
+          ),
+        (scope) => Scope.close(scope, Exit.void)
+      )
+  })
+  return {
+    listener: Layer.succeed(SocketServer.SocketServer, server),
+    connect: Effect.tap(makePeer, (peer) => Queue.offer(calls, peer.socket))
+  }
+}
