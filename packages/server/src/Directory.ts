@@ -1,25 +1,53 @@
 /**
- * Who is online: one session a name (CPT 3.2). What a name is, beyond that, is settled in the store (CPT 2.2).
+ * Names: who is online, one session a name (CPT 3.2), and what a name becomes when somebody bears or follows it (CPT 2.2).
+ * That is settled in the store, and lasts as long as the name has messages, or a follower.
  */
 import { Decline, type Name } from "@cpt/schema"
 import { Context, Effect, Layer } from "effect"
+import { MessageStore } from "./MessageStore.ts"
+import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
 
 export class Directory extends Context.Service<Directory, {
   /** Takes the name for a session. */
   readonly enter: (name: Name.Username) => Effect.Effect<void, Decline.UsernameTaken>
   /** The name is free again. */
   readonly exit: (name: Name.Username) => Effect.Effect<void>
+  /** Follows the name as what it then is for good, and puts the cursor among the follower's. Undefined if it is the other. */
+  readonly followAs: (
+    kind: "user" | "group",
+    name: Name.Username | Name.GroupName,
+    follower: Follower
+  ) => Effect.Effect<Cursor | undefined, Decline.StorageUnavailable>
 }>()("@cpt/server/Directory") {
-  static readonly layer: Layer.Layer<Directory> = Layer.sync(this, () => {
-    const online = new Set<string>()
-    return Directory.of({
-      enter: (name) =>
-        Effect.suspend(() => {
-          if (online.has(name)) return Effect.fail(new Decline.UsernameTaken({}))
-          online.add(name)
-          return Effect.void
-        }),
-      exit: (name) => Effect.sync(() => online.delete(name))
+  static readonly layer: Layer.Layer<Directory, never, MessageStore | Timelines> = Layer.effect(
+    this,
+    Effect.gen(function*() {
+      const store = yield* MessageStore
+      const timelines = yield* Timelines
+      const online = new Set<string>()
+
+      const followAs = Effect.fnUntraced(function*(kind: "user" | "group", name: Name.Name, follower: Follower) {
+        // Followed first: what is followed is not forgotten between the two
+        const cursor = yield* timelines.follow(name, follower)
+        const settled = yield* Effect.onError(store.claim(name, kind), () => timelines.leave(cursor))
+        if (settled === kind) {
+          follower.cursors.set(name, cursor)
+          return cursor
+        }
+        yield* timelines.leave(cursor)
+        return undefined
+      }, Effect.uninterruptible)
+
+      return Directory.of({
+        enter: (name) =>
+          Effect.suspend(() => {
+            if (online.has(name)) return Effect.fail(new Decline.UsernameTaken({}))
+            online.add(name)
+            return Effect.void
+          }),
+        exit: (name) => Effect.sync(() => online.delete(name)),
+        followAs
+      })
     })
-  })
+  )
 }

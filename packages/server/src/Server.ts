@@ -30,7 +30,7 @@ export class Server extends Context.Service<Server, {
   static readonly layer = (
     ...listeners: readonly [Listener, ...ReadonlyArray<Listener>]
   ): Layer.Layer<Server, SocketServer.SocketServerError, MessageStore | Accounts> =>
-    Layer.effect(this, make(listeners)).pipe(Layer.provide([Directory.layer, Timelines.layer]))
+    Layer.effect(this, make(listeners)).pipe(Layer.provide(Directory.layer.pipe(Layer.provideMerge(Timelines.layer))))
 }
 
 const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {

@@ -4,7 +4,7 @@ import { Effect, Option, Schema } from "effect"
 import { Accounts, type Refusal } from "../Accounts.ts"
 import { Directory } from "../Directory.ts"
 import { MessageStore } from "../MessageStore.ts"
-import { type Follower, Timelines } from "../Timeline.ts"
+import type { Follower } from "../Timeline.ts"
 
 const asUsername = Schema.decodeUnknownOption(Name.Username)
 
@@ -28,7 +28,14 @@ export const connect = Effect.fnUntraced(function*<F extends Follower>(command: 
     Effect.interruptible // a server that stops does not wait for it
   )
   yield* directory.enter(username)
-  return yield* Effect.onError(settle(username, peer.bearer(username)), () => directory.exit(username))
+  const bearer = peer.bearer(username)
+  const inbox = yield* Effect.onError(
+    directory.followAs("user", username, bearer),
+    () => directory.exit(username)
+  )
+  if (inbox !== undefined) return bearer
+  yield* directory.exit(username)
+  return yield* new Decline.UsernameTaken({})
 }, Effect.uninterruptible)
 
 /** A rule may give any word, but one (CPT 3.4): what a client would have to show as a sentence is not let out. */
@@ -36,19 +43,6 @@ const bareWord = Effect.fnUntraced(function*(refusal: Decline.Declined) {
   if (!/\s/.test(refusal.reason)) return yield* refusal
   yield* Effect.logWarning(`an account rule refused with "${refusal.reason}", which is more than one word`)
   return yield* new Decline.Forbidden({})
-})
-
-/** Makes the name a user's for good. Followed first: what is followed is not forgotten between the two. */
-const settle = Effect.fnUntraced(function*<F extends Follower>(username: Name.Username, bearer: F) {
-  const [store, timelines] = [yield* MessageStore, yield* Timelines]
-  const inbox = yield* timelines.follow(username, bearer)
-  const kind = yield* Effect.onError(store.claim(username, "user"), () => timelines.leave(inbox))
-  if (kind === "user") {
-    bearer.cursors.set(username, inbox)
-    return bearer
-  }
-  yield* timelines.leave(inbox)
-  return yield* new Decline.UsernameTaken({})
 })
 
 /** The name is free again. */

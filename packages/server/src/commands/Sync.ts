@@ -4,6 +4,7 @@
  */
 import { type Command, Decline, type Name, Notice, Timestamp } from "@cpt/schema"
 import { Effect } from "effect"
+import { Directory } from "../Directory.ts"
 import { MessageStore } from "../MessageStore.ts"
 import { ServerConfig } from "../ServerConfig.ts"
 import { type Cursor, type Follower, noticeLine, Timelines } from "../Timeline.ts"
@@ -19,7 +20,8 @@ export const sync = Effect.fnUntraced(function*<E>(reader: Reader<E>, command: C
   const timelines = yield* Timelines
   const target = command._tag === "SYNC" ? command.group : reader.username
   const after = command._tag === "SYNC" ? command.after : Timestamp.epoch
-  const cursor = reader.cursors.get(target) ?? (yield* followGroup(reader, target))
+  const cursor = reader.cursors.get(target) ??
+    (command._tag === "SYNC" ? yield* followGroup(reader, command.group) : undefined)
   if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target))) // CPT 5.3
 
   // What this session should have been told live, and `after` passes over, comes before the answer
@@ -59,17 +61,9 @@ export const catchUp = Effect.fnUntraced(function*<E>(
 })
 
 /** A cursor into a group that the session has not followed yet; undefined for the inbox of somebody else. */
-const followGroup = Effect.fnUntraced(function*<E>(reader: Reader<E>, target: Name.Name) {
-  const [config, store, timelines] = [yield* ServerConfig, yield* MessageStore, yield* Timelines]
+const followGroup = Effect.fnUntraced(function*<E>(reader: Reader<E>, target: Name.GroupName) {
+  const [config, directory, store] = [yield* ServerConfig, yield* Directory, yield* MessageStore]
   if ((yield* store.kindOf(target)) === "user") return undefined
   if (reader.cursors.size > config.maxFollowedGroups) return yield* new Decline.Forbidden({})
-  // Followed first: what is followed is not forgotten between the two
-  const cursor = yield* timelines.follow(target, reader)
-  const kind = yield* Effect.onError(store.claim(target, "group"), () => timelines.leave(cursor))
-  if (kind === "group") {
-    reader.cursors.set(target, cursor)
-    return cursor
-  }
-  yield* timelines.leave(cursor)
-  return undefined
-}, Effect.uninterruptible)
+  return yield* directory.followAs("group", target, reader)
+})
