@@ -5,9 +5,14 @@
  * message is then a re-send, within the window; any other message, or the confirmation, ends it. So this holds one
  * message a sender, and none that is confirmed or older than the window.
  */
-import type { Draft } from "./MessageStore.ts"
+/** A `Draft`, or what is left of one in a thread that knows plain strings only. */
+interface Sent {
+  readonly sender: string
+  readonly target: string
+  readonly message: string
+}
 
-interface Last {
+export interface Last {
   readonly target: string
   readonly message: string
   readonly at: number
@@ -23,7 +28,7 @@ export class Duplicates {
   }
 
   /** Whether this is a re-send of the sender's last message. If not, it is the sender's last message from now on. */
-  isResend(draft: Draft, now: number): boolean {
+  isResend(draft: Sent, now: number): boolean {
     if (this.#window === 0) return false
     const last = this.#last.get(draft.sender)
     if (
@@ -37,6 +42,11 @@ export class Duplicates {
       this.#last.delete(sender)
     }
     return false
+  }
+
+  /** What a store remembers of a sender from before this process (CPT 4.4: after a crash it counts as unconfirmed). */
+  recall(sender: string, last: Last): void {
+    this.#last.set(sender, last)
   }
 
   confirm(sender: string): void {

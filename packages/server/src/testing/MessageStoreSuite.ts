@@ -17,6 +17,8 @@ import { type Appended, type Draft, type Kind, MessageStore } from "../MessageSt
 export interface SuiteOptions {
   /** Milliseconds in which the layer takes an equal, unconfirmed message for a re-send. Default: CPT's 120 s. */
   readonly resendWindow?: number
+  /** Random programs to run, each on a store of its own. Default: 200. */
+  readonly programs?: number
   /** The same driver, if it can be bounded: keeping no more than so many messages, at least 20. */
   readonly bounded?: { readonly layer: Layer.Layer<MessageStore, unknown>; readonly messages: number }
 }
@@ -271,7 +273,7 @@ const readOf = (to: string, { line, sender, timestamp }: Appended): Read => {
 export const messageStoreSuite = <E>(
   name: string,
   layer: Layer.Layer<MessageStore, E>,
-  { bounded, resendWindow = Limits.resendWindow }: SuiteOptions = {}
+  { bounded, programs = 200, resendWindow = Limits.resendWindow }: SuiteOptions = {}
 ): void => {
   const now = 1_700_000_000_000
 
@@ -776,7 +778,7 @@ export const messageStoreSuite = <E>(
           Effect.flatMap((store) => runProgram(store, program, resendWindow)),
           Effect.provide(Layer.fresh(layer))
         ),
-      { arbitrary: { runs: 200, size: 40 } }
+      { arbitrary: { runs: programs, size: 40 } }
     )
   })
 }
