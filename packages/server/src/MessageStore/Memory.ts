@@ -51,7 +51,7 @@ class Segment {
     const needed = this.length + size
     if (needed > this.bytes.length) {
       if (needed > segmentBytes && this.length > 0) return false
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2))
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes)))
       this.bytes.copy(grown, 0, 0, this.length)
       this.bytes = grown
     }

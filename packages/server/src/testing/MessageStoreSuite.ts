@@ -389,6 +389,18 @@ export const messageStoreSuite = <E>(
           assert.deepStrictEqual((yield* readAll(store, "red", 0, "ann")).messages, [])
         }))
 
+      test("gives pages of 256 KiB at most, whatever the length of the lines", (store) =>
+        Effect.gen(function*() {
+          for (const length of [1000, 5000, 8000, 50_000, 130_000, 200_000]) {
+            const texts = Array.from({ length: Math.ceil(600_000 / length) }, (_, index) =>
+              `${index} ${"x".repeat(length)}`)
+            yield* store.append(texts.map((text) =>
+              draft("ann", `red${length}`, text)
+            ))
+            assert.deepStrictEqual(textsOf((yield* readAll(store, `red${length}`)).messages), texts)
+          }
+        }))
+
       test("gives a line that is longer than a page as a page of its own", (store) =>
         Effect.gen(function*() {
           const texts = ["before", "x".repeat(maxPageBytes + 1), "between", "é".repeat(maxPageBytes), "after"]

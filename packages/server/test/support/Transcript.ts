@@ -57,7 +57,10 @@ export const bytesOf = (text: string): Buffer =>
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&")
 
-const readable = (line: string): string => line.length > 300 ? `${line.slice(0, 300)}… (${line.length} letters)` : line
+const readable = (line: string): string => line.length > 120 ? `${line.slice(0, 80)}… (${line.length} letters)` : line
+
+/** Steps that are shown of a transcript that fails. */
+const shown = 24
 
 /** For an event that never comes: nothing here is about how long something takes. */
 const patience = 10_000
@@ -75,7 +78,7 @@ const perform = Effect.fnUntraced(function*(world: World, script: string, at: st
   let stopping: Fiber.Fiber<void> | undefined
 
   const fail = (what: string): never => {
-    const error = new Error(`${what}\n\n${log.map((line) => `    ${readable(line)}`).join("\n")}   <--`)
+    const error = new Error(`${what}\n\n${log.slice(-shown).map((line) => `    ${readable(line)}`).join("\n")}   <--`)
     error.stack = `${error.name}: ${error.message}\n${at}`
     throw error
   }
