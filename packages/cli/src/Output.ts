@@ -2,15 +2,18 @@
  * What a command writes: data to stdout, everything else to stderr, one line each. A write is over when the operating
  * system has taken it, so a reader that is slow slows the command down.
  */
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import type { Writable } from "node:stream"
 import { failed, type Failure } from "./Failure.ts"
+import * as Readers from "./Readers.ts"
 
 /** Whoever read stdout has gone: there is nothing more to do. */
 export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {}
 
 export class Output extends Context.Service<Output, {
   readonly write: (text: string) => Effect.Effect<void, Closed | Failure>
+  /** Fails when nobody reads stdout any more, also while there is nothing to write, if that can be known. */
+  readonly gone: Effect.Effect<never, Closed>
   /** Says something to people, in one line that begins with `cpt: `. */
   readonly note: (text: string) => Effect.Effect<void>
   /** Whether stdout can show colours, and may. */
@@ -23,6 +26,13 @@ export class Output extends Context.Service<Output, {
     stderr.on("error", () => {})
     return Output.of({
       write: (text) => Effect.mapError(write(stdout, text), whyNot),
+      gone: Effect.suspend(() => {
+        const isOver = Readers.watch()
+        return Effect.suspend(() => isOver() ? new Closed() : Effect.void).pipe(
+          Effect.repeat(Schedule.spaced("1 second")),
+          Effect.andThen(Effect.never)
+        )
+      }),
       note: (text) => Effect.ignore(write(stderr, `cpt: ${text}\n`)),
       isColored: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb"
     })

@@ -22,7 +22,7 @@ export interface Remarks {
 /** Prints all of it. A chunk of the stream is one write, and the next one is not asked for before that is done. */
 export const print = Effect.fnUntraced(
   function*<E>(events: Stream.Stream<Event, E>, { isGrouped, isJson, onTaken }: Options) {
-    const { isColored, note, write } = yield* Output
+    const { gone, isColored, note, write } = yield* Output
     const format = Format.make({ isColored, isGrouped, isJson })
     const remarks = { hole: false, other: false }
 
@@ -73,7 +73,7 @@ export const print = Effect.fnUntraced(
         }
         yield* flush
       })
-    )
+    ).pipe(Effect.raceFirst(gone))
     const said: Remarks = remarks
     return said
   }

@@ -1,12 +1,25 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
 import { Limits } from "@cpt/schema"
-import { Accounts, layerMemory, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
-import { ByteSize, Config, Console, Duration, Effect, Layer, Option, Schema, SchemaGetter, SchemaIssue } from "effect"
+import { Accounts, layerMemory, layerSqlite, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
+import {
+  ByteSize,
+  Config,
+  Console,
+  Duration,
+  Effect,
+  FileSystem,
+  Layer,
+  Option,
+  Path,
+  Schema,
+  SchemaGetter,
+  SchemaIssue
+} from "effect"
 import { Command, Flag } from "effect/cli"
 import { NetAddress } from "effect/net"
 import type { SocketServer } from "effect/socket"
 import { DurationFromText } from "../DurationText.ts"
-import { usage } from "../Failure.ts"
+import { explainFile, failed, usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
 import { toggle } from "../Settings.ts"
 import { visible } from "../Visible.ts"
@@ -92,9 +105,10 @@ const flags = {
     `port to listen on (${Limits.defaultPort}); 0 takes a free one`
   ),
   memory: toggle("memory").pipe(
-    Flag.withDescription("keep messages in memory only, as long as there is no other store"),
-    Flag.withDefault(true)
+    Flag.withDescription("keep messages in memory only, as without --data"),
+    Flag.withDefault(false)
   ),
+  data: setting("data", "DIR", Schema.String, "", "keep messages on disk, in one SQLite database in this directory"),
   memoryLimit: setting(
     "memory-limit",
     "LIMIT",
@@ -163,6 +177,15 @@ const cannotListen = (host: string, port: number) => (error: SocketServer.Socket
   }
 }
 
+/** The database in its directory, which is made for its owner alone if it is not there. */
+const onDisk = (directory: string, resendWindow: number) =>
+  Layer.unwrap(Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    yield* fs.makeDirectory(directory, { recursive: true, mode: 0o700 })
+    return layerSqlite({ file: path.resolve(directory, "messages.db"), resendWindow })
+  }))
+
 const isLoopback = (address: NetAddress.SocketAddress): boolean =>
   NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
 
@@ -178,16 +201,24 @@ const announceOurselves = Effect.gen(function*() {
 export const serve = Command.make(
   "serve",
   flags,
-  Effect.fnUntraced(function*({ memory: _, ...given }) {
-    const { host, live, memoryLimit, port, resendWindow, ...settings } = yield* Effect.all(given)
+  Effect.fnUntraced(function*({ memory, ...given }) {
+    const { data, host, live, memoryLimit, port, resendWindow, ...settings } = yield* Effect.all(given)
+    if (memory && data !== "") return yield* usage("--memory and --data: messages are in one or the other")
+    const window = Duration.toMillis(resendWindow)
+    const store = data === "" ? layerMemory({ ...memoryLimit, resendWindow: window }) : onDisk(data, window)
     const server = Server.layer(Listener.tcp({ host, port })).pipe(
       Layer.provide(Accounts.layerOpen),
-      Layer.provideMerge(layerMemory({ ...memoryLimit, resendWindow: Duration.toMillis(resendWindow) })),
+      Layer.provideMerge(store),
       Layer.provide(ServerConfig.layer({ ...settings, live: live === "on" }))
     )
     Interrupted.isHowThisEnds()
     yield* Layer.launch(Layer.provide(Layer.effectDiscard(announceOurselves), server)).pipe(
-      Effect.catchTag("SocketServerError", (error) => Effect.fail(cannotListen(host, port)(error)))
+      Effect.catchTags({
+        SocketServerError: (error) => Effect.fail(cannotListen(host, port)(error)),
+        CannotOpen: (error) => Effect.fail(failed(visible(error.message))),
+        PlatformError: (error) =>
+          Effect.fail(failed(`cannot make the directory ${visible(data)}: ${explainFile(error)}`))
+      })
     )
   })
 ).pipe(
@@ -198,6 +229,6 @@ export const serve = Command.make(
   Command.withExamples([
     { command: "cpt serve", description: "Host on this machine only, on port 39168" },
     { command: "cpt serve --host 0.0.0.0", description: "Host for every network that this machine is in" },
-    { command: "cpt serve --memory-limit 100000,64MiB", description: "Keep less" }
+    { command: "cpt serve --data ~/chat", description: "Keep messages on disk" }
   ])
 )
