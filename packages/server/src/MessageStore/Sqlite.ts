@@ -206,18 +206,27 @@ const thread = Effect.fnUntraced(function*(settings: Settings) {
     })
   const unavailable = (reply: Reply) =>
     Effect.andThen(
-      Effect.logError(`the store ${settings.role} failed: ${"error" in reply ? reply.error : "no answer to the question"}`),
+      Effect.logError(
+        `the store ${settings.role} failed: ${"error" in reply ? reply.error : "no answer to the question"}`
+      ),
       Effect.fail(new Decline.StorageUnavailable({}))
     )
   return {
     commit: (steps: ReadonlyArray<Step>) =>
-      Effect.flatMap(ask({ op: "commit", steps }), (reply) =>
-        "committed" in reply ? Effect.succeed(reply.committed) : unavailable(reply)),
+      Effect.flatMap(
+        ask({ op: "commit", steps }),
+        (reply) => "committed" in reply ? Effect.succeed(reply.committed) : unavailable(reply)
+      ),
     name: (name: string): Effect.Effect<StoredName | undefined, Decline.StorageUnavailable> =>
-      Effect.flatMap(ask({ op: "name", name }), (reply) => "name" in reply ? Effect.succeed(reply.name) : unavailable(reply)),
+      Effect.flatMap(
+        ask({ op: "name", name }),
+        (reply) => "name" in reply ? Effect.succeed(reply.name) : unavailable(reply)
+      ),
     read: (target: string, after: number, except: string | undefined) =>
-      Effect.flatMap(ask({ op: "read", target, after, except }), (reply) =>
-        "page" in reply ? Effect.succeed(reply.page) : unavailable(reply))
+      Effect.flatMap(
+        ask({ op: "read", target, after, except }),
+        (reply) => "page" in reply ? Effect.succeed(reply.page) : unavailable(reply)
+      )
   }
 })
 

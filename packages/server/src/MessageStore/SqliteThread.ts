@@ -104,7 +104,9 @@ const open = (file: string): DatabaseSync => {
   const number = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0])
   const version = number("PRAGMA user_version")
   const isOurs = number("PRAGMA application_id") === applicationId
-  if (!isOurs && number("SELECT count(*) FROM sqlite_schema") > 0) throw new Error("it is a database, but not one of cpt")
+  if (!isOurs && number("SELECT count(*) FROM sqlite_schema") > 0) {
+    throw new Error("it is a database, but not one of cpt")
+  }
   if (version > migrations.length) throw new Error("it was written by a newer cpt; update this one")
   // FULL syncs at each commit: without it, an ACKed message would be lost with the power
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE")

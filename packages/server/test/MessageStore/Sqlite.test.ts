@@ -34,8 +34,11 @@ const ann = Name.Username.make("ann")
 const red = Name.Target.make("red")
 const draft = (text: string) => ({ sender: ann, target: red, message: Message.Message.make(text) })
 const textsIn = (store: MessageStore["Service"]) =>
-  Effect.map(store.read(red, { after: Timestamp.epoch }), ({ lines }) =>
-    Buffer.from(lines).toString().split("\n").slice(0, -1).map((line) => line.split(" ").slice(4).join(" ")))
+  Effect.map(
+    store.read(red, { after: Timestamp.epoch }),
+    ({ lines }) =>
+      Buffer.from(lines).toString().split("\n").slice(0, -1).map((line) => line.split(" ").slice(4).join(" "))
+  )
 
 describe("layerSqlite, opened again", () => {
   it.live("has what was stored, and goes on behind it (CPT 4.1, 4.2)", () =>
