@@ -1,0 +1,173 @@
+/** `cpt serve` as a process, and what scripts rely on (docs/cli.md). */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { connect, createServer, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { text } from "node:stream/consumers"
+import { fileURLToPath } from "node:url"
+
+const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+
+const spawned = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, ["--conditions=source", bin, ...args], { env: { ...process.env, ...env } })
+    ),
+    (child) => Effect.promise(() => ended(child, "SIGKILL"))
+  )
+
+/** Waits for the end of a process, after a signal if there is one. Gives its exit status. */
+const ended = async (child: ChildProcess, signal?: "SIGKILL" | "SIGTERM" | "SIGINT") => {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
+  if (signal !== undefined) child.kill(signal)
+  await once(child, "exit")
+  return child.exitCode
+}
+
+/** A server that listens: its first line, and the port in it. */
+const serving = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env?: Record<string, string>) {
+  const child = yield* spawned(["serve", "--port", "0", ...args], env)
+  const [line] = yield* Effect.promise(() => once(createInterface(child.stdout), "line"))
+  return { child, line: String(line), port: Number(/:(\d+);/.exec(String(line))?.[1]) }
+})
+
+/** What a process that ends by itself says, and its exit status. */
+const run = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env?: Record<string, string>) {
+  const child = yield* spawned(args, env)
+  return yield* Effect.promise(async () => {
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
+    return { stdout, stderr, status: await ended(child) }
+  })
+})
+
+const connected = (port: number) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const socket = connect({ port, host: "127.0.0.1" })
+      await once(socket, "connect")
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+/** Everything that a server says until it ends its side. */
+const rest = (socket: Socket) => Effect.promise(() => text(socket))
+
+describe("cpt serve", () => {
+  it.live("says in one line where it listens and where the messages are", () =>
+    Effect.gen(function*() {
+      const { line, port } = yield* serving([])
+      assert.match(line, /^cpt: listening on 127\.0\.0\.1:\d+; messages are kept in memory only/)
+      const socket = yield* connected(port)
+      socket.end("CONNECT ann\nSEND red hi\n")
+      assert.strictEqual(yield* rest(socket), "ACCEPT\nACK\n")
+    }))
+
+  it.live("with --data keeps messages on disk, for its owner alone, and for one server at a time", () =>
+    Effect.gen(function*() {
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+      )
+      const data = join(folder, "new", "data")
+      const first = yield* serving(["--data", data])
+      assert.include(first.line, `messages are kept in ${join(data, "messages.db")}`)
+      assert.strictEqual(statSync(data).mode & 0o777, 0o700)
+      const second = yield* run(["serve", "--port", "0", "--data", data])
+      assert.strictEqual(second.status, 1)
+      assert.match(second.stderr, /^cpt: cannot open .*: another server has it open\n$/)
+      const socket = yield* connected(first.port)
+      socket.end("CONNECT ann\nSEND red hi\n")
+      assert.strictEqual(yield* rest(socket), "ACCEPT\nACK\n")
+      yield* Effect.promise(() => ended(first.child, "SIGKILL"))
+      const third = yield* serving(["--data", data])
+      const again = yield* connected(third.port)
+      again.end("CONNECT bob\nSYNC red 0\n")
+      assert.match(yield* rest(again), /^ACCEPT\nMSG red ann \d+ hi\nENDSYNC\n$/)
+    }))
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(`answers, says shutting_down and exits with 0 on ${signal}, whatever the peers do`, () =>
+      Effect.gen(function*() {
+        const { child, port } = yield* serving([])
+        const idle = yield* connected(port)
+        idle.write("CONNECT ann\nSYNC red 0\n")
+        yield* Effect.promise(() => once(idle, "data"))
+        const sleeper = yield* connected(port) // takes nothing, and its SYNC is not over
+        sleeper.pause()
+        sleeper.write("CONNECT bob\n")
+        const line = `SEND blue ${"x".repeat(8000)}\n`
+        for (let i = 0; i < 2000; i++) sleeper.write(line)
+        sleeper.write("SYNC blue 0\n")
+        const silent = yield* connected(port)
+        const said = rest(idle)
+        const status = Effect.promise(() => ended(child, signal))
+        const results = yield* Effect.all([said, status], { concurrency: "unbounded" }).pipe(
+          Effect.timeout("15 seconds") // it is 5 in the contract; here the machine may be busy
+        )
+        assert.match(results[0], /^(?:ENDSYNC\n)?DECLINE shutting_down\n$/)
+        assert.strictEqual(results[1], 0)
+        silent.destroy()
+      }))
+  }
+
+  it.live("names a port that is in use, in one line", () =>
+    Effect.gen(function*() {
+      const taken = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const server = createServer()
+          server.listen(0, "127.0.0.1")
+          await once(server, "listening")
+          return server
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const address = taken.address()
+      const port = typeof address === "object" ? address?.port : undefined
+      const { status, stderr, stdout } = yield* run(["serve", "--port", String(port)])
+      assert.deepStrictEqual([status, stdout], [1, ""])
+      assert.match(stderr, /^cpt: 127\.0\.0\.1:\d+ is in use: .*\n$/)
+      assert.include(stderr, "the range that Linux gives")
+    }))
+
+  it.live("warns when it is open to other machines", () =>
+    Effect.gen(function*() {
+      const { child } = yield* serving(["--host", "0.0.0.0"])
+      const [warning] = yield* Effect.promise(() => once(createInterface(child.stderr), "line"))
+      assert.match(String(warning), /^cpt: warning: .*clear text/)
+    }))
+
+  it.live("refuses a bad setting by the name of the place that it came from", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [["--port", "70000"], {}, /^cpt: --port "70000": .*\n$/],
+        [[], { CPT_PORT: "x" }, /^cpt: CPT_PORT "x": .*\n$/],
+        [["--max-sessions", "0"], {}, /^cpt: --max-sessions "0": .*\n$/],
+        [["--memory-limit", "lots"], {}, /^cpt: --memory-limit "lots": .*\n$/],
+        [["--login-deadline", "5"], {}, /^cpt: --login-deadline "5": .*\n$/],
+        [["--memory", "--data", "x"], {}, /^cpt: --memory and --data: .*\n$/],
+        [["--colour"], {}, /^cpt: unknown flag --colour.*\n$/]
+      ] as const
+      yield* Effect.forEach(cases, ([args, env, message]) =>
+        Effect.map(run(["serve", ...args], env), ({ status, stderr, stdout }) => {
+          assert.deepStrictEqual([status, stdout], [2, ""])
+          assert.match(stderr, message)
+        }), { concurrency: 4 })
+    }))
+
+  it.live("takes settings from the environment, and a flag before it", () =>
+    Effect.gen(function*() {
+      const { port } = yield* serving(["--max-line-bytes", "20"], { CPT_MAX_LINE_BYTES: "10", CPT_MAX_SESSIONS: "1" })
+      const first = yield* connected(port)
+      first.write(`CONNECT ${"a".repeat(12)}\n`)
+      const [accepted] = yield* Effect.promise(() => once(first, "data"))
+      assert.strictEqual(String(accepted), "ACCEPT\n")
+      const second = yield* connected(port)
+      assert.strictEqual(yield* rest(second), "DECLINE server_full\n")
+    }))
+})
