@@ -144,16 +144,22 @@ const make = Effect.gen(function*() {
     return Effect.andThen(Scope.close(timeline.scope, Exit.void), store.forget(timeline.target))
   }
 
-  const follow = Effect.fnUntraced(function*(target: Name.Name, follower: Follower) {
+  const follow = Effect.fnUntraced(function*(target: Name.Name, follower: Follower): Effect.fn.Return<
+    Cursor,
+    Decline.StorageUnavailable
+  > {
     let timeline = timelines.get(target)
     if (timeline === undefined) {
       timeline = start(target)
       const started = yield* Effect.exit(watch(timeline))
-      if (Exit.isSuccess(started)) timeline.before = started.value
+      // What was told while the store was being asked may have gone by already
+      if (Exit.isSuccess(started)) timeline.before = Timestamp.fromMillis(Math.max(timeline.before, started.value))
       else yield* stop(timeline)
       Deferred.doneUnsafe(timeline.started, Exit.asVoid(started))
     }
     yield* Deferred.await(timeline.started)
+    // Who came first may have left again meanwhile, and the timeline with it
+    if (timelines.get(target) !== timeline) return yield* follow(target, follower)
     const cursor: Cursor = { timeline, follower, at: timeline.head(), behind: false }
     timeline.cursors.add(cursor)
     return cursor

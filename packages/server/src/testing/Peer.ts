@@ -122,9 +122,14 @@ export const makePeer: Effect.Effect<Peer> = Effect.gen(function*() {
   }
 })
 
-/** A listener without a port, and how to connect to it. To be given to one server. */
+/** A listener without a port, and how to connect to it. To be given to one server; when that stops, it takes no more. */
 export const makeListener = (): { readonly listener: Listener; readonly connect: Effect.Effect<Peer> } => {
-  const calls = Effect.runSync(Queue.unbounded<Socket.Socket>())
+  const calls = Effect.runSync(Queue.unbounded<Peer>())
+  let hasStopped = false
+  const stop = Effect.suspend(() => {
+    hasStopped = true
+    return Effect.flatMap(Queue.clear(calls), (peers) => Effect.forEach(peers, ({ cut }) => cut))
+  })
   const server = SocketServer.SocketServer.of({
     address: NetAddress.unixPathAddress("memory"),
     run: (handler) =>
@@ -132,13 +137,13 @@ export const makeListener = (): { readonly listener: Listener; readonly connect:
         Scope.make("parallel"),
         (scope) =>
           Effect.forever(
-            Effect.flatMap(Queue.take(calls), (socket) => Effect.forkIn(Effect.ignoreCause(handler(socket)), scope))
+            Effect.flatMap(Queue.take(calls), ({ socket }) => Effect.forkIn(Effect.ignoreCause(handler(socket)), scope))
           ),
-        (scope) => Scope.close(scope, Exit.void)
+        (scope) => Effect.andThen(stop, Scope.close(scope, Exit.void))
       )
   })
   return {
     listener: Layer.succeed(SocketServer.SocketServer, server),
-    connect: Effect.tap(makePeer, (peer) => Queue.offer(calls, peer.socket))
+    connect: Effect.tap(makePeer, (peer) => hasStopped ? peer.cut : Queue.offer(calls, peer))
   }
 }

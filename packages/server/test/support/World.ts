@@ -69,7 +69,8 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
 export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
   const memory = makeListener()
   const { announce, stop, store } = yield* serve(memory.listener, options)
-  const open = Effect.map(memory.connect, (peer): Connection => ({
+  // Whoever is still there when a test has failed would be waited for, by a clock that nobody moves
+  const open = Effect.map(Effect.acquireRelease(memory.connect, (peer) => peer.cut), (peer): Connection => ({
     say: peer.say,
     hear: Effect.catch(
       peer.line,
@@ -80,7 +81,8 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
     stopReading: peer.stopReading,
     read: peer.read
   }))
-  return { connect: open, announce, stop, store } satisfies World
+  const scope = yield* Effect.scope
+  return { connect: Scope.provide(open, scope), announce, stop, store } satisfies World
 })
 
 /** Tells when the server has done with a connection, by the peer's port. */

@@ -1,7 +1,7 @@
 /** Stores that misbehave, over the one in memory. */
 import { Decline } from "@cpt/schema"
 import { layerMemory, MessageStore } from "@cpt/server"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer } from "effect"
 
 type Store = MessageStore["Service"]
 
@@ -21,4 +21,20 @@ export const failingAppends = over((store) => ({
 export const failingReads = over((store) => ({
   read: (target, options) =>
     target === "broken" || (target === "half" && options.after > 0) ? unavailable : store.read(target, options)
+}))
+
+/** Cannot be read between these two times. */
+export const failingReadsBetween = (from: number, to: number) =>
+  over((store) => ({
+    read: (target, options) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        now >= from && now < to ? unavailable : store.read(target, options))
+  }))
+
+/** As far away as a database can be: what it is asked it does at once, but the answer takes a second. */
+export const distant = over((store) => ({
+  read: (target, options) => Effect.delay(store.read(target, options), "1 second"),
+  kindOf: (name) => Effect.tap(store.kindOf(name), Effect.sleep("1 second")),
+  claim: (name, kind) => Effect.tap(store.claim(name, kind), Effect.sleep("1 second")),
+  watch: (target, watcher) => Effect.tap(store.watch(target, watcher), Effect.sleep("1 second"))
 }))
