@@ -113,22 +113,29 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   const ended = Deferred.makeUnsafe<void>()
   let lost: ExchangeError | undefined
   let waiting: Wait<A> | undefined
+  let due: { readonly answer: Wait<A>["answer"]; readonly exit: Exit.Exit<void, ExchangeError> } | undefined
   let heard = now()
   let hasSent = false
   let isOpen = false
   let isClosing = false
 
+  // To complete a Deferred runs whoever waits for it, here and now: so that comes last, when all else is in order
   const end = (reason: ExchangeError) => {
     if (lost !== undefined) return
     lost = reason
     settle(Exit.fail(reason))
     if (isOpen) listener.onLost(reason.message)
+    tellAnswer()
     Deferred.doneUnsafe(ended, Exit.void)
   }
   const settle = (exit: Exit.Exit<void, ExchangeError>) => {
-    const { answer } = waiting ?? {}
+    if (waiting !== undefined) due = { answer: waiting.answer, exit }
     waiting = undefined
-    if (answer !== undefined) Deferred.doneUnsafe(answer, exit)
+  }
+  const tellAnswer = () => {
+    const { answer, exit } = due ?? {}
+    due = undefined
+    if (answer !== undefined && exit !== undefined) Deferred.doneUnsafe(answer, exit)
   }
 
   const answered = (word: string, ...commands: ReadonlyArray<Command.ClientCommand["_tag"]>) => {
@@ -206,6 +213,8 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
           if (lost === undefined) take(Incoming.read(line))
         }
       }
+      // What has arrived with an answer cannot belong to what is asked next
+      tellAnswer()
     }
   }).pipe(
     Effect.catchTag(
@@ -236,7 +245,6 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
     waiting = wait
     heard = now()
     hasSent ||= command._tag === "SEND"
-    gate.openUnsafe()
     yield* writer.write(`${Command.clientLine(command)}\n`).pipe(
       Effect.catchTag(
         "SocketError",
@@ -244,6 +252,7 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
       ),
       Effect.forkIn(scope, { startImmediately: true })
     )
+    gate.openUnsafe()
     return yield* answerTo(wait, heard)
   })
 

@@ -214,6 +214,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
       followed.clear()
       for (const feed of feeds) feed.cut()
       tell(Event.Disconnected({ reason }))
+      for (const feed of feeds) feed.wake()
     },
     // One consumer that is slow must not hold up the others: what it has no room for, it asks for again
     hasRoom: () => feeds.size === 0 || Iterable.some(feeds, (feed) => feed.hasRoom()),
@@ -309,7 +310,11 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
           feed,
           place,
           hasRoom: () => !feeds.has(feed) || feed.hasRoom(),
-          onOver: (how) => how === "complete" ? place.close() : place.resume()
+          onOver: (how) => {
+            if (how === "complete") place.close()
+            else place.resume()
+            if (feed.isOnce && feed.behind() === undefined) feeds.delete(feed)
+          }
         }
       )
     }).pipe(
@@ -374,14 +379,14 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
 
   const stream = (
     starts: ReadonlyArray<string | Start>,
-    read: (feed: Feed.Feed) => Effect.Effect<void, StreamError>
+    isOnce: boolean
   ): Stream.Stream<Event, StreamError> =>
     Effect.gen(function*() {
       const places = yield* Effect.forEach(starts, (start) => {
         const { after = 0, group } = typeof start === "string" ? { group: start } : start
         return Effect.all([decodeGroup(group), decodeAfter(after)])
       })
-      const feed = yield* Feed.make(places, look)
+      const feed = yield* Feed.make({ starts: places, isOnce, onTake: look })
       yield* Effect.acquireRelease(
         Effect.sync(() => feeds.add(feed)),
         () =>
@@ -390,7 +395,8 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
             look()
           })
       )
-      yield* read(feed).pipe(Effect.onExit((exit) => Effect.sync(() => feed.end(exit))), Effect.forkScoped)
+      const reading = isOnce ? readOnce(feed) : readOn(feed)
+      yield* reading.pipe(Effect.onExit((exit) => Effect.sync(() => feed.end(exit))), Effect.forkScoped)
       return feed.stream
     }).pipe(Stream.unwrap)
 
@@ -400,7 +406,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   return CptClient.of({
     username,
     send,
-    sync: (group, after) => stream([{ group, after }], readOnce).pipe(Stream.withSpan("CptClient.sync")),
-    follow: (starts) => stream(starts, readOn).pipe(Stream.withSpan("CptClient.follow"))
+    sync: (group, after) => stream([{ group, after }], true).pipe(Stream.withSpan("CptClient.sync")),
+    follow: (starts) => stream(starts, false).pipe(Stream.withSpan("CptClient.follow"))
   })
 })

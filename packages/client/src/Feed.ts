@@ -18,6 +18,8 @@ const overhead = 64
 
 export interface Feed {
   readonly places: ReadonlyMap<string, Place.Place>
+  /** Whether it is over when every place has been brought to the head of its group. */
+  readonly isOnce: boolean
   readonly stream: Stream.Stream<Event, StreamError>
   /** An event that is no message. */
   readonly say: (event: Event) => void
@@ -32,16 +34,22 @@ export interface Feed {
   readonly fallen: Effect.Effect<void>
   /** How many messages have come so far. */
   readonly count: () => number
-  /** The connection is lost. */
+  /** The connection is lost: every place has fallen behind. */
   readonly cut: () => void
+  /** Whoever waits in `fallen` looks again, at once: so everything has to be in order before. */
+  readonly wake: () => void
   readonly end: (exit: Exit.Exit<void, StreamError>) => void
 }
 
-/** `onTake` is called when the consumer has made room. */
-export const make = Effect.fnUntraced(function*(
-  starts: Iterable<readonly [group: Name.GroupName, after: number]>,
-  onTake: () => void
-) {
+export interface Options {
+  readonly starts: Iterable<readonly [group: Name.GroupName, after: number]>
+  /** Whether it is over when every place has been brought to the head of its group. */
+  readonly isOnce: boolean
+  /** The consumer has made room. */
+  readonly onTake: () => void
+}
+
+export const make = Effect.fnUntraced(function*({ isOnce, onTake, starts }: Options) {
   const events = yield* Queue.unbounded<Event, StreamError | Cause.Done>()
   const room = Latch.makeUnsafe(true)
   const fallen = Latch.makeUnsafe(false)
@@ -51,23 +59,24 @@ export const make = Effect.fnUntraced(function*(
   let count = 0
 
   const emit = (message: Message): boolean => {
-    if (size >= overfull) {
-      fallen.openUnsafe()
-      return false
-    }
+    if (size >= overfull) return false
     count++
     put(message, message.message.length)
     return true
+  }
+  const wake = () => {
+    fallen.openUnsafe()
   }
   const put = (event: Event, length: number) => {
     size += length + overhead
     if (size >= full) room.closeUnsafe()
     Queue.offerUnsafe(events, event)
   }
-  for (const [group, after] of starts) places.set(group, Place.make(group, after, emit))
+  for (const [group, after] of starts) places.set(group, Place.make(group, after, { emit, onFall: wake }))
 
   const feed: Feed = {
     places,
+    isOnce,
     stream: Stream.fromPull(Effect.succeed(Effect.tap(Queue.takeAll(events), () =>
       Effect.sync(() => {
         size = 0
@@ -90,8 +99,8 @@ export const make = Effect.fnUntraced(function*(
     count: () => count,
     cut: () => {
       for (const place of places.values()) place.cut()
-      fallen.openUnsafe()
     },
+    wake,
     end: (exit) => {
       if (Exit.isFailure(exit)) Queue.failCauseUnsafe(events, exit.cause)
       else Queue.endUnsafe(events)

@@ -16,8 +16,9 @@ import type { Message } from "./Event.ts"
 /** Messages remembered to recognise a second copy: all that can arrive between asking and answering. */
 const maxRecent = 1024
 
-/** Messages held back while they are answered, to sort out live ones that came in before the answer. */
+/** Messages held back while they are answered, to sort out live ones that came in before the answer; and their text. */
 const maxHeld = 256
+const maxHeldLength = 64 * 1024
 
 export interface Place {
   readonly group: Name.GroupName
@@ -45,8 +46,14 @@ export interface Place {
   readonly overhear: (message: Message) => void
 }
 
-/** `emit` says whether there was room. */
-export const make = (group: Name.GroupName, after: number, emit: (message: Message) => boolean): Place => {
+export interface Consumer {
+  /** Takes a message, if there is room. */
+  readonly emit: (message: Message) => boolean
+  /** There was none, and the place has fallen behind. */
+  readonly onFall: () => void
+}
+
+export const make = (group: Name.GroupName, after: number, { emit, onFall }: Consumer): Place => {
   let state: "behind" | "answering" | "live" = "behind"
   let before: "behind" | "live" = "behind" // what it was when the answer began
   let cursor = after
@@ -57,6 +64,7 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
   let newest = 0
   let synced = false
   const held: Array<Message> = [] // by timestamp
+  let heldLength = 0
   const recent = new Set<string>()
 
   const keyOf = (message: Message) => `${message.timestamp} ${message.sender} ${message.message}`
@@ -64,8 +72,8 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
   const deliver = (message: Message) => {
     if (!emit(message)) {
       state = "behind"
-      held.length = 0
-      return
+      drop()
+      return onFall()
     }
     recent.add(keyOf(message))
     if (recent.size > maxRecent) {
@@ -80,8 +88,15 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
     if (message.timestamp > newest) newest = message.timestamp
   }
 
+  const drop = () => {
+    held.length = 0
+    heldLength = 0
+  }
+
   const release = () => {
-    for (const message of held.splice(0)) {
+    const messages = held.slice()
+    drop()
+    for (const message of messages) {
       if (state === "behind") return
       deliver(message)
     }
@@ -97,6 +112,7 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
     }
     while (at < held.length && held[at]?.timestamp === message.timestamp) at++
     held.splice(at, 0, message)
+    heldLength += message.message.length
     return true
   }
 
@@ -111,7 +127,7 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
       pushed = alreadyFollowed && before === "behind"
       descents = 0
       last = 0
-      held.length = 0
+      drop()
       asked = coarse ? Math.max(cursor - 1, 0) : cursor
       return asked
     },
@@ -129,8 +145,12 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
         descents = Math.max(descents, 1)
         return
       }
-      const first = held.length > maxHeld ? held.shift() : undefined
-      if (first !== undefined) deliver(first)
+      while (held.length > maxHeld || heldLength > maxHeldLength) {
+        const first = held.shift()
+        if (first === undefined) return
+        heldLength -= first.message.length
+        deliver(first)
+      }
     },
     close: () => {
       if (state !== "answering") return
@@ -147,7 +167,7 @@ export const make = (group: Name.GroupName, after: number, emit: (message: Messa
     cut: () => {
       // What is held is the beginning of the answer, unless it may be live messages from behind what is missing
       if (state === "answering" && descents === 0 && !pushed) release()
-      held.length = 0
+      drop()
       state = "behind"
     },
     live: (message) => {
