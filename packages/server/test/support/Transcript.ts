@@ -11,6 +11,7 @@
  *     A: connect               without a word; on a connection that has ended, a new one
  *     A: half-close            A has no more to say, and still listens
  *     A: cut                   a reset, until the server has noticed
+ *     A: is given up           waits until the server has done with the connection
  *     A: stop reading          and A: read on; in memory also A: read 10 bytes
  *     server: announce text    and server: stop, server: has stopped
  *     (10 seconds)             the clock goes on; (back 1 hour): it is set back
@@ -154,6 +155,8 @@ const perform = Effect.fnUntraced(function*(world: World, script: string, at: st
         return yield* Effect.asVoid(connect(who))
       case "nothing more":
         return yield* expectNothing(who)
+      case "is given up":
+        return yield* patiently(connectionOf(who).hasEnded)
       case "half-close":
         return yield* connectionOf(who).halfClose
       case "cut":

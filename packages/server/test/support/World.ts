@@ -25,6 +25,8 @@ export interface Connection {
   readonly halfClose: Effect.Effect<void>
   /** Breaks off, over TCP with a reset, and waits until the server has noticed. */
   readonly cut: Effect.Effect<void>
+  /** Waits until the server has done with this connection, also where we have not been told. */
+  readonly hasEnded: Effect.Effect<void>
   readonly stopReading: Effect.Effect<void>
   /** Takes what comes again; in memory, so many bytes of it, if a number is given. */
   readonly read: (bytes?: number) => Effect.Effect<void>
@@ -78,6 +80,7 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
     ),
     halfClose: peer.end,
     cut: peer.cut,
+    hasEnded: Effect.void,
     stopReading: peer.stopReading,
     read: peer.read
   }))
@@ -152,6 +155,7 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
       hear: Effect.catch(Queue.take(lines), Effect.succeed),
       halfClose: Effect.sync(() => socket.end()),
       cut: Effect.andThen(Effect.sync(() => socket.resetAndDestroy()), hasEnded),
+      hasEnded,
       stopReading: Effect.sync(() => socket.pause()),
       read: () => Effect.sync(() => socket.resume())
     }
