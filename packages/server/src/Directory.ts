@@ -3,9 +3,15 @@
  * That is settled in the store, and lasts as long as the name has messages, or a follower.
  */
 import { Decline, type Name } from "@cpt/schema"
-import { Context, Effect, Layer } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Layer } from "effect"
 import { MessageStore } from "./MessageStore.ts"
 import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
+
+/**
+ * How long a login waits for a name that is in use: the session that bears it may be busy storing the last message of a
+ * peer that has gone already, and then the name is about to be free (CPT 3.2).
+ */
+const patience = Duration.millis(100)
 
 export class Directory extends Context.Service<Directory, {
   /** Takes the name for a session. */
@@ -24,7 +30,7 @@ export class Directory extends Context.Service<Directory, {
     Effect.gen(function*() {
       const store = yield* MessageStore
       const timelines = yield* Timelines
-      const online = new Set<string>()
+      const online = new Map<string, Deferred.Deferred<void>>() // and who waits for the end of a session
 
       const followAs = Effect.fnUntraced(function*(kind: "user" | "group", name: Name.Name, follower: Follower) {
         // Followed first: what is followed is not forgotten between the two
@@ -39,13 +45,18 @@ export class Directory extends Context.Service<Directory, {
       }, Effect.uninterruptible)
 
       return Directory.of({
-        enter: (name) =>
-          Effect.suspend(() => {
-            if (online.has(name)) return Effect.fail(new Decline.UsernameTaken({}))
-            online.add(name)
-            return Effect.void
+        enter: Effect.fnUntraced(function*(name) {
+          const ending = online.get(name)
+          if (ending !== undefined) yield* Effect.timeoutOption(Deferred.await(ending), patience)
+          if (online.has(name)) return yield* new Decline.UsernameTaken({})
+          online.set(name, Deferred.makeUnsafe())
+        }),
+        exit: (name) =>
+          Effect.sync(() => {
+            const ending = online.get(name)
+            online.delete(name)
+            if (ending !== undefined) Deferred.doneUnsafe(ending, Exit.void)
           }),
-        exit: (name) => Effect.sync(() => online.delete(name)),
         followAs
       })
     })

@@ -3,28 +3,28 @@
  * take anything for a while. Whoever writes more than one line that belong together has the turn meanwhile, so that
  * between the first answer to a SYNC and its ENDSYNC nothing else is written (CPT 5.6).
  */
-import { type Message, type Name, Notice } from "@cpt/schema"
+import type { Name } from "@cpt/schema"
 import { type Context, Effect, Fiber, Schedule, type Scope, Semaphore } from "effect"
 import { Buffer } from "node:buffer"
 import { catchUp, type Reader } from "./commands/Sync.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { Outlet, PeerGone } from "./Outlet.ts"
-import { type Cursor, noticeLine, Timelines } from "./Timeline.ts"
+import { type Cursor, Timelines } from "./Timeline.ts"
 
 export interface Following extends Reader<PeerGone> {
   /** From now on the peer may be told of others: it has been told that it is logged in. */
   readonly open: () => void
   /** Runs what must not be interrupted by other lines; `last` is its last line, if it succeeds. */
   readonly alone: <E, R>(lines: Effect.Effect<void, E, R>, last: () => void) => Effect.Effect<void, E, R>
-  /** Tells the peer something in the server's name (CPT 5.9). */
-  readonly announce: (text: Message.Message) => void
+  /** Tells the peer a line in the server's name (CPT 5.9). */
+  readonly announce: (line: Uint8Array) => void
   /** Leaves all timelines. */
   readonly end: Effect.Effect<void>
 }
 
-/** Announcements that wait for a slow reader; with more, it misses the oldest. */
-const maxWaiting = 16
+/** Announcements that wait for a slow reader, shared by all who wait; with more, it misses the oldest. */
+const maxWaiting = 1024
 
 /** How often a store that cannot be read is asked again for what a follower has missed. */
 const retryRead = Schedule.spaced("1 second")
@@ -109,8 +109,8 @@ const followingOf = (username: Name.Username, session: {
           }))
         )
       ),
-    announce: (text) => {
-      announcements.push(noticeLine(Notice.sender, text))
+    announce: (line) => {
+      announcements.push(line)
       if (announcements.length > maxWaiting) announcements.shift()
       start()
     },

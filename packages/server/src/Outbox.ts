@@ -63,7 +63,7 @@ export class Outbox {
     return Effect.suspend(() => {
       this.push(lines)
       this.flush()
-      return this.#outlet.isFull() ? this.#outlet.drained : Effect.void
+      return this.#outlet.isFull() || this.#outlet.isGone() ? this.#outlet.drained : Effect.void
     })
   }
 

@@ -7,23 +7,33 @@
  * anything moves; and over the writer of any other `Socket` (WebSocket, in memory).
  */
 import { NodeSocket } from "@effect/platform-node"
-import { Duration, Effect, Latch, Option, Schema, type Scope } from "effect"
+import { Duration, Effect, Fiber, Latch, Option, Schema, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"
 import type { Socket as NetSocket } from "node:net"
+import * as Kernel from "./Kernel.ts"
 
 /** The connection is gone: by the peer, the network, or a deadline. There is nobody left to tell. */
 export class PeerGone extends Schema.TaggedError<PeerGone>()("PeerGone", {}) {}
 
 export interface Outlet {
+  /** What the kernel calls the connection, if it is one of TCP. */
+  readonly connection: Kernel.Key | undefined
   /** Bytes written so far: the place of the next byte. */
   readonly written: () => number
   /** Hands over bytes, which must not change any more. After the end of the connection they are dropped. */
   readonly write: (bytes: Uint8Array) => void
   /** The peer is behind: what can wait should. */
   readonly isFull: () => boolean
+  /** The connection has been cut, or has broken: what is written is dropped. */
+  readonly isGone: () => boolean
   /** Whether the kernel has every byte before this place (CPT 4.4). */
   readonly isHandedOver: (place: number) => boolean
+  /**
+   * To be asked when the peer has just ended its side: whether it was gone before it could read what was written last.
+   * Exact on this machine, where a reset comes at once; over a network it may still be under way.
+   */
+  readonly isAnsweredByReset: () => boolean
   /** Waits until the peer is no longer behind. */
   readonly drained: Effect.Effect<void, PeerGone>
   /** Writes all there is and then the end of our side. */
@@ -37,55 +47,92 @@ export interface Options {
   readonly keepAlive: Duration.Duration
 }
 
+/** How often a peer that is behind is looked at in the time of the write deadline. */
+const looks = 4
+
+/** Milliseconds in which a peer that was gone already is noticed: the next turn of the event loop, on a busy day. */
+const resetWithin = 50
+
 /** To be made before the reader of the socket is acquired: what is made first ends last. */
 export const make = (socket: Socket.Socket, options: Options): Effect.Effect<Outlet, never, Scope.Scope> =>
   Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
     Option.isSome(net)
-      ? Effect.acquireRelease(Effect.sync(() => fromNet(net.value, options)), (outlet) => outlet.destroy)
+      ? fromNet(net.value, options)
       : fromWriter(socket, options))
 
-const fromNet = (socket: NetSocket, options: Options): Outlet => {
-  const writeDeadline = Duration.toMillis(options.writeDeadline)
+const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options) {
+  const scope = yield* Effect.scope
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const connection = Kernel.keyOf(socket)
   const notFull = Latch.makeUnsafe(true)
   let full = false
   let written = 0
+  let writtenAt = 0
+  let watching = false
   socket.setNoDelay(true)
   socket.setKeepAlive(true, Duration.toMillis(options.keepAlive))
   socket.on("drain", () => {
     full = false
-    socket.setTimeout(0)
     notFull.openUnsafe()
   })
   socket.on("close", () => notFull.openUnsafe())
   socket.on("error", () => {}) // "close" follows
-  // Only set while the peer is behind. Node looks at what libuv could write before it calls that idle.
-  socket.on("timeout", () => socket.destroy())
+
+  // CPT 5.8: cut only when nothing has moved. The kernel's buffers are large, and it says that it has room only when a
+  // third of them is free: a peer that takes a KB a second would look asleep for minutes.
+  const place = () => `${socket.writableLength} ${connection === undefined ? "" : Kernel.unacknowledged(connection)}`
+  const watch = Effect.gen(function*() {
+    const look = Duration.times(options.writeDeadline, 1 / looks)
+    let before = place()
+    for (let still = 0; still < looks;) {
+      yield* Effect.sleep(look)
+      if (socket.writableLength === 0 || socket.destroyed) return
+      const now = place()
+      still = now === before ? still + 1 : 0
+      before = now
+    }
+    socket.destroy()
+  }).pipe(Effect.ensuring(Effect.sync(() => {
+    watching = false
+  })))
+  const startWatching = () => {
+    if (watching) return
+    watching = true
+    Fiber.runIn(fork(watch), scope)
+  }
 
   const unlessGone = Effect.suspend(() => socket.destroyed ? Effect.fail(new PeerGone({})) : Effect.void)
-  return {
+  const outlet: Outlet = {
+    connection,
     written: () => written,
     write: (bytes) => {
       if (socket.destroyed || socket.writableEnded) return
       written += bytes.length
+      writtenAt = performance.now()
       if (socket.write(bytes) || full) return
       full = true
       notFull.closeUnsafe()
-      socket.setTimeout(writeDeadline)
+      startWatching()
     },
     isFull: () => full,
+    isGone: () => socket.destroyed,
     isHandedOver: (place) => written - socket.writableLength >= place,
+    isAnsweredByReset: () =>
+      connection !== undefined && performance.now() - writtenAt < resetWithin && Kernel.isReset(connection),
     drained: Effect.andThen(notFull.await, unlessGone),
     end: Effect.callback<void>((resume) => {
       if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
       const done = () => resume(Effect.void)
-      socket.setTimeout(writeDeadline)
+      startWatching()
       socket.once("close", done)
       socket.end(done)
       return Effect.sync(() => socket.off("close", done))
     }).pipe(Effect.andThen(unlessGone)),
     destroy: Effect.sync(() => socket.destroy())
   }
-}
+  yield* Effect.addFinalizer(() => outlet.destroy)
+  return outlet
+})
 
 const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
   const writer = yield* socket.writer
@@ -115,6 +162,7 @@ const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: O
     Effect.suspend(() => gone ? Effect.fail(new PeerGone({})) : Effect.void)
   )
   const outlet: Outlet = {
+    connection: undefined,
     written: () => written,
     write: (bytes) => {
       if (gone) return
@@ -124,6 +172,8 @@ const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: O
       something.openUnsafe()
     },
     isFull: () => written > handedOver,
+    isGone: () => gone,
+    isAnsweredByReset: () => false,
     isHandedOver: (place) => handedOver >= place,
     drained,
     end: drained, // the writer ends its side when the scope does

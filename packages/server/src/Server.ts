@@ -2,16 +2,23 @@
  * Admission: every connection of the listener becomes a Session, as long as there is room, until the server stops. The
  * public layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
  */
-import { Decline, type Message } from "@cpt/schema"
-import { Context, Effect, Fiber, Layer } from "effect"
+import { Decline, type Message, Notice } from "@cpt/schema"
+import { Context, Duration, Effect, Fiber, Layer, Schedule } from "effect"
 import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"
 import { Directory } from "./Directory.ts"
+import * as Kernel from "./Kernel.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import { ServerConfig } from "./ServerConfig.ts"
 import { type Services, Session } from "./Session.ts"
-import { Timelines } from "./Timeline.ts"
+import { noticeLine, Timelines } from "./Timeline.ts"
+
+/** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
+const findDeadEvery = Duration.seconds(10)
+
+/** How long a connection waits for room before it is refused. */
+const fullPatience = Duration.millis(50)
 
 /** Something that connections come in by. */
 export type Listener = Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError>
@@ -42,6 +49,8 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
   const admit = Effect.gen(function*() {
     const session = yield* Session
     if (stopping) return yield* session.refuse(new Decline.ShuttingDown({}))
+    // A session that has just ended may not have been noticed yet
+    if (sessions.size >= config.maxSessions) yield* Effect.sleep(fullPatience)
     if (sessions.size >= config.maxSessions) return yield* session.refuse(new Decline.ServerFull({}))
     sessions.add(session)
     yield* Effect.ensuring(session.run, Effect.sync(() => sessions.delete(session)))
@@ -61,6 +70,19 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     listeners,
     (listener) => Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer))
   )
+  // CPT 3.2
+  yield* Effect.promise(Kernel.dead).pipe(
+    Effect.flatMap((dead) =>
+      Effect.forEach(
+        sessions,
+        (session) => session.connection !== undefined && dead.has(session.connection) ? session.cut : Effect.void,
+        { discard: true }
+      )
+    ),
+    Effect.schedule(Schedule.spaced(findDeadEvery)),
+    Effect.forkScoped
+  )
+
   const running = yield* Effect.forEach(open, (listener) => Effect.forkScoped(listener.run(serve)))
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
@@ -75,6 +97,10 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
 
   return Server.of({
     addresses: open.map(({ address }) => address),
-    announce: (text) => Effect.sync(() => sessions.forEach((session) => session.announce(text)))
+    announce: (text) =>
+      Effect.sync(() => {
+        const line = noticeLine(Notice.sender, text)
+        for (const session of sessions) session.announce(line)
+      })
   })
 })

@@ -5,7 +5,7 @@
  *
  * What commands do is in `commands/`; how a session hears of others, in `Following`.
  */
-import { Command, Decline, Framer, Limits, type Message } from "@cpt/schema"
+import { Command, Decline, Framer, Limits } from "@cpt/schema"
 import { NodeSocket } from "@effect/platform-node"
 import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
 import { Socket } from "effect/socket"
@@ -15,6 +15,7 @@ import { confirm, send } from "./commands/Send.ts"
 import { sync } from "./commands/Sync.ts"
 import type { Directory } from "./Directory.ts"
 import * as Following from "./Following.ts"
+import type * as Kernel from "./Kernel.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import { Outbox } from "./Outbox.ts"
 import * as Outlet from "./Outlet.ts"
@@ -29,8 +30,10 @@ export class Session extends Context.Service<Session, {
   readonly run: Effect.Effect<void>
   /** Says why not, and ends. */
   readonly refuse: (error: Decline.DeclineError) => Effect.Effect<void>
-  /** Tells the user something, if one has logged in (CPT 5.9). */
-  readonly announce: (text: Message.Message) => void
+  /** Tells the user a line, if one has logged in (CPT 5.9). */
+  readonly announce: (line: Uint8Array) => void
+  /** What the kernel calls its connection, if it is one of TCP. */
+  readonly connection: Kernel.Key | undefined
   /** Cuts the connection now. */
   readonly cut: Effect.Effect<void>
 }>()("@cpt/server/Session") {
@@ -43,6 +46,9 @@ const linger = Duration.millis(500)
 
 /** How long a session that has to end looks for lines that are already there. */
 const lastLook = Duration.millis(50)
+
+/** How long it goes on looking while there are some. */
+const lastWords = Duration.millis(250)
 
 const nothing = new Uint8Array(0)
 const accept = Command.serverLine(new Command.Accept({}))
@@ -164,6 +170,9 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
     following !== undefined && outbox.confirmsAck() ? confirm(following.username) : Effect.void
   )
 
+  /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
+  const goodbye = Effect.suspend(() => outlet.isAnsweredByReset() ? outlet.destroy : noteAck)
+
   const hear = Effect.fnUntraced(function*(chunks: ReadonlyArray<Uint8Array>) {
     const lines = chunks.length === 1 ? framer.push(chunks[0]!) : chunks.flatMap((chunk) => framer.push(chunk))
     if (lines.length === 0) return
@@ -180,9 +189,10 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
     })
   )
 
-  /** What was already there when the server began to stop is still answered. */
+  /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
   const hearTheRest = Effect.gen(function*() {
-    while (!closing) yield* hear(yield* Effect.timeout(pull, lastLook))
+    const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(lastWords)
+    while (!closing && (yield* Clock.currentTimeMillis) < until) yield* hear(yield* Effect.timeout(pull, lastLook))
   }).pipe(Effect.ignore)
 
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
@@ -203,7 +213,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const run = converse.pipe(
     Effect.catchTags({
       LoginTimeout: (error) => Effect.sync(() => decline(error)),
-      SocketError: (error) => isEndOfInput(error) ? noteAck : outlet.destroy,
+      SocketError: (error) => isEndOfInput(error) && !outlet.isGone() ? goodbye : outlet.destroy,
       PeerGone: () => outlet.destroy
     }),
     Effect.onInterrupt(() => Effect.andThen(hearTheRest, Effect.sync(() => decline(new Decline.ShuttingDown({}))))),
@@ -221,7 +231,13 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       return part
     })
 
-  return Session.of({ run, refuse, announce: (text) => following?.announce(text), cut: outlet.destroy })
+  return Session.of({
+    run,
+    refuse,
+    announce: (line) => following?.announce(line),
+    connection: outlet.connection,
+    cut: outlet.destroy
+  })
 })
 
 /** The peer has ended its side in good order, maybe only to say that it has no more to ask (CPT 1.7). */

@@ -30,6 +30,9 @@ const firstSegmentBytes = 512
 const segmentBytes = 256 * 1024 // also the bound of a page
 const messageOverhead = 32
 
+/** Of how many names it is remembered that messages are missing when none is left; for the oldest it is forgotten. */
+const rememberedNames = 100_000
+
 /** A run of lines, growing until it is full. What has been written never changes: sockets hold views into it. */
 class Segment {
   bytes: Buffer
@@ -156,9 +159,8 @@ class Memory {
     if (entry.segments.length > 0) return
     this.#emptied.add(entry)
     if (entry.watchers.size === 0) entry.kind = "open"
-    // That something is missing is remembered for as many names as there may be messages
     for (const oldest of this.#emptied) {
-      if (this.#emptied.size <= this.#limits.messages) break
+      if (this.#emptied.size <= Math.max(rememberedNames, this.#limits.messages)) break
       this.#emptied.delete(oldest)
       if (oldest.watchers.size === 0) this.#entries.delete(oldest.name)
     }

@@ -1,0 +1,77 @@
+/**
+ * What Linux knows of a TCP connection and Node does not tell, from `/proc/net/tcp`: whether bytes still move to a slow
+ * peer, whether the peer has answered with a reset, and which peers do not answer at all. On other systems nothing is
+ * known, and Node's own view has to do.
+ */
+import { Result } from "effect"
+import { NetAddress } from "effect/net"
+import { Buffer } from "node:buffer"
+import { readFileSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+
+const tables = ["/proc/net/tcp", "/proc/net/tcp6"]
+
+/** How a connection is written in a table: `:<local port> <remote address>:<remote port> `, all in hexadecimal. */
+export type Key = string
+
+const hex = (n: number, digits: number) => n.toString(16).toUpperCase().padStart(digits, "0")
+
+/** The kernel prints an address as words of 32 bits in its own byte order: little-endian wherever Node runs. */
+const hexOf = (address: string): string | undefined => {
+  const parsed = NetAddress.ipFromString(address.split("%", 1)[0] ?? "")
+  if (Result.isFailure(parsed)) return undefined
+  const ip = parsed.success
+  const bytes = NetAddress.isIpv4Address(ip)
+    ? Buffer.from(NetAddress.ipv4ToOctets(ip))
+    : Buffer.from(NetAddress.ipv6ToSegments(ip).flatMap((segment) => [segment >> 8, segment & 255]))
+  return bytes.swap32().toString("hex").toUpperCase()
+}
+
+/** The key of a connection; undefined for what is no TCP connection. */
+export const keyOf = (socket: {
+  readonly localPort?: number | undefined
+  readonly remoteAddress?: string | undefined
+  readonly remotePort?: number | undefined
+}): Key | undefined => {
+  const { localPort, remoteAddress, remotePort } = socket
+  if (localPort === undefined || remoteAddress === undefined || remotePort === undefined) return undefined
+  const address = hexOf(remoteAddress)
+  return address === undefined ? undefined : `:${hex(localPort, 4)} ${address}:${hex(remotePort, 4)} `
+}
+
+const readNow = (): string | undefined => {
+  try {
+    return tables.map((table) => readFileSync(table, "latin1")).join("")
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the connection is gone from the kernel while we still have it: the peer has answered with a reset. */
+export const isReset = (key: Key): boolean => readNow()?.includes(key) === false
+
+/** Bytes that the peer has not acknowledged; undefined if that is not known. */
+export const unacknowledged = (key: Key): number | undefined => {
+  const table = readNow()
+  const at = table?.indexOf(key) ?? -1
+  if (table === undefined || at === -1) return undefined
+  // "… 01 TX_QUEUE:RX_QUEUE …"
+  return Number.parseInt(table.slice(at + key.length + 3, at + key.length + 11), 16)
+}
+
+/** Sent again and again without an answer, for some 25 seconds at the least: each time the kernel waits twice as long. */
+const deadAfter = 7
+
+/** The connections whose peers no longer answer. Keepalive does not find them while bytes are under way to them. */
+export const dead = async (): Promise<ReadonlySet<Key>> => {
+  const found = new Set<Key>()
+  for (const table of tables) {
+    const rows = await readFile(table, "latin1").catch(() => "")
+    for (
+      const row of rows.matchAll(/(:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} \S+ 01:[0-9A-F]+ ([0-9A-F]{8})/g)
+    ) {
+      if (Number.parseInt(row[2] ?? "", 16) >= deadAfter) found.add(row[1] ?? "")
+    }
+  }
+  return found
+}
