@@ -23,6 +23,7 @@ import { it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
+import { patiently as waitPatiently } from "./patience.ts"
 import { broken, type Connection, end, inMemory, type Options, overTcp, type World } from "./World.ts"
 
 /** A test over TCP. */
@@ -67,9 +68,6 @@ const readable = (line: string): string => line.length > 120 ? `${line.slice(0, 
 /** Steps that are shown of a transcript that fails. */
 const shown = 24
 
-/** For an event that never comes: nothing here is about how long something takes. */
-const patience = 5000
-
 const barrier = "MSG system system 0 (barrier "
 
 /** Where the transcript stands, for the report of a failure. */
@@ -88,15 +86,7 @@ const perform = Effect.fnUntraced(function*(world: World, script: string, at: st
     throw error
   }
 
-  /** Instead of hanging, says where. */
-  const patiently = <A>(wait: Effect.Effect<A>): Effect.Effect<A> =>
-    Effect.raceFirst(
-      wait,
-      Effect.callback<never>((resume) => {
-        const timer = setTimeout(() => resume(Effect.sync(() => fail("waited in vain"))), patience)
-        return Effect.sync(() => clearTimeout(timer))
-      })
-    )
+  const patiently = <A>(event: Effect.Effect<A>): Effect.Effect<A> => waitPatiently(event, () => fail("waited in vain"))
 
   const connectionOf = (who: string) => connections.get(who) ?? fail(`${who} is not connected`)
 
