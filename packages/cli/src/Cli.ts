@@ -73,23 +73,38 @@ const presenter: CliOutput.Presenter = {
 }
 
 const layer = Layer.mergeAll(
-  Output.layer,
+  Layer.unwrap(
+    Effect.map(Output, ({ isColored }) => CliOutput.layer(CliOutput.defaultFormatter({ colors: isColored })))
+  ),
   CliOutput.layerPresenter(presenter),
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
 )
 
-/** Runs the command line of this process. It fails after it has said why, with the exit status in the error. */
-export const run = Effect.gen(function*() {
-  const { note } = yield* Output
-  yield* Command.run(cpt, { version }).pipe(
+/**
+ * What begins with one - and has more than one letter: no flag of ours, and nearly always a message. Effect would read it
+ * as several flags in one, and show the help for the h of "-hello".
+ */
+const bundled = (args: ReadonlyArray<string>): string | undefined => {
+  const end = args.indexOf("--")
+  return (end === -1 ? args : args.slice(0, end)).find((arg) => /^-[^-\d][^=]+/.test(arg))
+}
+
+/** Runs a command line. It fails after it has said why, with the exit status in the error. */
+export const run = (args: ReadonlyArray<string>) =>
+  Effect.suspend(() => {
+    const odd = bundled(args)
+    if (odd === undefined) return Command.runWith(cpt, { version })(args)
+    return usage(`unknown flag ${visible(odd)}; a message that begins with - goes behind --`)
+  }).pipe(
     Effect.catchCauseIf(
       (cause) => !Cause.hasInterruptsOnly(cause),
-      (cause) => {
+      Effect.fnUntraced(function*(cause) {
         const error = Cause.squash(cause)
-        if (error instanceof Closed) return Effect.void
+        if (error instanceof Closed) return
         const failure = toFailure(error)
-        return Effect.andThen(failure.message === "" ? Effect.void : note(failure.message), Effect.fail(failure))
-      }
-    )
+        if (failure.message !== "") yield* (yield* Output).note(failure.message)
+        return yield* failure
+      })
+    ),
+    Effect.provide(layer)
   )
-}).pipe(Effect.provide(layer))

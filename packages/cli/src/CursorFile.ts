@@ -20,6 +20,11 @@ export const open = Effect.fnUntraced(function*(name: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const shown = visible(name)
+  // A device or a pipe must not be replaced by a file, or waited for
+  const info = yield* Effect.option(fs.stat(name))
+  if (Option.isSome(info) && info.value.type !== "File") {
+    return yield* usage(`the cursor file ${shown} is no ordinary file; name another one`)
+  }
   const old = yield* fs.readFileString(name).pipe(
     Effect.map(Option.some),
     Effect.catch((error) =>
@@ -42,11 +47,13 @@ export const open = Effect.fnUntraced(function*(name: string) {
   const file = Option.isSome(old) ? yield* Effect.orElseSucceed(fs.realPath(name), () => name) : name
   const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`)
 
+  const mode = Option.match(info, { onNone: () => ({}), onSome: (info) => ({ mode: info.mode & 0o777 }) })
+
   const save = Effect.gen(function*() {
     const groups = Array.from(cursors, ([group, timestamp]) => ({ group, timestamp }))
     const text = yield* Effect.orDie(encode({ version: 1, groups }))
     yield* Effect.scoped(Effect.gen(function*() {
-      const handle = yield* fs.open(temporary, { flag: "w" })
+      const handle = yield* fs.open(temporary, { flag: "w", ...mode })
       yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
       yield* handle.sync
     }))

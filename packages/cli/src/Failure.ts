@@ -64,7 +64,11 @@ export const fromClient = (server: string, username: string) => (error: SessionE
     case "ConnectionFailed":
       return new Failure({
         status: exitStatus.noConnection,
-        message: `no connection to ${server}: ${message}; start a server with "cpt serve", or name one with --server`
+        message: `no connection to ${server}: ${message}; ${
+          message === "connection refused"
+            ? "start a server with \"cpt serve\", or name one with --server"
+            : "look whether --server and --tls are right"
+        }`
       })
     case "ConnectionLost":
       return new Failure({

@@ -26,7 +26,10 @@ export interface Options {
   readonly isPatient?: boolean | undefined
 }
 
-/** Logs in. Whoever has the name may soon be done, so it is waited for; a guest takes another one. */
+/**
+ * Logs in. Whoever has the name may soon be done, so it is waited for; a guest takes another one. A connection that was
+ * lost on the way is tried again, one that was refused is not: no server is there.
+ */
 export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatient = false, reads }: Options = {}) {
   const { address, isNamed, timeout, tls, username } = settings
   const isGuest = reads !== undefined && !isNamed && !reads.groups.includes(username)
@@ -34,7 +37,10 @@ export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatie
   const explain = fromClient(Address.print(address), username)
   const client = yield* name.pipe(
     Effect.flatMap((username) => CptClient.connect({ username, ...address, tls, timeout })),
-    patiently(timeout, ({ _tag }) => _tag === "UsernameTaken" || (isPatient && _tag === "ConnectionFailed")),
+    patiently(
+      timeout,
+      (error) => error._tag === "UsernameTaken" || (error._tag === "ConnectionFailed" && (isPatient || error.reached))
+    ),
     Effect.mapError(explain)
   )
   return {

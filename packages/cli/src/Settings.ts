@@ -6,6 +6,8 @@ import type { TlsOptions } from "@cpt/client"
 import { Limits, Name } from "@cpt/schema"
 import { Config, Duration, Effect, FileSystem, Option, Path, Result, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { Buffer } from "node:buffer"
+import { createPrivateKey, X509Certificate } from "node:crypto"
 import { homedir, userInfo } from "node:os"
 import * as Address from "./Address.ts"
 import { DurationFromText } from "./DurationText.ts"
@@ -71,7 +73,7 @@ const ConfigFile = Schema.Struct({
 })
 
 /** A variable of the environment; an empty one counts as none. */
-const variable = (name: string) =>
+export const variable = (name: string) =>
   Config.option(Config.String(name)).pipe(Effect.orDie, Effect.map(Option.filter((value) => value !== "")))
 
 const readConfigFile = Effect.gen(function*() {
@@ -130,18 +132,29 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags) {
       return Result.isSuccess(parsed) ? Effect.succeed(parsed.success) : Effect.fail(refuse(given, parsed.failure))
     })
 
-  const pem = Effect.fnUntraced(function*(key: Key) {
+  /** What stands in a file; `check` throws if it is not what it should be. */
+  const pem = Effect.fnUntraced(function*(key: Key, check: (pem: Buffer) => unknown, expected: string) {
     const fs = yield* FileSystem.FileSystem
     const place = yield* given(key)
-    return place && (yield* Effect.mapError(fs.readFile(place.value), (error) => refuse(place, explainFile(error))))
+    if (place === undefined) return undefined
+    const bytes = yield* Effect.mapError(fs.readFile(place.value), (error) => refuse(place, explainFile(error)))
+    return yield* Effect.try({ try: () => check(Buffer.from(bytes)), catch: () => refuse(place, expected) }).pipe(
+      Effect.as(bytes)
+    )
   })
 
   const address = yield* setting("server", parseAddress, { host: "127.0.0.1", port: Limits.defaultPort })
   const timeout = yield* setting("timeout", parseTimeout, Duration.seconds(5))
-  const ca = yield* pem("tls-ca")
-  const cert = yield* pem("tls-cert")
-  const key = yield* pem("tls-key")
+  const ca = yield* pem("tls-ca", (pem) => new X509Certificate(pem), "expected a certificate in PEM")
+  const cert = yield* pem("tls-cert", (pem) => new X509Certificate(pem), "expected a certificate in PEM")
+  const key = yield* pem("tls-key", createPrivateKey, "expected a private key in PEM, without a passphrase")
   if ((cert === undefined) !== (key === undefined)) return yield* usage("--tls-cert and --tls-key go together")
+  if (
+    cert !== undefined && key !== undefined &&
+    !new X509Certificate(cert).checkPrivateKey(createPrivateKey(Buffer.from(key)))
+  ) {
+    return yield* usage("--tls-key is not the key of --tls-cert")
+  }
   const isTls = yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)
   const name = yield* setting("as", parseName, undefined)
   const settings: Settings = {
@@ -160,7 +173,7 @@ const parseAddress = (text: string): Result.Result<Address.Address, string> =>
     () => "expected HOST[:PORT], such as chat.example.org, 10.0.0.7:39168 or [::1]:39168"
   )
 
-const parseSwitch = (text: string): Result.Result<boolean, string> =>
+export const parseSwitch = (text: string): Result.Result<boolean, string> =>
   Result.fromNullishOr(switches.get(text.toLowerCase()), () => "expected true or false")
 
 const decodeDuration = Schema.decodeUnknownResult(DurationFromText)

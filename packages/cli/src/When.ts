@@ -3,7 +3,7 @@ import { Timestamp } from "@cpt/schema"
 import { Clock, Duration, Effect, Option, Schema } from "effect"
 import { DurationFromText } from "./DurationText.ts"
 
-const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
 /** Milliseconds of an RFC 3339 time. What a calendar does not have, such as 30 February, is none. */
 const rfc3339 = (text: string): number | undefined => {

@@ -180,13 +180,14 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   const pull = yield* Socket.readerBytes(socket).pipe(
     Effect.catchTag(
       "SocketError",
-      (error) => Effect.fail(new ConnectionFailed({ message: explainSocket(error.reason), cause: error }))
+      (error) =>
+        Effect.fail(new ConnectionFailed({ message: explainSocket(error.reason), reached: false, cause: error }))
     ),
     Effect.timeoutOrElse({
       duration: timeout,
       orElse: () => {
         const message = `no connection within ${Duration.format(timeout)}`
-        return Effect.fail(new ConnectionFailed({ message, cause: undefined }))
+        return Effect.fail(new ConnectionFailed({ message, reached: false, cause: undefined }))
       }
     })
   )
@@ -267,7 +268,8 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   yield* ask(connect).pipe(
     Effect.catchTag(
       "ConnectionLost",
-      ({ message }) => Effect.fail(new ConnectionFailed({ message: `${message} before the login`, cause: undefined }))
+      ({ message }) =>
+        Effect.fail(new ConnectionFailed({ message: `${message} before the login`, reached: true, cause: undefined }))
     )
   )
   isOpen = true

@@ -172,6 +172,11 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   let connection: Connection.Connection<Syncing> | undefined
   let isDown = false
   let lastLoss = ""
+  let last: { // message that was acknowledged, until the server is known to know that
+    readonly command: Command.Send
+    readonly connection: Connection.Connection<Syncing>
+    isDoubtful: boolean
+  } | undefined
   let oddInbox = false // private messages come in another form than under the own name
 
   // ---- what comes in
@@ -250,21 +255,51 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     })
 
   /** Tries again after an outage, until there is no time left. */
-  const restoring = <A, E extends SendError>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.catchIf(attempt, isRestorable, (first) => {
-      let latest = first
-      return attempt.pipe(
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            latest = error
+  const restoring =
+    (mayRestore: (error: SendError) => boolean) =>
+    <A, E extends SendError>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      Effect.catchIf(attempt, mayRestore, (first) => {
+        let latest = first
+        return attempt.pipe(
+          Effect.tapError((error) =>
+            Effect.sync(() => {
+              latest = error
+            })
+          ),
+          Effect.retry({ schedule: retry, while: mayRestore }),
+          Effect.timeoutOrElse({
+            duration: timeout,
+            orElse: () => Effect.fail(Decline.isDeclineError(first) ? first : latest)
           })
-        ),
-        Effect.retry({ schedule: retry, while: isRestorable }),
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () => Effect.fail(Decline.isDeclineError(first) ? first : latest)
-        })
+        )
+      })
+
+  /**
+   * A server may take a SEND for a re-send of an equal one before it, as long as it cannot know that we have seen the ACK
+   * of that one; any other command tells it (CPT 4.4). If the connection was lost in between, nothing does any more.
+   */
+  const tellApart = (command: Command.Send, connection: Connection.Connection<Syncing>) =>
+    Effect.suspend(() => {
+      const isRepeat = last?.command.target === command.target && last.command.message === command.message
+      if (last === undefined || !isRepeat || last.isDoubtful) return Effect.void
+      last.isDoubtful = last.connection !== connection
+      if (last.isDoubtful) return Effect.void
+      return connection.ask(new Command.Sync({ group: inbox, after: Timestamp.fromMillis(Timestamp.max) })).pipe(
+        Effect.catchIf(Decline.isDeclineError, () => Effect.void), // an answer, all the same
+        Effect.andThen(Effect.sync(() => {
+          last = undefined
+        }))
       )
+    })
+
+  const noteAck = (command: Command.Send) =>
+    Effect.suspend(() => {
+      const isDoubtful = last?.isDoubtful === true
+      last = connection && { command, connection, isDoubtful: false }
+      if (!isDoubtful) return Effect.void
+      const message =
+        "an equal message was sent before the connection was lost, and the server may have taken this one for it"
+      return Effect.fail(new OutcomeUnknown({ message, cause: undefined }))
     })
 
   const send: CptClient["Service"]["send"] = Effect.fn("CptClient.send")(function*(target, message) {
@@ -273,15 +308,18 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     const once = Effect.flatMap(acquire, (connection) => {
       const before = unknown
       unknown = true
-      return connection.ask(command).pipe(Effect.tapError((error) =>
-        Effect.sync(() => {
-          if (Decline.isDeclineError(error)) unknown = false
-          else if (error._tag === "ConnectionLost" && !error.sent) unknown = before
-        })
-      ))
+      return Effect.andThen(tellApart(command, connection), connection.ask(command)).pipe(
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            // Declined now, it may have been stored before
+            if (Decline.isDeclineError(error) || (error._tag === "ConnectionLost" && !error.sent)) unknown = before
+          })
+        )
+      )
     })
     return yield* once.pipe(
-      restoring,
+      // A connection that is still there, is not what was declined
+      restoring((error) => isRestorable(error) && !(Decline.isDeclineError(error) && isConnected())),
       withWire,
       Effect.mapError((error) =>
         unknown
@@ -290,7 +328,8 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
             cause: error
           })
           : error
-      )
+      ),
+      Effect.andThen(noteAck(command))
     )
   })
 
@@ -304,6 +343,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
         if (other !== feed) other.places.get(group)?.jump(after)
       }
       const isWhole = group === inbox && (after === 0 || oddInbox)
+      if (last?.connection === connection) last = undefined
       return connection.ask(
         isWhole ? new Command.SyncInbox({}) : new Command.Sync({ group, after: Timestamp.fromMillis(after) }),
         {
@@ -337,7 +377,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const readOnce = Effect.fnUntraced(function*(feed: Feed.Feed) {
     for (let place = feed.behind(); place !== undefined; place = feed.behind()) {
       yield* feed.room
-      yield* restoring(advance(feed, place))
+      yield* restoring(isRestorable)(advance(feed, place))
     }
   })
 

@@ -11,9 +11,10 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
   message: Schema.String
 }) {}
 
-/** No connection to the server, or it was closed before the login. */
+/** No connection to the server, or, if it was `reached`, none that lasted until the login. */
 export class ConnectionFailed extends Schema.TaggedError<ConnectionFailed>()("ConnectionFailed", {
   message: Schema.String,
+  reached: Schema.Boolean,
   cause: Schema.Defect()
 }) {}
 
@@ -70,7 +71,8 @@ const failures: { readonly [code: string]: string } = {
   ENETUNREACH: "the network cannot be reached",
   EACCES: "not permitted",
   EPERM: "not permitted",
-  ENOENT: "no such socket"
+  ENOENT: "no such socket",
+  ERR_SSL_WRONG_VERSION_NUMBER: "the server does not speak TLS"
 }
 
 /** What a failure of the operating system or of TLS means, in a few words. */

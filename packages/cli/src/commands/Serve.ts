@@ -11,6 +11,7 @@ import {
   Layer,
   Option,
   Path,
+  Result,
   Schema,
   SchemaGetter,
   SchemaIssue
@@ -21,7 +22,7 @@ import type { SocketServer } from "effect/socket"
 import { DurationFromText } from "../DurationText.ts"
 import { explainFile, failed, usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
-import { toggle } from "../Settings.ts"
+import { parseSwitch, toggle, variable } from "../Settings.ts"
 import { visible } from "../Visible.ts"
 
 /** It could not begin to listen. */
@@ -56,6 +57,12 @@ const MemoryLimit = Schema.String.pipe(
     }),
     encode: SchemaGetter.forbidden(() => "it is only read")
   })
+)
+
+const Deadline = DurationFromText.pipe(
+  Schema.check(
+    Schema.makeFilter((duration) => Duration.isPositive(duration) ? undefined : "expected more than nothing")
+  )
 )
 
 const Switch = Schema.Literals(["on", "off"]).annotate({ message: "expected on or off" })
@@ -105,10 +112,14 @@ const flags = {
     `port to listen on (${Limits.defaultPort}); 0 takes a free one`
   ),
   memory: toggle("memory").pipe(
-    Flag.withDescription("keep messages in memory only, as without --data"),
+    Flag.withDescription("keep messages in memory only, as without --data (CPT_MEMORY)"),
     Flag.withDefault(false)
   ),
-  data: setting("data", "DIR", Schema.String, "", "keep messages on disk, in one SQLite database in this directory"),
+  data: Flag.String("data").pipe(
+    Flag.withMetavar("DIR"),
+    Flag.withDescription("keep messages on disk, in one SQLite database in this directory (CPT_DATA)"),
+    Flag.optional
+  ),
   memoryLimit: setting(
     "memory-limit",
     "LIMIT",
@@ -128,14 +139,14 @@ const flags = {
   loginDeadline: setting(
     "login-deadline",
     "DURATION",
-    DurationFromText,
+    Deadline,
     defaults.loginDeadline,
     "time to log in (10s)"
   ),
   writeDeadline: setting(
     "write-deadline",
     "DURATION",
-    DurationFromText,
+    Deadline,
     defaults.writeDeadline,
     "time for a client to take anything of what it was sent (30s)"
   ),
@@ -177,6 +188,22 @@ const cannotListen = (host: string, port: number) => (error: SocketServer.Socket
   }
 }
 
+/** Where on disk messages are, if they are there: a flag wins over the environment. */
+const directory = Effect.fnUntraced(function*(memory: boolean, data: Option.Option<string>) {
+  if (memory && Option.isSome(data)) return yield* usage("--memory and --data: messages are in one or the other")
+  if (Option.contains(data, "")) return yield* usage("--data \"\": expected a directory")
+  if (memory || Option.isSome(data)) return Option.getOrUndefined(data)
+  const [inMemory, onDisk] = [yield* variable("CPT_MEMORY"), yield* variable("CPT_DATA")]
+  const isInMemory = parseSwitch(Option.getOrElse(inMemory, () => "false"))
+  if (Result.isFailure(isInMemory)) {
+    return yield* usage(`CPT_MEMORY "${visible(Option.getOrElse(inMemory, () => ""))}": ${isInMemory.failure}`)
+  }
+  if (isInMemory.success && Option.isSome(onDisk)) {
+    return yield* usage("CPT_MEMORY and CPT_DATA: messages are in one or the other")
+  }
+  return Option.getOrUndefined(onDisk)
+})
+
 /** The database in its directory, which is made for its owner alone if it is not there. */
 const onDisk = (directory: string, resendWindow: number) =>
   Layer.unwrap(Effect.gen(function*() {
@@ -201,11 +228,11 @@ const announceOurselves = Effect.gen(function*() {
 export const serve = Command.make(
   "serve",
   flags,
-  Effect.fnUntraced(function*({ memory, ...given }) {
-    const { data, host, live, memoryLimit, port, resendWindow, ...settings } = yield* Effect.all(given)
-    if (memory && data !== "") return yield* usage("--memory and --data: messages are in one or the other")
+  Effect.fnUntraced(function*({ data: asked, memory, ...given }) {
+    const { host, live, memoryLimit, port, resendWindow, ...settings } = yield* Effect.all(given)
+    const data = yield* directory(memory, asked)
     const window = Duration.toMillis(resendWindow)
-    const store = data === "" ? layerMemory({ ...memoryLimit, resendWindow: window }) : onDisk(data, window)
+    const store = data === undefined ? layerMemory({ ...memoryLimit, resendWindow: window }) : onDisk(data, window)
     const server = Server.layer(Listener.tcp({ host, port })).pipe(
       Layer.provide(Accounts.layerOpen),
       Layer.provideMerge(store),
@@ -217,7 +244,7 @@ export const serve = Command.make(
         SocketServerError: (error) => Effect.fail(cannotListen(host, port)(error)),
         CannotOpen: (error) => Effect.fail(failed(visible(error.message))),
         PlatformError: (error) =>
-          Effect.fail(failed(`cannot make the directory ${visible(data)}: ${explainFile(error)}`))
+          Effect.fail(failed(`cannot make the directory ${visible(data ?? "")}: ${explainFile(error)}`))
       })
     )
   })
