@@ -5,7 +5,7 @@
 import { assert } from "@effect/vitest"
 import { Cause, Effect, Queue, type Scope } from "effect"
 import { Socket } from "effect/socket"
-import { createServer, type Socket as NetSocket } from "node:net"
+import { createServer, type Server, type Socket as NetSocket } from "node:net"
 
 /** The server's end of one connection. */
 export interface Peer {
@@ -22,6 +22,8 @@ export interface Peer {
   readonly cuts: Effect.Effect<void>
   /** Waits until the client has closed its side. */
   readonly isLeft: Effect.Effect<void>
+  /** All that the client still says. */
+  readonly rest: Effect.Effect<string>
   /** What broke the connection, if it was not closed in good order. */
   readonly error: Effect.Effect<Error | undefined>
 }
@@ -57,7 +59,8 @@ const makePeer = (
     ends,
     cuts,
     error,
-    isLeft: Queue.collect(lines).pipe(Effect.asVoid)
+    isLeft: Effect.asVoid(Queue.collect(lines)),
+    rest: Effect.map(Queue.collect(lines), (lines) => lines.join("\n"))
   }
 }
 
@@ -77,60 +80,77 @@ const withLogin = (accept: Effect.Effect<Peer>, options: FakeServer["options"]):
     Effect.tap(accept, (peer) => Effect.andThen(peer.hears(`CONNECT ${username}`), peer.says("ACCEPT")))
 })
 
-/** On a free port of this machine; `close` stops listening, as if the server were gone. */
-export const onPort: Effect.Effect<FakeServer & { readonly close: Effect.Effect<void> }, never, Scope.Scope> = Effect
-  .gen(
-    function*() {
-      const peers = yield* Queue.unbounded<Peer>()
-      const sockets = new Set<NetSocket>()
-      const listener = createServer({ allowHalfOpen: true, noDelay: true })
-      const context = yield* Effect.context()
-      listener.on("connection", (socket) => {
-        sockets.add(socket)
-        const lines = Effect.runSyncWith(context)(Queue.unbounded<string, Cause.Done>())
-        const push = intoLines(lines)
-        socket.setEncoding("utf8")
-        socket.on("data", push)
-        socket.on("end", () => {
-          Queue.endUnsafe(lines)
-          socket.end()
-        })
-        let broken: Error | undefined
-        socket.on("error", (error) => {
-          broken = error
-        })
-        socket.on("close", () => Queue.endUnsafe(lines))
-        Queue.offerUnsafe(
-          peers,
-          makePeer(lines, {
-            write: (bytes) =>
-              Effect.callback((resume) => {
-                socket.write(bytes, () => resume(Effect.void))
-              }),
-            ends: Effect.sync(() => socket.end()),
-            cuts: Effect.sync(() => socket.resetAndDestroy()),
-            error: Effect.sync(() => broken)
-          })
-        )
+export interface OnPort extends FakeServer {
+  readonly port: number
+  /** Stops listening, as if the server were gone. */
+  readonly close: Effect.Effect<void>
+  /** How many connections there have been. */
+  readonly accepted: Effect.Effect<number>
+}
+
+/** On a free port of this machine, behind any kind of listener; `event` tells of a connection that is ready. */
+export const on = (
+  makeListener: () => Server,
+  event: "connection" | "secureConnection"
+): Effect.Effect<OnPort, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const peers = yield* Queue.unbounded<Peer>()
+    const sockets = new Set<NetSocket>()
+    const listener = makeListener()
+    const context = yield* Effect.context()
+    listener.on(event, (socket: NetSocket) => {
+      sockets.add(socket)
+      const lines = Effect.runSyncWith(context)(Queue.unbounded<string, Cause.Done>())
+      const push = intoLines(lines)
+      socket.setEncoding("utf8")
+      socket.on("data", push)
+      socket.on("end", () => {
+        Queue.endUnsafe(lines)
+        socket.end()
       })
-      const port = yield* Effect.acquireRelease(
-        Effect.callback<number>((resume) => {
-          listener.listen(0, "127.0.0.1", () => {
-            const address = listener.address()
-            resume(
-              Effect.succeed(typeof address === "object" && address !== null ? address.port : assert.fail("no port"))
-            )
-          })
-        }),
-        () =>
-          Effect.sync(() => {
-            listener.close()
-            for (const socket of sockets) socket.destroy()
-          })
+      let broken: Error | undefined
+      socket.on("error", (error) => {
+        broken = error
+      })
+      socket.on("close", () => Queue.endUnsafe(lines))
+      Queue.offerUnsafe(
+        peers,
+        makePeer(lines, {
+          write: (bytes) =>
+            Effect.callback((resume) => {
+              socket.write(bytes, () => resume(Effect.void))
+            }),
+          ends: Effect.sync(() => socket.end()),
+          cuts: Effect.sync(() => socket.resetAndDestroy()),
+          error: Effect.sync(() => broken)
+        })
       )
-      return { ...withLogin(Queue.take(peers), { port }), close: Effect.sync(() => listener.close()) }
+    })
+    const port = yield* Effect.acquireRelease(
+      Effect.callback<number>((resume) => {
+        listener.listen(0, "127.0.0.1", () => {
+          const address = listener.address()
+          resume(
+            Effect.succeed(typeof address === "object" && address !== null ? address.port : assert.fail("no port"))
+          )
+        })
+      }),
+      () =>
+        Effect.sync(() => {
+          listener.close()
+          for (const socket of sockets) socket.destroy()
+        })
+    )
+    return {
+      ...withLogin(Queue.take(peers), { port }),
+      port,
+      close: Effect.sync(() => listener.close()),
+      accepted: Effect.sync(() => sockets.size)
     }
-  )
+  })
+
+/** On a free port of this machine. */
+export const onPort = on(() => createServer({ allowHalfOpen: true, noDelay: true }), "connection")
 
 const closed = (code: number) => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
 

@@ -1,0 +1,84 @@
+/** Command lines that cannot be, help, and completions: without a process, except where it is about one. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as FakeServer from "../../client/test/FakeServer.ts"
+import * as Cpt from "./support/Cpt.ts"
+import { run } from "./support/Here.ts"
+
+describe("usage", () => {
+  const cases: ReadonlyArray<readonly [args: ReadonlyArray<string>, message: RegExp]> = [
+    [["send"], /TARGET is missing/],
+    [["send", "a b", "hi"], /TARGET "a b": a name has no white space/],
+    [["send", "system", "hi"], /TARGET "system": .*reserved/],
+    [["send", "g", ""], /MESSAGE "": .*empty/],
+    [["send", "g", "one\ntwo"], /MESSAGE has a line break.*pipe/],
+    [["send", "g", "\u001b[2J"], /MESSAGE "\\u\{1b\}\[2J": /],
+    [["send", "g", "hello", "world"], /unexpected "world".*quotes/],
+    [["send", "g", "hi", "--colour"], /unknown flag --colour.*--/],
+    [["send", "g", "hi", "--tiemout", "5s"], /unknown flag --tiemout \(did you mean --timeout\?\)/],
+    [["send", "g", "hi", "--server"], /--server needs a value/],
+    [["send", "g", "hi", "--server", "host:port"], /--server "host:port": expected HOST\[:PORT\]/],
+    [["send", "g", "hi", "--server", "::1:70000:"], /--server/],
+    [["send", "g", "hi", "--as", "System"], /--as "System": .*reserved/],
+    [["send", "g", "hi", "--timeout", "5"], /--timeout "5": expected a duration/],
+    [["send", "g", "hi", "--timeout", "0s"], /--timeout "0s"/],
+    [["send", "g", "hi", "--tls-cert", "/dev/null"], /--tls-cert and --tls-key/],
+    [["send", "g", "hi", "--tls-ca", "/nonexistent"], /--tls-ca "\/nonexistent": there is no such file/],
+    [["send", "g", "hi", "--as", "a", "--as", "b"], /--as/],
+    [["sync", "g", "--since", "yesterday"], /--since "yesterday": expected .*10m/],
+    [["sync", "g", "h"], /unexpected "h"/],
+    [["tail", "g", "--count", "0"], /--count "0"/],
+    [["tail", "g", "--cursor-file", "/nonexistent/cursor"], /cursor file \/nonexistent\/cursor/],
+    [["bogus"], /unknown command "bogus"/],
+    [["sned", "g", "hi"], /unknown command "sned" \(did you mean send\?\)/]
+  ]
+
+  it.live("is refused in one line, with 2, before anything is connected", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      for (const [args, message] of cases) {
+        const { notes, status, stdout } = yield* run(args, { CPT_SERVER: `127.0.0.1:${server.port}` })
+        assert.deepStrictEqual([status, stdout, notes.length], [2, "", 1], args.join(" "))
+        assert.match(notes[0] ?? "", message)
+        assert.notMatch(notes[0] ?? "", /[\n\u001b]/)
+      }
+      assert.strictEqual(yield* server.accepted, 0)
+    }))
+
+  it.live("is the same for the process", () =>
+    Effect.gen(function*() {
+      const { status, stderr, stdout } = yield* Cpt.run(["send", "g", "hi", "--colour"])
+      assert.deepStrictEqual([status, stdout], [2, ""])
+      assert.match(stderr, /^cpt: unknown flag --colour.*; see cpt send --help\n$/)
+    }))
+})
+
+describe("help", () => {
+  it.live("has an example for each command", () =>
+    Effect.forEach(["serve", "send", "sync", "tail"], (command) =>
+      Effect.gen(function*() {
+        const { notes, status, stdout } = yield* run([command, "--help"])
+        assert.deepStrictEqual([status, notes], [0, []])
+        assert.match(stdout, new RegExp(`EXAMPLES\\n.*\\n.*cpt ${command}`))
+      })))
+
+  it.live("is what cpt alone says", () =>
+    Effect.gen(function*() {
+      const { notes, status, stdout } = yield* run([])
+      assert.deepStrictEqual([status, notes], [0, []])
+      assert.include(stdout, "cpt tail group1")
+    }))
+
+  it.live("has the version of the package", () =>
+    Effect.map(run(["--version"]), ({ stdout }) => assert.match(stdout, /^cpt v\d+\.\d+\.\d+$/)))
+
+  it.live("completes in bash, zsh and fish", () =>
+    Effect.forEach(
+      ["bash", "zsh", "fish"],
+      (shell) =>
+        Effect.map(run(["--completions", shell]), ({ status, stdout }) => {
+          assert.strictEqual(status, 0)
+          for (const word of ["send", "cursor-file", "tls-ca"]) assert.include(stdout, word)
+        })
+    ))
+})

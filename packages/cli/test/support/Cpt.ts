@@ -1,0 +1,109 @@
+/** `cpt` as users and scripts have it: a process, with nothing of the machine's own settings in its environment. */
+import { Effect, type Scope } from "effect"
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { text } from "node:stream/consumers"
+import { fileURLToPath } from "node:url"
+
+export const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
+
+export interface Result {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Options {
+  readonly env?: Readonly<Record<string, string>> | undefined
+  /** All of stdin; without it, stdin stays open. */
+  readonly stdin?: string | Uint8Array | undefined
+}
+
+export interface Process {
+  readonly child: ChildProcessWithoutNullStreams
+  readonly writes: (text: string) => Effect.Effect<void>
+  /** The next line of stdout. */
+  readonly line: Effect.Effect<string>
+  /** The next line of stderr. */
+  readonly note: Effect.Effect<string>
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
+  /** Waits for the end; gives the exit status. */
+  readonly status: Effect.Effect<number | null>
+}
+
+/** A folder that goes when the test is over. */
+export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+const spawned = (args: ReadonlyArray<string>, { env }: Options) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NO_COLOR|FORCE_COLOR|XDG_)/.test(name))
+      return spawn(process.execPath, ["--conditions=source", bin, ...args], {
+        env: { ...Object.fromEntries(inherited), XDG_CONFIG_HOME: "/nonexistent", TZ: "UTC", ...env }
+      })
+    }),
+    (child) =>
+      Effect.promise(async () => {
+        if (child.exitCode !== null || child.signalCode !== null) return
+        child.kill("SIGKILL")
+        await once(child, "exit")
+      })
+  )
+
+const ended = async (child: ChildProcessWithoutNullStreams): Promise<number | null> => {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit")
+  return child.exitCode
+}
+
+const nextLine = (stream: NodeJS.ReadableStream): Effect.Effect<string> => {
+  const lines = createInterface(stream)[Symbol.asyncIterator]()
+  return Effect.promise(async () => {
+    const { done, value } = await lines.next()
+    return done === true ? "(end)" : value
+  })
+}
+
+/** Starts a process that is talked with. */
+export const start = Effect.fnUntraced(function*(args: ReadonlyArray<string>, options: Options = {}) {
+  const child = yield* spawned(args, options)
+  const started: Process = {
+    child,
+    writes: (text) =>
+      Effect.callback((resume) => {
+        child.stdin.write(text, () => resume(Effect.void))
+      }),
+    line: nextLine(child.stdout),
+    note: nextLine(child.stderr),
+    signal: (signal) =>
+      Effect.sync(() => {
+        child.kill(signal)
+      }),
+    status: Effect.promise(() => ended(child))
+  }
+  return started
+})
+
+/** Runs a process to its end. */
+export const run = (args: ReadonlyArray<string>, options: Options = {}): Effect.Effect<Result> =>
+  Effect.scoped(Effect.gen(function*() {
+    const child = yield* spawned(args, options)
+    child.stdin.on("error", () => {})
+    if (options.stdin !== undefined) child.stdin.end(options.stdin)
+    return yield* Effect.promise(async () => {
+      const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
+      return { stdout, stderr, status: await ended(child) }
+    })
+  }))
+
+/** What a command does while a server follows its script. */
+export const during = <A, E, R>(
+  command: Effect.Effect<A, E, R>,
+  script: Effect.Effect<unknown>
+): Effect.Effect<A, E, R> => Effect.map(Effect.all([command, script], { concurrency: 2 }), ([result]) => result)
