@@ -145,10 +145,12 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags) {
 
   const address = yield* setting("server", parseAddress, { host: "127.0.0.1", port: Limits.defaultPort })
   const timeout = yield* setting("timeout", parseTimeout, Duration.seconds(5))
+  if (((yield* given("tls-cert")) === undefined) !== ((yield* given("tls-key")) === undefined)) {
+    return yield* usage("--tls-cert and --tls-key go together")
+  }
   const ca = yield* pem("tls-ca", (pem) => new X509Certificate(pem), "expected a certificate in PEM")
   const cert = yield* pem("tls-cert", (pem) => new X509Certificate(pem), "expected a certificate in PEM")
   const key = yield* pem("tls-key", createPrivateKey, "expected a private key in PEM, without a passphrase")
-  if ((cert === undefined) !== (key === undefined)) return yield* usage("--tls-cert and --tls-key go together")
   if (
     cert !== undefined && key !== undefined &&
     !new X509Certificate(cert).checkPrivateKey(createPrivateKey(Buffer.from(key)))
