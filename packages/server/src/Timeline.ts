@@ -38,7 +38,7 @@ export interface Cursor {
   behind: boolean
 }
 
-export interface Timeline {
+interface Timeline {
   readonly target: Name.Name
   /** The last message that the timeline has been told of. */
   readonly head: () => Timestamp.Timestamp

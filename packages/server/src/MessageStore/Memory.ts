@@ -20,7 +20,7 @@ export interface MemoryLimits {
   readonly resendWindow: number
 }
 
-export const defaultLimits: MemoryLimits = {
+const defaultLimits: MemoryLimits = {
   messages: 1_000_000,
   bytes: 256 * 1024 * 1024,
   resendWindow: Limits.resendWindow

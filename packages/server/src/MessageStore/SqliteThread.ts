@@ -15,8 +15,8 @@ export interface Settings {
 }
 
 /** Codes of what a name is, as stored: `none` is a sender's that nobody has sent to. */
-export const kinds = ["none", "open", "user", "group"] as const
-export type StoredKind = (typeof kinds)[number]
+const kinds = ["none", "open", "user", "group"] as const
+type StoredKind = (typeof kinds)[number]
 
 /** A step of a transaction, in the order in which they came. */
 export type Step =
@@ -41,7 +41,7 @@ export interface StoredName {
   readonly head: number
 }
 
-export interface StoredPage {
+interface StoredPage {
   readonly lines: Uint8Array
   readonly through: number
   readonly last: boolean
