@@ -67,6 +67,17 @@ describe("Place", () => {
     assert.strictEqual(place.open(true), 0)
   })
 
+  it("hands nothing on from an answer that was cut, if it goes back in time", () => {
+    const { given, place } = make()
+    place.open(false)
+    for (const timestamp of [30, 20]) place.answer(message(timestamp))
+    place.cut()
+    assert.deepStrictEqual(given, [])
+    place.open(false)
+    answer(place, 30, 20, 10)
+    assert.deepStrictEqual(given, [10, 20, 30])
+  })
+
   it("takes live messages that are late, but not a second time", () => {
     const { given, place } = make()
     place.open(false)

@@ -21,6 +21,8 @@ export interface Options {
   readonly env?: Readonly<Record<string, string>> | undefined
   /** All of stdin; without it, stdin stays open. */
   readonly stdin?: string | Uint8Array | undefined
+  /** What a shell does with it, such as `| head -1`; the exit status is that of cpt nevertheless. */
+  readonly shell?: string | undefined
 }
 
 export interface Process {
@@ -41,11 +43,15 @@ export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireR
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const spawned = (args: ReadonlyArray<string>, { env }: Options) =>
+const spawned = (args: ReadonlyArray<string>, { env, shell }: Options) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NO_COLOR|FORCE_COLOR|XDG_)/.test(name))
-      return spawn(process.execPath, ["--conditions=source", bin, ...args], {
+      const command = ["--conditions=source", bin, ...args]
+      const [file, argv] = shell === undefined
+        ? [process.execPath, command]
+        : ["bash", ["-c", `"$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`, process.execPath, ...command]]
+      return spawn(file, argv, {
         env: { ...Object.fromEntries(inherited), XDG_CONFIG_HOME: "/nonexistent", TZ: "UTC", ...env }
       })
     }),
