@@ -2,11 +2,12 @@
 import { Framer, Limits } from "@cpt/schema"
 import { Effect, Option, Stdio, Stream } from "effect"
 import { Argument, Command } from "effect/cli"
-import { parseMessage, parseTarget } from "../Arguments.ts"
+import * as Arguments from "../Arguments.ts"
 import { explainFile, failed, Failure, usage } from "../Failure.ts"
 import { Output } from "../Output.ts"
 import * as Session from "../Session.ts"
 import * as Settings from "../Settings.ts"
+import { json } from "../Visible.ts"
 
 /** The lines of stdin with their numbers, from 1; the last one need not be ended. */
 const lines = Effect.gen(function*() {
@@ -38,25 +39,29 @@ export const send = Command.make(
       Argument.withDescription("what to say; without it, each line of stdin is a message"),
       Argument.optional
     ),
+    json: Arguments.json,
     ...Settings.flags
   },
   Effect.fnUntraced(function*(input) {
-    const target = yield* parseTarget(input.target)
+    const target = yield* Arguments.parseTarget(input.target)
     const message = Option.getOrUndefined(input.message)
     if (message !== undefined && /[\r\n]/.test(message)) {
       return yield* usage(
         `MESSAGE has a line break, and a message is one line: pipe it in to send each line, as in printf '…' | cpt send TARGET`
       )
     }
-    if (message !== undefined) yield* parseMessage(message)
-    const { send } = yield* Session.connect(yield* Settings.resolve(input))
+    if (message !== undefined) yield* Arguments.parseMessage(message)
+    const session = yield* Session.connect(yield* Settings.resolve(input))
+    const { write } = yield* Output
+    const send = (target: string, message: string) =>
+      Effect.andThen(session.send(target, message), input.json ? write(`${json({ target, message })}\n`) : Effect.void)
     if (message !== undefined) return yield* send(target, message)
     yield* Stream.runForEach(lines, ({ line, number }) => {
       if (line === "") return Effect.void
       const said = typeof line === "string"
-        ? Effect.andThen(parseMessage(line), send(target, line))
+        ? Effect.andThen(Arguments.parseMessage(line), send(target, line))
         : usage(faults[line.reason])
-      return Effect.mapError(said, refuseLine(number))
+      return Effect.mapError(said, (error) => error instanceof Failure ? refuseLine(number)(error) : error)
     })
   }, Effect.scoped)
 ).pipe(
