@@ -77,5 +77,3 @@ export const open = Effect.fnUntraced(function*(name: string) {
       })
   }
 })
-
-export type CursorFile = Effect.Success<ReturnType<typeof open>>

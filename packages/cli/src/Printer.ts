@@ -12,7 +12,7 @@ export interface Options extends Omit<Format.Options, "isColored"> {
 }
 
 /** What the server said in its own name; it has been passed on. */
-export interface Remarks {
+interface Remarks {
   /** That messages are no longer kept. */
   readonly hole: boolean
   /** Something else about what was asked for: an error, of servers that are not ours. */

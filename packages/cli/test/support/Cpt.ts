@@ -9,7 +9,7 @@ import { createInterface } from "node:readline"
 import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
 
-export const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
+const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
 
 export interface Result {
   readonly status: number | null
@@ -25,7 +25,7 @@ export interface Options {
   readonly shell?: string | undefined
 }
 
-export interface Process {
+interface Process {
   readonly child: ChildProcessWithoutNullStreams
   readonly writes: (text: string) => Effect.Effect<void>
   /** The next line of stdout. */

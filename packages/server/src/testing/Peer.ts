@@ -10,7 +10,7 @@
  *     assert.strictEqual(yield* alice.line, "ACCEPT")
  */
 import { Framer } from "@cpt/schema"
-import { Cause, Effect, Exit, Latch, Layer, Queue, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Latch, Layer, Queue, Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { Socket, SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
@@ -25,6 +25,8 @@ export interface Peer {
   readonly end: Effect.Effect<void>
   /** Breaks the connection off, in both directions. */
   readonly cut: Effect.Effect<void>
+  /** Waits until the server has done with the connection; only for a peer that came by a listener. */
+  readonly hasEnded: Effect.Effect<void>
   /**
    * The next line of the server, without its end; waits for it. Fails with a `SocketCloseError` when there is none: with
    * code 1000 if the server ended with everything taken, 1001 if it would not wait for that, 1006 after `cut`.
@@ -46,7 +48,9 @@ const broken = (Reason: typeof Socket.SocketReadError | typeof Socket.SocketWrit
 const bytesOf = (text: string | Uint8Array): Uint8Array => typeof text === "string" ? Buffer.from(text) : text
 
 /** A peer by itself, for whoever runs a session and not a server. */
-export const makePeer: Effect.Effect<Peer> = Effect.gen(function*() {
+export const makePeer: Effect.Effect<Peer> = Effect.suspend(() => make(Deferred.makeUnsafe()))
+
+const make = Effect.fnUntraced(function*(ended: Deferred.Deferred<void>) {
   const said = yield* Queue.unbounded<Uint8Array, Socket.SocketError>()
   const lines = yield* Queue.unbounded<string, Socket.SocketError>()
   const framer = Framer.make(Number.MAX_SAFE_INTEGER)
@@ -104,8 +108,9 @@ export const makePeer: Effect.Effect<Peer> = Effect.gen(function*() {
     })
   })
 
-  return {
+  const peer: Peer = {
     socket,
+    hasEnded: Deferred.await(ended),
     say: (bytes) => Effect.asVoid(Queue.offer(said, bytesOf(bytes))),
     end: Effect.asVoid(Queue.fail(said, closeError(1000))),
     cut: Effect.sync(() => close(1006, broken(Socket.SocketReadError))),
@@ -120,16 +125,18 @@ export const makePeer: Effect.Effect<Peer> = Effect.gen(function*() {
         moving.openUnsafe()
       })
   }
+  return peer
 })
 
 /** A listener without a port, and how to connect to it. To be given to one server; when that stops, it takes no more. */
 export const makeListener = (): { readonly listener: Listener; readonly connect: Effect.Effect<Peer> } => {
-  const calls = Effect.runSync(Queue.unbounded<Peer>())
+  const calls = Effect.runSync(Queue.unbounded<Call>())
   let hasStopped = false
   const stop = Effect.suspend(() => {
     hasStopped = true
-    return Effect.flatMap(Queue.clear(calls), (peers) => Effect.forEach(peers, ({ cut }) => cut))
+    return Effect.flatMap(Queue.clear(calls), (waiting) => Effect.forEach(waiting, refuse))
   })
+  const refuse = ({ ended, peer }: Call) => Effect.andThen(peer.cut, Deferred.done(ended, Exit.void))
   const server = SocketServer.SocketServer.of({
     address: NetAddress.unixPathAddress("memory"),
     run: (handler) =>
@@ -137,13 +144,26 @@ export const makeListener = (): { readonly listener: Listener; readonly connect:
         Scope.make("parallel"),
         (scope) =>
           Effect.forever(
-            Effect.flatMap(Queue.take(calls), ({ socket }) => Effect.forkIn(Effect.ignoreCause(handler(socket)), scope))
+            Effect.flatMap(Queue.take(calls), ({ ended, peer }) =>
+              handler(peer.socket).pipe(
+                Effect.ignoreCause,
+                Effect.ensuring(Deferred.done(ended, Exit.void)),
+                Effect.forkIn(scope)
+              ))
           ),
         (scope) => Effect.andThen(stop, Scope.close(scope, Exit.void))
       )
   })
-  return {
-    listener: Layer.succeed(SocketServer.SocketServer, server),
-    connect: Effect.tap(makePeer, (peer) => hasStopped ? peer.cut : Queue.offer(calls, peer))
-  }
+  const connect = Effect.gen(function*() {
+    const ended = yield* Deferred.make<void>()
+    const peer = yield* make(ended)
+    yield* hasStopped ? refuse({ ended, peer }) : Queue.offer(calls, { ended, peer })
+    return peer
+  })
+  return { listener: Layer.succeed(SocketServer.SocketServer, server), connect }
+}
+
+interface Call {
+  readonly peer: Peer
+  readonly ended: Deferred.Deferred<void>
 }

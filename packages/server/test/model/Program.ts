@@ -14,7 +14,7 @@ import { type Connection, end, overTcp } from "../support/World.ts"
 import { lineOf, type Message, Model, Session } from "./Model.ts"
 
 /** Numbers that look random and are the same for the same seed (mulberry32). */
-export const randomOf = (seed: number) => {
+const randomOf = (seed: number) => {
   let state = seed | 0
   return (): number => {
     state = state + 0x6d2b79f5 | 0

@@ -51,7 +51,7 @@ export const noon = 1_700_000_000_000
 const escapes: Readonly<Record<string, number>> = { r: 13, n: 10, t: 9, 0: 0, "\\": 92 }
 
 /** The bytes of a text with escapes. */
-export const bytesOf = (text: string): Buffer =>
+const bytesOf = (text: string): Buffer =>
   Buffer.concat(
     text.split(/(\\(?:[rnt0\\]|x[0-9a-f]{2}|u\{[0-9a-f]+\}))/).map((part, index) => {
       if (index % 2 === 0) return Buffer.from(part)

@@ -79,8 +79,8 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
       ({ reason }) => Effect.succeed("code" in reason && reason.code === 1000 ? end : broken)
     ),
     halfClose: peer.end,
-    cut: peer.cut,
-    hasEnded: Effect.void,
+    cut: Effect.andThen(peer.cut, peer.hasEnded),
+    hasEnded: peer.hasEnded,
     stopReading: peer.stopReading,
     read: peer.read
   }))
