@@ -1,5 +1,5 @@
 /**
- * Random programs of several clients against the real server over TCP and a model of it: `model/`. Deterministic by
+ * Random programs of several clients against the real server, over TCP and in memory, and a model of it: `model/`. Deterministic by
  * seed; `CPT_MODEL_PROGRAMS` says how many (the default takes some seconds), `CPT_MODEL_SEED` where to begin.
  */
 import { describe, it } from "@effect/vitest"

@@ -9,6 +9,7 @@ import {
   Effect,
   FileSystem,
   Layer,
+  Logger,
   Option,
   Path,
   Result,
@@ -236,7 +237,8 @@ export const serve = Command.make(
     const server = Server.layer(Listener.tcp({ host, port })).pipe(
       Layer.provide(Accounts.layerOpen),
       Layer.provideMerge(store),
-      Layer.provide(ServerConfig.layer({ ...settings, live: live === "on" }))
+      Layer.provide(ServerConfig.layer({ ...settings, live: live === "on" })),
+      Layer.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])) // stdout is for data
     )
     Interrupted.isHowThisEnds()
     yield* Layer.launch(Layer.provide(Layer.effectDiscard(announceOurselves), server)).pipe(

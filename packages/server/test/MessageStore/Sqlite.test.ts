@@ -1,6 +1,6 @@
 import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Logger } from "effect"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -117,5 +117,5 @@ describe("layerSqlite, while something else writes to the database", () => {
       other.close()
       yield* store.append([draft("after")])
       assert.deepStrictEqual(yield* textsIn(store), ["before", "after"])
-    }))
+    }).pipe(Effect.provide(Logger.layer([]))))
 })

@@ -1,6 +1,6 @@
 /**
- * One random program: clients that connect, send, sync, read slowly, and are cut at any byte, against a real server and
- * the model; after each step what each client has heard is what the model says, and in the end the store is.
+ * One random program: clients that connect, send, sync, read slowly, and are cut at any byte, against a real server (over
+ * TCP, or in memory where the seed is odd) and the model; after each step what each client has heard is what the model says, and in the end the store is.
  *
  * The server's wall clock is the program's, so even timestamps are known. Where two things race, on purpose, the model
  * does not know who wins: then what was heard must be one of the possible outcomes, or the store is asked.
@@ -10,7 +10,7 @@ import { layerMemory, MessageStore } from "@cpt/server"
 import { Clock, Deferred, Duration, Effect, Layer } from "effect"
 import { Buffer } from "node:buffer"
 import { patiently } from "../support/patience.ts"
-import { type Connection, end, overTcp } from "../support/World.ts"
+import { type Connection, end, inMemory, overTcp, type World } from "../support/World.ts"
 import { lineOf, type Message, Model, Session } from "./Model.ts"
 
 /** Numbers that look random and are the same for the same seed (mulberry32). */
@@ -55,6 +55,8 @@ const clockAt = (live: Clock.Clock, now: () => number): Clock.Clock => ({
   sleep: (duration) => live.sleep(duration)
 })
 
+const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+
 export const runProgram = Effect.fnUntraced(function*(seed: number, steps: number) {
   const random = randomOf(seed)
   const below = (n: number) => Math.floor(random() * n)
@@ -65,7 +67,9 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
   }
   const model = new Model()
   const log: Array<string> = []
-  const isFlooding = below(8) === 0
+  // In memory a peer that does not read is felt at its first byte, over TCP at its fourth megabyte
+  const isInMemory = seed % 2 === 1
+  const isFlooding = !isInMemory && below(4) === 0
   let unique = 0
 
   const fail = (what: string): never => {
@@ -79,19 +83,32 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
   // The server
 
   const readOf = new Map<string, Deferred.Deferred<void>>() // who wants to know of the next read of a target
+  const chance = randomOf(-seed)
+  /** In half of the programs the store answers some turns of the event loop later, as one with a thread of its own. */
+  const later = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    seed % 4 < 2
+      ? effect
+      : Effect.tap(effect, Effect.suspend(() => Effect.repeat(turn, { times: Math.floor(chance() * 3) })))
   const observedStore = Layer.effect(
     MessageStore,
     Effect.map(MessageStore, (store) =>
       MessageStore.of({
-        ...store,
+        description: "",
+        append: (drafts) => later(store.append(drafts)),
+        confirm: (sender) => later(store.confirm(sender)),
         read: (target, options) => {
           Deferred.doneUnsafe(readOf.get(target) ?? Deferred.makeUnsafe<void>(), Effect.void)
-          return store.read(target, options)
-        }
+          return later(store.read(target, options))
+        },
+        watch: (target, watcher) => later(store.watch(target, watcher)),
+        kindOf: (name) => later(store.kindOf(name)),
+        claim: (name, kind) => later(store.claim(name, kind)),
+        forget: (name) => later(store.forget(name))
       }))
   ).pipe(Layer.provide(layerMemory()))
   const live = yield* Clock.clockWith(Effect.succeed)
-  const world = yield* overTcp({ store: observedStore, settings: { loginDeadline: Duration.hours(500) } }).pipe(
+  const options = { store: observedStore, settings: { loginDeadline: Duration.hours(500) } }
+  const world: World = yield* (isInMemory ? inMemory(options) : overTcp(options)).pipe(
     Effect.provideService(Clock.Clock, clockAt(live, () => model.now))
   )
 
@@ -372,12 +389,12 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
       other !== client && other.isReading && other.session.name !== undefined
     )
     const what = below(100)
-    if (what < 32) return yield* send(client, pick(targets), pick(texts))
-    if (what < 50) return yield* sync(client)
-    if (what < 58) return yield* pipeline(client)
-    if (what < 72) return yield* cut(client)
-    if (what < 74) return yield* login(client)
-    if (what < 78) {
+    if (what < 28) return yield* send(client, pick(targets), pick(texts))
+    if (what < 43) return yield* sync(client)
+    if (what < 50) return yield* pipeline(client)
+    if (what < 63) return yield* cut(client)
+    if (what < 65) return yield* login(client)
+    if (what < 68) {
       const line = pick(nonsense)
       model.hear(client.session)
       yield* say(client, `${line}\n`)
@@ -386,17 +403,17 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
         model.decline(client.session, line === "ACK" ? "unsupported_command" : "invalid_command")
       )
     }
-    if (what < 82) {
+    if (what < 72) {
       model.now += pick([1, 1000, 120_001])
       return log.push(`(it is ${model.now})`)
     }
     if (client.session.name === undefined) return
-    if (what < 84) { // Whether the window holds when the clock goes back, nobody promises
+    if (what < 74) { // Whether the window holds when the clock goes back, nobody promises
       model.now -= 60_000
       for (const last of model.unconfirmed.values()) last.isDoubtful = true
       return log.push(`(it is ${model.now} again)`)
     }
-    if (what < 86) {
+    if (what < 76) {
       const text = `announcement ${unique++}`
       for (const { due, name } of model.sessions) {
         if (name !== undefined) due.push({ target: "system", sender: "system", timestamp: 0, text })
@@ -404,13 +421,13 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
       log.push(`server: announce ${text}`)
       return yield* world.announce(text)
     }
-    if (what < 90) {
+    if (what < 82) {
       yield* client.connection.stopReading
       client.isReading = false
       return log.push(`${label}: stop reading`)
     }
-    if (what < 94) return yield* syncSlowly(client)
-    if (isFlooding && what < 96 && unique < 100_000) {
+    if (what < 90) return yield* syncSlowly(client)
+    if (isFlooding && what < 93 && unique < 100_000) {
       unique += 100_000
       const target = pick(targets)
       model.hear(client.session)
