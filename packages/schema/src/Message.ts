@@ -4,7 +4,6 @@
  */
 import { Schema } from "effect"
 
-// eslint-disable-next-line no-control-regex -- control characters are what this is about
 const controls = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/
 
 /** What is wrong with a message, in words; `undefined` for a good one. */

@@ -2,7 +2,7 @@
 import { Accounts, layerMemory } from "@cpt/server"
 import { describe } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { distant, failingReadsBetween } from "./support/stores.ts"
+import { distant, failingReadsBetween, lineByLine } from "./support/stores.ts"
 import { noon, timedTranscript } from "./support/Transcript.ts"
 
 const script = String.raw
@@ -449,6 +449,43 @@ describe("CPT 5.6: between the first line of the answer to a SYNC and its ENDSYN
       A< MSG g alice <t3> mine
       A< ENDSYNC
     `
+  )
+  timedTranscript(
+    "nothing at all, also while the store looks for the next page; and one SYNC does not hold up other sessions",
+    script`
+      ${login}
+      A> SYNC h 0
+      A< ENDSYNC
+      ${says("1", "2", "3")}
+      A> SYNC g 0
+      (1 second)
+      A< MSG g bob <t1> 1
+      B> SEND h 4
+      B< ACK
+      B> SEND alice 5
+      B< ACK
+      ${says("6")}
+      server: announce 7
+      B< MSG system system 0 7
+      A> SEND g mine
+      (1 second)
+      A< MSG g bob <t2> 2
+      B> SEND h 8
+      B< ACK
+      (1 second)
+      A< MSG g bob <t3> 3
+      A< ENDSYNC
+      A< ACK
+      A< MSG system system 0 7
+      (10 seconds)
+      A< MSG h bob <t4> 4
+      A< MSG h bob <t8> 8
+      A< MSG alice bob <t5> 5
+      A< MSG g bob <t6> 6
+      ${says("9")}
+      A< MSG g bob <t9> 9
+    `,
+    { store: lineByLine }
   )
 })
 

@@ -1,14 +1,17 @@
 import { Effect } from "effect"
 
-/** For an event that never comes: nothing here is about how long something takes. */
-const patience = 10_000
+/** Seconds to wait for an event that never comes; a machine that stands still for a while does not count. */
+const patience = 10
 
 /** Waits for an event; instead of hanging, fails with `error`. Real time, also under TestClock. */
 export const patiently = <A>(event: Effect.Effect<A>, error: () => never): Effect.Effect<A> =>
   Effect.raceFirst(
     event,
     Effect.callback<never>((resume) => {
-      const timer = setTimeout(() => resume(Effect.sync(error)), patience)
-      return Effect.sync(() => clearTimeout(timer))
+      let seconds = 0
+      const timer = setInterval(() => {
+        if (++seconds === patience) resume(Effect.sync(error))
+      }, 1000)
+      return Effect.sync(() => clearInterval(timer))
     })
   )

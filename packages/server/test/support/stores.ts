@@ -1,7 +1,8 @@
 /** Stores that misbehave, over the one in memory. */
-import { Decline } from "@cpt/schema"
+import { Decline, Timestamp } from "@cpt/schema"
 import { layerMemory, MessageStore } from "@cpt/server"
 import { Clock, Effect, Layer } from "effect"
+import { Buffer } from "node:buffer"
 
 type Store = MessageStore["Service"]
 
@@ -37,4 +38,22 @@ export const distant = over((store) => ({
   kindOf: (name) => Effect.tap(store.kindOf(name), Effect.sleep("1 second")),
   claim: (name, kind) => Effect.tap(store.claim(name, kind), Effect.sleep("1 second")),
   watch: (target, watcher) => Effect.tap(store.watch(target, watcher), Effect.sleep("1 second"))
+}))
+
+/** Gives its messages one at a time, a second each. */
+export const lineByLine = over((store) => ({
+  read: (target, options) =>
+    Effect.delay(
+      Effect.map(store.read(target, options), (page) => {
+        const end = page.lines.indexOf(10) + 1
+        const [, , , timestamp] = Buffer.from(page.lines.subarray(0, end)).toString().split(" ")
+        return end === page.lines.length || timestamp === undefined ? page : {
+          ...page,
+          lines: page.lines.subarray(0, end),
+          through: Timestamp.fromMillis(Number(timestamp)),
+          last: false
+        }
+      }),
+      "1 second"
+    )
 }))
