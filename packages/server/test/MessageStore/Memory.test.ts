@@ -1,4 +1,70 @@
+import { Message, Name, Timestamp } from "@cpt/schema"
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, Layer, Schema } from "effect"
+import { Buffer } from "node:buffer"
+import { MessageStore } from "../../src/MessageStore.ts"
 import { layerMemory } from "../../src/MessageStore/Memory.ts"
 import { messageStoreSuite } from "../../src/testing/index.ts"
 
 messageStoreSuite("layerMemory", layerMemory(), { bounded: { layer: layerMemory({ messages: 20 }), messages: 20 } })
+
+describe("layerMemory", () => {
+  const names = ["ann", "red", "blue"] as const
+  const messages = Arbitrary.array(
+    Arbitrary.schema(Schema.Struct({
+      target: Schema.Literals(names),
+      sender: Schema.Literals(["ann", "bob"]),
+      length: Schema.Literals([1, 10, 1000, 100_000])
+    })),
+    { maxLength: 60 }
+  )
+
+  /** The texts that are left of a target, and whether the store says that some are gone. */
+  const left = Effect.fnUntraced(function*(store: MessageStore["Service"], target: string) {
+    const lines: Array<string> = []
+    let isMissing = false
+    for (let after = Timestamp.epoch, last = false; !last;) {
+      const page = yield* store.read(Name.Target.make(target), { after })
+      lines.push(...Buffer.from(page.lines).toString().split("\n").slice(0, -1))
+      if (page.missingThrough > 0) isMissing = true
+      after = page.through
+      last = page.last
+    }
+    return { lines, isMissing }
+  })
+
+  it.effect.prop(
+    "keeps the newest of all messages, as many as it may, and says of each target whether some are gone",
+    [messages],
+    ([program]) =>
+      Effect.gen(function*() {
+        const limits = { messages: 15, bytes: 200_000, resendWindow: 0 }
+        const context = yield* Layer.build(Layer.fresh(layerMemory(limits)))
+        const store = yield* Effect.provide(MessageStore, context)
+        const all: Array<{ readonly target: string; readonly text: string; readonly bytes: number }> = []
+        for (const [index, { length, sender, target }] of program.entries()) {
+          const text = `${index} ${"x".repeat(length)}`
+          yield* store.append([{
+            sender: Name.Username.make(sender),
+            target: Name.Target.make(target),
+            message: Message.Message.make(text)
+          }])
+          const [, , , timestamp = ""] = (yield* left(store, target)).lines.at(-1)?.split(" ") ?? []
+          all.push({ target, text, bytes: `MSG ${target} ${sender} ${timestamp} ${text}\n`.length + 32 })
+
+          let room = limits.bytes
+          const isKept = (index: number) =>
+            index >= all.length - limits.messages && (room -= all[index]?.bytes ?? 0) >= 0
+          let first = all.length
+          while (first > 0 && isKept(first - 1)) first--
+          for (const name of names) {
+            const { isMissing, lines } = yield* left(store, name)
+            const texts = all.slice(first).filter(({ target }) => target === name).map(({ text }) => text)
+            assert.deepStrictEqual(lines.map((line) => line.split(" ").slice(4).join(" ")), texts)
+            assert.strictEqual(isMissing, all.slice(0, first).some(({ target }) => target === name))
+          }
+        }
+      }),
+    { arbitrary: { runs: 50, size: 60 } }
+  )
+})

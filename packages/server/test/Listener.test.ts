@@ -1,0 +1,120 @@
+import { Decline } from "@cpt/schema"
+import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { connect, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { text } from "node:stream/consumers"
+import { connect as connectTls } from "node:tls"
+import { cert, key } from "./support/certificate.ts"
+
+const started = (...listeners: Parameters<typeof Server.layer>) =>
+  Server.layer(...listeners).pipe(
+    Layer.provide([
+      layerMemory(),
+      // Says where somebody comes from
+      Accounts.layerOf(({ remoteAddress, username }) =>
+        username === "who"
+          ? Effect.fail(new Decline.Declined({ reason: remoteAddress ?? "from_this_machine" }))
+          : Effect.void
+      )
+    ]),
+    Layer.build,
+    Effect.map((context) => Context.get(context, Server).addresses)
+  )
+
+const portOf = (addresses: Server["Service"]["addresses"], index = 0): number => {
+  const address = addresses[index]
+  return address !== undefined && "port" in address ? address.port : assert.fail("not on a port")
+}
+
+/** Says all of this, half-closes, and gives the whole answer. */
+const session = (socket: Socket, lines: string) =>
+  Effect.promise(() => {
+    socket.end(lines)
+    return text(socket)
+  })
+
+const newPath = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  ),
+  (folder) => join(folder, "socket")
+)
+
+describe("Listener", () => {
+  it.live("tcp listens on this machine only, on a free port if it is asked to", () =>
+    Effect.gen(function*() {
+      const addresses = yield* started(Listener.tcp({ port: 0 }))
+      const port = portOf(addresses)
+      assert.isAbove(port, 0)
+      assert.strictEqual(`${addresses[0]}`, `127.0.0.1:${port}`)
+      assert.strictEqual(
+        yield* session(connect(port, "127.0.0.1"), "CONNECT who\nCONNECT alice\nSYNC\n"),
+        "DECLINE 127.0.0.1\nACCEPT\nENDSYNC\n"
+      )
+    }))
+
+  it.live("tcp on all addresses knows an IPv4 peer by its IPv4 address", () =>
+    Effect.gen(function*() {
+      const port = portOf(yield* started(Listener.tcp({ port: 0, host: "::" })))
+      assert.strictEqual(yield* session(connect(port, "127.0.0.1"), "CONNECT who\n"), "DECLINE 127.0.0.1\n")
+      assert.strictEqual(yield* session(connect(port, "::1"), "CONNECT who\n"), "DECLINE ::1\n")
+    }))
+
+  it.live("tcp fails on a port that is in use", () =>
+    Effect.gen(function*() {
+      const port = portOf(yield* started(Listener.tcp({ port: 0 })))
+      const error = yield* Effect.flip(started(Listener.tcp({ port })))
+      assert.strictEqual(error._tag, "SocketServerError")
+      assert.strictEqual(error.reason._tag, "SocketServerOpenError")
+    }))
+
+  it.live("unix is a file while the server runs, and its peers have no address", () =>
+    Effect.gen(function*() {
+      const path = yield* newPath
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* started(Listener.unix(path))
+        assert.strictEqual(
+          yield* session(connect(path), "CONNECT who\nCONNECT alice\nSEND g hi\nSYNC\n"),
+          "DECLINE from_this_machine\nACCEPT\nACK\nENDSYNC\n"
+        )
+      }))
+      assert.isFalse(existsSync(path))
+    }))
+
+  it.live("tls carries the same bytes, and answers after a half-close too (CPT 0.1, 1.7)", () =>
+    Effect.gen(function*() {
+      const port = portOf(yield* started(Listener.tls({ port: 0, key, cert })))
+      assert.match(
+        yield* session(
+          connectTls({ port, host: "127.0.0.1", servername: "localhost", ca: cert }),
+          "CONNECT who\nCONNECT alice\nSEND g hi\nSYNC g 0\n"
+        ),
+        /^DECLINE 127.0.0.1\nACCEPT\nACK\nMSG g alice \d+ hi\nENDSYNC\n$/
+      )
+    }))
+
+  it.live("several are one chat", () =>
+    Effect.gen(function*() {
+      const path = yield* newPath
+      const addresses = yield* started(Listener.tcp({ port: 0 }), Listener.unix(path), Listener.tcp({ port: 0 }))
+      const ports = [portOf(addresses, 0), portOf(addresses, 2)]
+      assert.strictEqual(addresses.length, 3)
+      assert.strictEqual(
+        yield* session(connect(ports[0] ?? 0), "CONNECT ann\nSEND g 1\nSEND bob psst\n"),
+        "ACCEPT\nACK\nACK\n"
+      )
+      assert.match(
+        yield* session(connect(path), "CONNECT bob\nSYNC\nSEND g 2\n"),
+        /^ACCEPT\nMSG bob ann \d+ psst\nENDSYNC\nACK\n$/
+      )
+      assert.match(
+        yield* session(connect(ports[1] ?? 0), "CONNECT cat\nSYNC g 0\n"),
+        /^ACCEPT\nMSG g ann \d+ 1\nMSG g bob \d+ 2\nENDSYNC\n$/
+      )
+    }))
+})
