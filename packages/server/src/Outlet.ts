@@ -83,7 +83,7 @@ const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options)
   const place = () => `${socket.writableLength} ${connection === undefined ? "" : Kernel.unacknowledged(connection)}`
   const watch = Effect.gen(function*() {
     const look = Duration.times(options.writeDeadline, 1 / looks)
-    let before = place()
+    let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
     for (let still = 0; still < looks;) {
       yield* Effect.sleep(look)
       if (socket.writableLength === 0 || socket.destroyed) return
@@ -123,9 +123,9 @@ const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options)
     end: Effect.callback<void>((resume) => {
       if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
       const done = () => resume(Effect.void)
-      startWatching()
       socket.once("close", done)
       socket.end(done)
+      if (socket.writableLength > 0) startWatching()
       return Effect.sync(() => socket.off("close", done))
     }).pipe(Effect.andThen(unlessGone)),
     destroy: Effect.sync(() => socket.destroy())
