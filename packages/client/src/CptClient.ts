@@ -284,6 +284,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
       if (last === undefined || !isRepeat || last.isDoubtful) return Effect.void
       last.isDoubtful = last.connection !== connection
       if (last.isDoubtful) return Effect.void
+      for (const feed of feeds) feed.places.get(inbox)?.jump(Timestamp.max)
       return connection.ask(new Command.Sync({ group: inbox, after: Timestamp.fromMillis(Timestamp.max) })).pipe(
         Effect.catchIf(Decline.isDeclineError, () => Effect.void), // an answer, all the same
         Effect.andThen(Effect.sync(() => {
@@ -307,15 +308,16 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     let unknown = false // whether it may have been stored without our knowing
     const once = Effect.flatMap(acquire, (connection) => {
       const before = unknown
-      unknown = true
-      return Effect.andThen(tellApart(command, connection), connection.ask(command)).pipe(
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            // Declined now, it may have been stored before
-            if (Decline.isDeclineError(error) || (error._tag === "ConnectionLost" && !error.sent)) unknown = before
-          })
-        )
-      )
+      const say = Effect.suspend(() => {
+        unknown = true
+        return connection.ask(command)
+      }).pipe(Effect.tapError((error) =>
+        Effect.sync(() => {
+          // Declined now, it may have been stored before
+          if (Decline.isDeclineError(error) || (error._tag === "ConnectionLost" && !error.sent)) unknown = before
+        })
+      ))
+      return Effect.andThen(tellApart(command, connection), say)
     })
     return yield* once.pipe(
       // A connection that is still there, is not what was declined

@@ -49,7 +49,7 @@ export interface Place {
 export interface Consumer {
   /** Takes a message, if there is room. */
   readonly emit: (message: Message) => boolean
-  /** There was none, and the place has fallen behind. */
+  /** The place has fallen behind: there was no room, or somebody else's `SYNC` has left something out. */
   readonly onFall: () => void
 }
 
@@ -175,7 +175,9 @@ export const make = (group: Name.GroupName, after: number, { emit, onFall }: Con
       if (message.timestamp === 0 || !recent.has(keyOf(message))) deliver(message)
     },
     jump: (theirs) => {
-      if (state === "live" && theirs > cursor) state = "behind"
+      if (state !== "live" || theirs <= cursor) return
+      state = "behind"
+      onFall()
     },
     overhear: (message) => {
       if (state === "live" && message.timestamp > cursor) deliver(message)

@@ -211,6 +211,42 @@ describe("send", () => {
       )
     }))
 
+  // CPT 4.4: else the server could take the second for the first, if it never hears that we have seen its ACK
+  it.live("says something else between two equal messages", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      yield* during(
+        Effect.andThen(client.send("g", "ok"), client.send("g", "ok")),
+        Effect.gen(function*() {
+          yield* peer.hears("SEND g ok")
+          yield* peer.says("ACK")
+          yield* peer.hears("SYNC alice 999999999999999")
+          yield* peer.says("ENDSYNC")
+          yield* peer.hears("SEND g ok")
+          yield* peer.says("ACK")
+        })
+      )
+    }))
+
+  it.live("does not claim that an equal message was stored where the connection was lost in between", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      yield* during(client.send("g", "ok"), Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK")))
+      yield* peer.ends
+      yield* peer.isLeft
+      const error = yield* during(
+        Effect.flip(client.send("g", "ok")),
+        Effect.gen(function*() {
+          const again = yield* server.login("alice")
+          yield* again.hears("SEND g ok")
+          yield* again.says("ACK")
+        })
+      )
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+    }))
+
   it.live("survives a cut at every byte of what the server says", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
@@ -682,6 +718,35 @@ describe("follow", () => {
       yield* Fiber.join(following)
       assert.deepStrictEqual(taken, numbers(1, 401))
       yield* Fiber.interrupt(serving)
+    }))
+
+  it.live("asks again where the SYNC of somebody else on the same connection has left something out", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      const events = yield* during(
+        Effect.gen(function*() {
+          const live = yield* Latch.make()
+          const following = yield* client.follow(["g"]).pipe(
+            Stream.take(3),
+            Stream.tap(() => live.open),
+            Stream.runCollect,
+            Effect.forkChild
+          )
+          yield* live.await
+          assert.deepStrictEqual(texts(yield* Stream.runCollect(client.sync("g", 5))), ["six"])
+          return yield* Fiber.join(following)
+        }),
+        Effect.gen(function*() {
+          yield* peer.hears("SYNC g 0")
+          yield* peer.says("MSG g bob 1 one", "ENDSYNC")
+          yield* peer.hears("SYNC g 5")
+          yield* peer.says("MSG g bob 6 six", "ENDSYNC")
+          yield* peer.hears("SYNC g 1")
+          yield* peer.says("MSG g bob 5 five", "MSG g bob 6 six", "ENDSYNC")
+        })
+      )
+      assert.deepStrictEqual(texts(events), ["one", "five", "six"])
     }))
 
   it.live("lets its consumer send, as a bot does", () =>

@@ -100,7 +100,9 @@ describe("Place", () => {
   })
 
   it("falls behind when the answer to somebody else leaves something out", () => {
-    const { given, place } = make()
+    let fallen = 0
+    const given: Array<number> = []
+    const place = Place.make(group, 0, { emit: ({ timestamp }) => given.push(timestamp) > 0, onFall: () => fallen++ })
     place.open(false)
     answer(place, 5)
     place.jump(5)
@@ -109,6 +111,7 @@ describe("Place", () => {
     assert.isFalse(place.isBehind())
     place.jump(8)
     assert.isTrue(place.isBehind())
+    assert.strictEqual(fallen, 1)
     place.overhear(message(9))
     assert.deepStrictEqual(given, [5, 6])
   })
