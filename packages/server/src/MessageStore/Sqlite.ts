@@ -93,7 +93,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
           return kind === undefined ? [] : [[target, kind] as const]
         })
         return enqueue({ _tag: "append", now, drafts, kinds: became }, drafts)
-      }).pipe(room.withPermits(Math.min(drafts.length, maxWaitingDrafts))),
+      }).pipe(
+        room.withPermits(Math.min(drafts.length, maxWaitingDrafts)),
+        Effect.uninterruptible // what is on its way to the disk cannot be called back, so its end is waited for
+      ),
 
     confirm: (sender) =>
       Effect.sync(() => {
