@@ -208,7 +208,14 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
       isStored ?? model.isResend(client.session.name ?? "", target, text) === false
     )
 
-  const send = Effect.fnUntraced(function*(client: Client, target: string, text: string) {
+  /** What to send: often the same again, as whoever has not seen the ACK. */
+  const anything = ({ session }: Client): { readonly target: string; readonly text: string } => {
+    const last = model.log.findLast(({ sender }) => sender === session.name)
+    return last !== undefined && below(3) === 0 ? last : { target: pick(targets), text: pick(texts) }
+  }
+
+  const send = Effect.fnUntraced(function*(client: Client) {
+    const { target, text } = anything(client)
     model.hear(client.session)
     yield* say(client, `SEND ${target} ${text}\n`)
     const isResend = model.isResend(client.session.name ?? "", target, text)
@@ -323,8 +330,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
 
   /** A SEND of which only a part arrives, or of which the answer is not waited for. */
   const cut = Effect.fnUntraced(function*(client: Client) {
-    const target = pick(targets)
-    const text = pick(texts)
+    const { target, text } = anything(client)
     const line = Buffer.from(`SEND ${target} ${text}\n`)
     const part = pick([0, below(line.length), line.length])
     const isReset = !client.isReading || below(2) === 0
@@ -389,7 +395,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
       other !== client && other.isReading && other.session.name !== undefined
     )
     const what = below(100)
-    if (what < 28) return yield* send(client, pick(targets), pick(texts))
+    if (what < 28) return yield* send(client)
     if (what < 43) return yield* sync(client)
     if (what < 50) return yield* pipeline(client)
     if (what < 63) return yield* cut(client)
