@@ -1,15 +1,12 @@
 /**
  * The store in memory: as fast as it gets, gone when the process ends. Bounded by messages and bytes; the oldest go
  * first, over all targets, and a reader who asks behind what is left is told (CPT 5.4).
- *
- * The lines of a target stand in segments of preformatted bytes with an index in typed arrays, so a page is a view and
- * a message costs no object that the garbage collector would have to look at.
  */
 import { Command, Limits, Timestamp } from "@cpt/schema"
 import { Clock, Effect, Layer, MutableList, Ref } from "effect"
-import { Buffer } from "node:buffer"
 import { Duplicates } from "../Duplicates.ts"
 import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
+import { Lines } from "./Lines.ts"
 
 export interface MemoryLimits {
   /** Messages kept, over all targets. */
@@ -26,63 +23,10 @@ const defaultLimits: MemoryLimits = {
   resendWindow: Limits.resendWindow
 }
 
-const firstSegmentBytes = 512
-const segmentBytes = 256 * 1024 // also the bound of a page
 const messageOverhead = 32
 
 /** Of how many names it is remembered that messages are missing when none is left; for the oldest it is forgotten. */
 const rememberedNames = 100_000
-
-/** A run of lines, growing until it is full. What has been written never changes: sockets hold views into it. */
-class Segment {
-  bytes: Buffer
-  ends: Uint32Array
-  timestamps: Float64Array
-  readonly senders: Array<string> = []
-  length = 0
-  first = 0 // lines before this one have been dropped
-  count = 0
-
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafeSlow(size)
-    this.ends = new Uint32Array(Math.max(4, size >> 6))
-    this.timestamps = new Float64Array(this.ends.length)
-  }
-
-  /** Makes room for a line, by doubling. False if that would make the segment too large. */
-  reserve(size: number): boolean {
-    const needed = this.length + size
-    if (needed > this.bytes.length) {
-      if (needed > segmentBytes && this.length > 0) return false
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes)))
-      this.bytes.copy(grown, 0, 0, this.length)
-      this.bytes = grown
-    }
-    if (this.count === this.ends.length) {
-      const [ends, timestamps] = [this.ends, this.timestamps]
-      this.ends = new Uint32Array(this.count * 2)
-      this.timestamps = new Float64Array(this.count * 2)
-      this.ends.set(ends)
-      this.timestamps.set(timestamps)
-    }
-    return true
-  }
-
-  startOf(index: number): number {
-    return index === 0 ? 0 : this.ends[index - 1]!
-  }
-
-  /** The first line behind `after`; `count` if there is none. */
-  indexAfter(after: number): number {
-    let [low, high] = [this.first, this.count]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (this.timestamps[middle]! > after) high = middle
-      else low = middle + 1
-    }
-    return low
-  }
-}
 
 /** What is kept of one name. */
 class Entry {
@@ -90,7 +34,7 @@ class Entry {
   kind: Kind
   head = Timestamp.epoch // of the last message, also of one that is gone
   missingThrough = Timestamp.epoch
-  readonly segments: Array<Segment> = []
+  readonly lines = new Lines()
   readonly watchers = new Set<(message: Appended) => void>()
   constructor(name: string, kind: Kind) {
     this.name = name
@@ -124,39 +68,23 @@ class Memory {
     const entry = this.#entry(target, "open")
     const timestamp = Timestamp.next(now, entry.head)
     const line = Command.msgLine(target, sender, timestamp, message)
-    const size = Buffer.byteLength(line) + 1
-    let segment = entry.segments.at(-1)
-    if (segment === undefined || !segment.reserve(size)) {
-      segment = new Segment(Math.max(size, segment === undefined ? firstSegmentBytes : segmentBytes))
-      entry.segments.push(segment)
-    }
-    const start = segment.length
-    segment.bytes.write(line, start)
-    segment.bytes[start + size - 1] = 10
-    segment.length += size
-    segment.ends[segment.count] = segment.length
-    segment.timestamps[segment.count] = timestamp
-    segment.senders.push(sender)
-    segment.count++
+    const bytes = entry.lines.append(line, timestamp, sender)
     entry.head = timestamp
     this.#emptied.delete(entry)
     MutableList.append(this.#order, entry)
-    this.#bytes += size + messageOverhead
+    this.#bytes += bytes.length + messageOverhead
     if (entry.watchers.size === 0) return
-    const appended = { sender, timestamp, line: segment.bytes.subarray(start, segment.length) }
+    const appended = { sender, timestamp, line: bytes }
     for (const watcher of entry.watchers) watcher(appended)
   }
 
   #dropOldest(): void {
     const entry = MutableList.take(this.#order)
     if (entry === MutableList.Empty) return
-    const segment = entry.segments[0]!
-    const index = segment.first++
-    this.#bytes -= segment.ends[index]! - segment.startOf(index) + messageOverhead
-    entry.missingThrough = Timestamp.fromMillis(segment.timestamps[index]!)
-    if (segment.first < segment.count) return
-    entry.segments.shift()
-    if (entry.segments.length > 0) return
+    const { size, timestamp } = entry.lines.dropFirst()
+    this.#bytes -= size + messageOverhead
+    entry.missingThrough = timestamp
+    if (!entry.lines.isEmpty) return
     this.#emptied.add(entry)
     if (entry.watchers.size === 0) entry.kind = "open"
     for (const oldest of this.#emptied) {
@@ -170,19 +98,8 @@ class Memory {
     const entry = this.#entries.get(target)
     if (entry === undefined) return { lines: nothing, through: after, last: true, missingThrough: Timestamp.epoch }
     const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
-    for (const segment of entry.segments) {
-      let from = segment.indexAfter(after)
-      if (except !== undefined) { while (from < segment.count && segment.senders[from] === except) from++ }
-      if (from === segment.count) continue
-      let to = segment.count
-      if (except !== undefined) {
-        const own = segment.senders.indexOf(except, from)
-        if (own !== -1) to = own
-      }
-      const through = Timestamp.fromMillis(segment.timestamps[to - 1]!)
-      const lines = segment.bytes.subarray(segment.startOf(from), segment.ends[to - 1]!)
-      return { lines, through, last: through === entry.head, missingThrough }
-    }
+    const page = entry.lines.page(after, except)
+    if (page !== undefined) return { ...page, last: page.through === entry.head, missingThrough }
     const through = entry.head > after ? entry.head : after
     return { lines: nothing, through, last: true, missingThrough }
   }
@@ -208,7 +125,7 @@ class Memory {
 
   forget(name: string): void {
     const entry = this.#entries.get(name)
-    if (entry === undefined || entry.segments.length > 0 || entry.watchers.size > 0) return
+    if (entry === undefined || !entry.lines.isEmpty || entry.watchers.size > 0) return
     entry.kind = "open"
     // Where messages have been dropped, that they were there is not forgotten yet
     if (!this.#emptied.has(entry)) this.#entries.delete(name)

@@ -1,0 +1,151 @@
+/**
+ * A run of messages of one target as the lines that go out, in memory: oldest first, appended at the end, dropped at the
+ * beginning. They stand in segments of preformatted bytes with an index in typed arrays, so a page is a view and a
+ * message costs no object that the garbage collector would have to look at.
+ */
+import { Timestamp } from "@cpt/schema"
+import { Buffer } from "node:buffer"
+
+const firstSegmentBytes = 512
+const segmentBytes = 256 * 1024 // also the bound of a page
+
+/** Lines in one piece of memory, growing until it is full. What has been written never changes: sockets hold views into it. */
+class Segment {
+  bytes: Buffer
+  ends: Uint32Array
+  timestamps: Float64Array
+  readonly senders: Array<string> = []
+  length = 0
+  first = 0 // lines before this one have been dropped
+  count = 0
+
+  constructor(size: number) {
+    this.bytes = Buffer.allocUnsafeSlow(size)
+    this.ends = new Uint32Array(Math.max(4, size >> 6))
+    this.timestamps = new Float64Array(this.ends.length)
+  }
+
+  /** Bytes of memory: of lines, and of the index, with a pointer to the sender. */
+  get capacity(): number {
+    return this.bytes.length + this.ends.length * (4 + 8 + 8)
+  }
+
+  /** Makes room for a line, by doubling. False if that would make the segment too large. */
+  reserve(size: number): boolean {
+    const needed = this.length + size
+    if (needed > this.bytes.length) {
+      if (needed > segmentBytes && this.length > 0) return false
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes)))
+      this.bytes.copy(grown, 0, 0, this.length)
+      this.bytes = grown
+    }
+    if (this.count === this.ends.length) {
+      const [ends, timestamps] = [this.ends, this.timestamps]
+      this.ends = new Uint32Array(this.count * 2)
+      this.timestamps = new Float64Array(this.count * 2)
+      this.ends.set(ends)
+      this.timestamps.set(timestamps)
+    }
+    return true
+  }
+
+  startOf(index: number): number {
+    return index === 0 ? 0 : this.ends[index - 1]!
+  }
+
+  /** The first line behind `after`; `count` if there is none. */
+  indexAfter(after: number): number {
+    let [low, high] = [this.first, this.count]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.timestamps[middle]! > after) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+}
+
+export class Lines {
+  readonly #segments: Array<Segment> = []
+  #capacity = 0
+
+  /** Bytes of memory that it takes. */
+  get capacity(): number {
+    return this.#capacity
+  }
+
+  get isEmpty(): boolean {
+    return this.#segments.length === 0
+  }
+
+  /** Adds a line at the end; gives its bytes, with the line's end. */
+  append(line: string, timestamp: Timestamp.Timestamp, sender: string): Uint8Array {
+    const size = Buffer.byteLength(line) + 1
+    let segment = this.#segments.at(-1)
+    const before = segment?.capacity ?? 0
+    if (segment?.reserve(size) === true) this.#capacity += segment.capacity - before
+    else {
+      segment = new Segment(Math.max(size, segment === undefined ? firstSegmentBytes : segmentBytes))
+      this.#segments.push(segment)
+      this.#capacity += segment.capacity
+    }
+    const start = segment.length
+    segment.bytes.write(line, start)
+    segment.bytes[start + size - 1] = 10
+    segment.length += size
+    segment.ends[segment.count] = segment.length
+    segment.timestamps[segment.count] = timestamp
+    segment.senders.push(sender)
+    segment.count++
+    return segment.bytes.subarray(start, segment.length)
+  }
+
+  /** Lines behind `after`, at most a segment of them, but for those of one sender; undefined if there are none. */
+  page(
+    after: Timestamp.Timestamp,
+    except: string | undefined
+  ): { readonly lines: Uint8Array; readonly through: Timestamp.Timestamp } | undefined {
+    for (const segment of this.#segments) {
+      let from = segment.indexAfter(after)
+      if (except !== undefined) { while (from < segment.count && segment.senders[from] === except) from++ }
+      if (from === segment.count) continue
+      let to = segment.count
+      if (except !== undefined) {
+        const own = segment.senders.indexOf(except, from)
+        if (own !== -1) to = own
+      }
+      return {
+        lines: segment.bytes.subarray(segment.startOf(from), segment.ends[to - 1]!),
+        through: Timestamp.fromMillis(segment.timestamps[to - 1]!)
+      }
+    }
+    return undefined
+  }
+
+  /** Drops the oldest line; gives its bytes and its timestamp. There must be one. */
+  dropFirst(): { readonly size: number; readonly timestamp: Timestamp.Timestamp } {
+    const segment = this.#segments[0]!
+    const index = segment.first++
+    if (segment.first === segment.count) this.dropSegment()
+    return {
+      size: segment.ends[index]! - segment.startOf(index),
+      timestamp: Timestamp.fromMillis(segment.timestamps[index]!)
+    }
+  }
+
+  /** Drops the oldest lines, a segment of them; gives the timestamp of the last one. There must be some. */
+  dropSegment(): Timestamp.Timestamp {
+    const segment = this.#segments.shift()!
+    this.#capacity -= segment.capacity
+    return Timestamp.fromMillis(segment.timestamps[segment.count - 1]!)
+  }
+
+  /** Drops all lines up to this timestamp. */
+  dropThrough(timestamp: Timestamp.Timestamp): void {
+    for (let segment; (segment = this.#segments[0]) !== undefined;) {
+      segment.first = segment.indexAfter(timestamp)
+      if (segment.first < segment.count) return
+      this.dropSegment()
+    }
+  }
+}
