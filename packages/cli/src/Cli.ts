@@ -2,6 +2,8 @@
 import { Cause, Effect, Layer, Schema } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { readFileSync } from "node:fs"
+import { backup } from "./commands/Backup.ts"
+import { check } from "./commands/Check.ts"
 import { send } from "./commands/Send.ts"
 import { CannotListen, serve } from "./commands/Serve.ts"
 import { sync } from "./commands/Sync.ts"
@@ -12,7 +14,7 @@ import { visible } from "./Visible.ts"
 
 const cpt = Command.make("cpt").pipe(
   Command.withDescription("Chat over CPT: host, send, read and follow."),
-  Command.withSubcommands([serve, send, sync, tail]),
+  Command.withSubcommands([serve, send, sync, tail, backup, check]),
   Command.withExamples([
     { command: "cpt serve", description: "Host a chat on this machine" },
     { command: "cpt tail group1", description: "In another terminal: follow a group" },

@@ -16,6 +16,8 @@ export class Output extends Context.Service<Output, {
   readonly gone: Effect.Effect<never, Closed>
   /** Says something to people, in one line that begins with `cpt: `. */
   readonly note: (text: string) => Effect.Effect<void>
+  /** Shows how far something has come, on a terminal only: in a line that goes away with whatever is written next. */
+  readonly progress: (text: string) => Effect.Effect<void>
   /** Whether stdout can show colours, and may. */
   readonly isColored: boolean
 }>()("cpt/Output") {
@@ -24,8 +26,18 @@ export class Output extends Context.Service<Output, {
     // Failed writes are told to the writer; without these they would end the process as well
     stdout.on("error", () => {})
     stderr.on("error", () => {})
+    const showsProgress = stderr.isTTY === true && env["TERM"] !== "dumb"
+    let isShown = false
+    const progress = (text: string) =>
+      Effect.suspend(() => {
+        if (!showsProgress || (text === "" && !isShown)) return Effect.void
+        isShown = text !== ""
+        return Effect.ignore(write(stderr, `\r${text.slice(0, (stderr.columns || 80) - 1)}\u001B[K`))
+      })
     return Output.of({
-      write: (text) => Effect.mapError(write(stdout, text), whyNot),
+      // On a terminal the line of the progress is in the way, on whichever of the two it was written
+      write: (text) => Effect.andThen(progress(""), Effect.mapError(write(stdout, text), whyNot)),
+      progress,
       gone: Effect.suspend(() => {
         const isOver = Readers.watch()
         return Effect.suspend(() => isOver() ? new Closed() : Effect.void).pipe(
@@ -33,7 +45,7 @@ export class Output extends Context.Service<Output, {
           Effect.andThen(Effect.never)
         )
       }),
-      note: (text) => Effect.ignore(write(stderr, `cpt: ${text}\n`)),
+      note: (text) => Effect.andThen(progress(""), Effect.ignore(write(stderr, `cpt: ${text}\n`))),
       isColored: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb"
     })
   })

@@ -4,11 +4,14 @@ import { Clock, Effect, Stream } from "effect"
 import { failed, type Failure } from "./Failure.ts"
 import * as Format from "./Format.ts"
 import { Output } from "./Output.ts"
+import * as Progress from "./Progress.ts"
 import { visible } from "./Visible.ts"
 
 export interface Options extends Omit<Format.Options, "isColored"> {
   /** Called with the newest timestamps of the groups whose messages stdout has taken. */
   readonly onTaken?: ((reached: ReadonlyMap<string, number>) => Effect.Effect<void, Failure>) | undefined
+  /** Whether it may be a lot, and has an end: then it is shown how far it has come. */
+  readonly showsProgress?: boolean | undefined
 }
 
 /** What the server said in its own name; it has been passed on. */
@@ -21,8 +24,12 @@ interface Remarks {
 
 /** Prints all of it. A chunk of the stream is one write, and the next one is not asked for before that is done. */
 export const print = Effect.fnUntraced(
-  function*<E>(events: Stream.Stream<Event, E>, { isGrouped, isJson, onTaken }: Options) {
-    const { gone, isColored, note, write } = yield* Output
+  function*<E>(
+    events: Stream.Stream<Event, E>,
+    { isGrouped, isJson, onTaken, showsProgress = false }: Options
+  ) {
+    const { gone, isColored, note, progress, write } = yield* Output
+    const shown = Progress.make(yield* Clock.currentTimeMillis)
     const format = Format.make({ isColored, isGrouped, isJson })
     const remarks = { hole: false, other: false }
 
@@ -72,8 +79,9 @@ export const print = Effect.fnUntraced(
           }
         }
         yield* flush
+        if (showsProgress) yield* progress(shown(chunk.length, yield* Clock.currentTimeMillis))
       })
-    ).pipe(Effect.raceFirst(gone))
+    ).pipe(Effect.raceFirst(gone), Effect.ensuring(progress("")))
     const said: Remarks = remarks
     return said
   }

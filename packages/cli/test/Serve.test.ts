@@ -1,5 +1,5 @@
 /** `cpt serve` as a process, and what scripts rely on (docs/cli.md). */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
@@ -13,10 +13,16 @@ import { fileURLToPath } from "node:url"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 
+/** Where these servers keep what they are not told to keep elsewhere. */
+const state = mkdtempSync(join(tmpdir(), "cpt-"))
+afterAll(() => rmSync(state, { recursive: true }))
+
 const spawned = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, ["--conditions=source", bin, ...args], { env: { ...process.env, ...env } })
+      spawn(process.execPath, ["--conditions=source", bin, ...args], {
+        env: { ...process.env, XDG_STATE_HOME: state, ...env }
+      })
     ),
     (child) => Effect.promise(() => ended(child, "SIGKILL"))
   )
@@ -28,6 +34,11 @@ const ended = async (child: ChildProcess, signal?: "SIGKILL" | "SIGTERM" | "SIGI
   await once(child, "exit")
   return child.exitCode
 }
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+)
 
 /** A server that listens: its first line, and the port in it. */
 const serving = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env?: Record<string, string>) {
@@ -61,26 +72,39 @@ const rest = (socket: Socket) => Effect.promise(() => text(socket))
 describe("cpt serve", () => {
   it.live("says in one line where it listens and where the messages are", () =>
     Effect.gen(function*() {
-      const { line, port } = yield* serving([])
+      const { line, port } = yield* serving(["--memory"])
       assert.match(line, /^cpt: listening on 127\.0\.0\.1:\d+; messages are kept in memory only/)
       const socket = yield* connected(port)
       socket.end("CONNECT ann\nSEND red hi\n")
       assert.strictEqual(yield* rest(socket), "ACCEPT\nACK\n")
     }))
 
+  it.live("keeps messages on disk, where the system has its place for such things", () =>
+    Effect.gen(function*() {
+      const home = yield* folder
+      const places = [
+        [{ XDG_STATE_HOME: join(home, "state") }, join(home, "state", "cpt")],
+        [{ XDG_STATE_HOME: "", HOME: home }, join(home, ".local", "state", "cpt")],
+        [{ XDG_STATE_HOME: "not/absolute", HOME: home }, join(home, ".local", "state", "cpt")],
+        [{ CPT_DATA: join(home, "data") }, join(home, "data")]
+      ] as const
+      for (const [env, place] of places) {
+        const { child, line } = yield* serving([], env)
+        assert.include(line, `messages are kept in ${join(place, "messages.db")}`)
+        assert.strictEqual(statSync(place).mode & 0o777, 0o700)
+        assert.strictEqual(yield* Effect.promise(() => ended(child, "SIGTERM")), 0)
+      }
+    }))
+
   it.live("with --data keeps messages on disk, for its owner alone, and for one server at a time", () =>
     Effect.gen(function*() {
-      const folder = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-      )
-      const data = join(folder, "new", "data")
+      const data = join(yield* folder, "new", "data")
       const first = yield* serving(["--data", data])
       assert.include(first.line, `messages are kept in ${join(data, "messages.db")}`)
       assert.strictEqual(statSync(data).mode & 0o777, 0o700)
       const second = yield* run(["serve", "--port", "0", "--data", data])
       assert.strictEqual(second.status, 1)
-      assert.match(second.stderr, /^cpt: cannot open .*: another server has it open\n$/)
+      assert.match(second.stderr, /^cpt: cannot open .*: another server has it open: .*\n$/)
       const socket = yield* connected(first.port)
       socket.end("CONNECT ann\nSEND red hi\n")
       assert.strictEqual(yield* rest(socket), "ACCEPT\nACK\n")
@@ -148,7 +172,14 @@ describe("cpt serve", () => {
         [["--port", "70000"], {}, /^cpt: --port "70000": .*\n$/],
         [[], { CPT_PORT: "x" }, /^cpt: CPT_PORT "x": .*\n$/],
         [["--max-sessions", "0"], {}, /^cpt: --max-sessions "0": .*\n$/],
-        [["--memory-limit", "lots"], {}, /^cpt: --memory-limit "lots": .*\n$/],
+        [["--memory", "--memory-limit", "lots"], {}, /^cpt: --memory-limit "lots": .*\n$/],
+        [["--memory-limit", "10"], {}, /^cpt: --memory-limit goes with --memory; .*\n$/],
+        [["--memory", "--keep", "30d"], {}, /^cpt: --keep is for messages on disk, .*\n$/],
+        [["--memory"], { CPT_CACHE: "1MiB" }, /^cpt: CPT_CACHE is for messages on disk, .*\n$/],
+        [["--keep", "30"], {}, /^cpt: --keep "30": .*\n$/],
+        [["--keep", "0s"], {}, /^cpt: --keep "0s": .*\n$/],
+        [["--keep-messages", "0"], {}, /^cpt: --keep-messages "0": .*\n$/],
+        [["--keep-bytes", "many"], {}, /^cpt: --keep-bytes "many": .*\n$/],
         [["--login-deadline", "5"], {}, /^cpt: --login-deadline "5": .*\n$/],
         [["--memory", "--data", "x"], {}, /^cpt: --memory and --data: .*\n$/],
         [["--colour"], {}, /^cpt: unknown flag --colour.*\n$/]

@@ -3,9 +3,11 @@
  * and account rules (`Accounts`).
  */
 export { Accounts, type Login, type Refusal } from "./Accounts.ts"
+export * as Database from "./Database.ts"
 export * as Listener from "./Listener.ts"
 export { type Appended, type Draft, type Kind, MessageStore, type Page } from "./MessageStore.ts"
 export { layerMemory, type MemoryLimits } from "./MessageStore/Memory.ts"
 export { CannotOpen, layerSqlite } from "./MessageStore/Sqlite.ts"
+export type { Keep } from "./MessageStore/sqlite/Retention.ts"
 export { Server } from "./Server.ts"
 export * as ServerConfig from "./ServerConfig.ts"

@@ -1,29 +1,36 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
 import { Limits } from "@cpt/schema"
-import { Accounts, layerMemory, layerSqlite, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
+import {
+  Accounts,
+  layerMemory,
+  layerSqlite,
+  Listener,
+  type MemoryLimits,
+  MessageStore,
+  Server,
+  ServerConfig
+} from "@cpt/server"
 import {
   ByteSize,
-  Config,
   Console,
   Duration,
   Effect,
-  FileSystem,
   Layer,
   Logger,
   Option,
-  Path,
-  Result,
   Schema,
+  type SchemaAST,
   SchemaGetter,
   SchemaIssue
 } from "effect"
 import { Command, Flag } from "effect/cli"
 import { NetAddress } from "effect/net"
 import type { SocketServer } from "effect/socket"
+import * as Data from "../Data.ts"
 import { DurationFromText } from "../DurationText.ts"
-import { explainFile, failed, usage } from "../Failure.ts"
+import { failed, usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
-import { parseSwitch, toggle, variable } from "../Settings.ts"
+import { toggle, variable } from "../Settings.ts"
 import { visible } from "../Visible.ts"
 
 /** It could not begin to listen. */
@@ -41,20 +48,42 @@ const Port = Schema.String.pipe(
   Schema.check(Schema.isLessThanOrEqualTo(65_535, { message: expectedPort }))
 )
 
+const expected = (message: string) => (text: string, options: SchemaAST.ParseOptions) =>
+  Effect.fail(new SchemaIssue.InvalidValue({ message }, text, options))
+
+/** `64MiB`, `2GB`, `65536`. */
+const Size = Schema.String.pipe(
+  Schema.decodeTo(Schema.Int, {
+    decode: SchemaGetter.transformEffect((text: string, options) => {
+      const bytes = sizeOf(text)
+      return bytes === undefined
+        ? expected("expected a size, such as 64MiB or 2GB")(text, options)
+        : Effect.succeed(bytes)
+    }),
+    encode: SchemaGetter.String()
+  })
+)
+
+/** Bytes, from 1 on; undefined for what is no size. */
+const sizeOf = (text: string): number | undefined =>
+  /^[0-9]+$/.test(text)
+    ? Number.isSafeInteger(Number(text)) && Number(text) > 0 ? Number(text) : undefined
+    : Option.getOrUndefined(
+      ByteSize.fromString(text).pipe(
+        Option.map(ByteSize.toNumberUnsafe),
+        Option.filter((bytes) => Number.isSafeInteger(bytes) && bytes > 0)
+      )
+    )
+
 /** `100000` messages, `64MiB` of them, or both: `100000,64MiB`. */
 const MemoryLimit = Schema.String.pipe(
   Schema.decodeTo(Schema.Struct({ messages: Schema.optionalKey(Schema.Int), bytes: Schema.optionalKey(Schema.Int) }), {
     decode: SchemaGetter.transformEffect((text: string, options) => {
       const limit: { messages?: number; bytes?: number } = {}
-      for (const part of text.split(",")) {
-        if (/^[0-9]+$/.test(part)) limit.messages = Number(part)
-        else limit.bytes = Option.match(ByteSize.fromString(part), { onNone: () => 0, onSome: ByteSize.toNumberUnsafe })
-      }
-      return Object.values(limit).every((n) => Number.isSafeInteger(n) && n > 0)
+      for (const part of text.split(",")) limit[/^[0-9]+$/.test(part) ? "messages" : "bytes"] = sizeOf(part) ?? 0
+      return Object.values(limit).every((n) => n > 0)
         ? Effect.succeed(limit)
-        : Effect.fail(
-          new SchemaIssue.InvalidValue({ message: "expected messages, bytes, or both: 100000,64MiB" }, text, options)
-        )
+        : expected("expected messages, bytes, or both: 100000,64MiB")(text, options)
     }),
     encode: SchemaGetter.forbidden(() => "it is only read")
   })
@@ -69,31 +98,41 @@ const Deadline = DurationFromText.pipe(
 const Switch = Schema.Literals(["on", "off"]).annotate({ message: "expected on or off" })
 
 /** A setting is a flag, and an environment variable of the same name: `--max-sessions`, `CPT_MAX_SESSIONS`. */
+const optional = <A>(name: string, metavar: string, codec: Schema.Codec<A, string>, description: string) => {
+  const decode = Schema.decodeUnknownEffect(codec)
+  const read = ({ from, text }: { readonly from: string; readonly text: string }) =>
+    Effect.mapError(decode(text), (error) => usage(`${from} "${visible(text)}": ${error.message.split("\n")[0]}`)).pipe(
+      Effect.map((value) => ({ from, value }))
+    )
+  const place = (flag: Option.Option<string>) => {
+    if (Option.isSome(flag)) return Effect.succeedSome({ from: `--${name}`, text: flag.value })
+    const from = `CPT_${name.toUpperCase().replaceAll("-", "_")}`
+    return Effect.map(variable(from), Option.map((text) => ({ from, text })))
+  }
+  return Flag.String(name).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(description),
+    Flag.optional,
+    Flag.map((flag) =>
+      Effect.flatMap(
+        place(flag),
+        Option.match({ onNone: () => Effect.undefined, onSome: read })
+      )
+    )
+  )
+}
+
 const setting = <A>(
   name: string,
   metavar: string,
   codec: Schema.Codec<A, string>,
   fallback: A,
   description: string
-) => {
-  const variable = `CPT_${name.toUpperCase().replaceAll("-", "_")}`
-  const decode = Schema.decodeUnknownEffect(codec)
-  const read = (from: string, text: string) =>
-    Effect.mapError(decode(text), (error) => usage(`${from} "${visible(text)}": ${error.message.split("\n")[0]}`))
-  return Flag.String(name).pipe(
-    Flag.withMetavar(metavar),
-    Flag.withDescription(description),
-    Flag.optional,
-    Flag.map(Option.match({
-      onSome: (text) => read(`--${name}`, text),
-      onNone: () =>
-        Effect.flatMap(
-          Effect.orDie(Config.option(Config.String(variable))),
-          (value) => Option.isSome(value) && value.value !== "" ? read(variable, value.value) : Effect.succeed(fallback)
-        )
-    }))
+) =>
+  Flag.map(
+    optional(name, metavar, codec, description),
+    Effect.map((given) => given === undefined ? fallback : given.value)
   )
-}
 
 const { defaults } = ServerConfig
 
@@ -113,20 +152,28 @@ const flags = {
     `port to listen on (${Limits.defaultPort}); 0 takes a free one`
   ),
   memory: toggle("memory").pipe(
-    Flag.withDescription("keep messages in memory only, as without --data (CPT_MEMORY)"),
+    Flag.withDescription("keep messages in memory only: they are gone when the server stops (CPT_MEMORY)"),
     Flag.withDefault(false)
   ),
   data: Flag.String("data").pipe(
     Flag.withMetavar("DIR"),
-    Flag.withDescription("keep messages on disk, in one SQLite database in this directory (CPT_DATA)"),
+    Flag.withDescription("keep messages on disk, in this directory (CPT_DATA, else $XDG_STATE_HOME/cpt)"),
     Flag.optional
   ),
-  memoryLimit: setting(
+  keep: optional("keep", "DURATION", Deadline, "on disk: how long messages are kept, such as 30d (for ever)"),
+  keepMessages: optional("keep-messages", "N", Count, "on disk: messages kept of each group and inbox (all)"),
+  keepBytes: optional(
+    "keep-bytes",
+    "SIZE",
+    Size,
+    "on disk: messages kept in all, oldest first out, such as 2GiB (all)"
+  ),
+  cache: optional("cache", "SIZE", Size, "on disk: memory for the newest messages of what is followed (64MiB)"),
+  memoryLimit: optional(
     "memory-limit",
     "LIMIT",
     MemoryLimit,
-    {},
-    "what is kept, oldest first out: messages, bytes, or both (1000000,256MiB)"
+    "with --memory: what is kept, oldest first out: messages, bytes, or both (1000000,256MiB)"
   ),
   maxLineBytes: setting("max-line-bytes", "N", Count, defaults.maxLineBytes, "longest line of a client (8192)"),
   maxSessions: setting("max-sessions", "N", Count, defaults.maxSessions, "connections at the same time (10000)"),
@@ -189,30 +236,46 @@ const cannotListen = (host: string, port: number) => (error: SocketServer.Socket
   }
 }
 
-/** Where on disk messages are, if they are there: a flag wins over the environment. */
-const directory = Effect.fnUntraced(function*(memory: boolean, data: Option.Option<string>) {
-  if (memory && Option.isSome(data)) return yield* usage("--memory and --data: messages are in one or the other")
-  if (Option.contains(data, "")) return yield* usage("--data \"\": expected a directory")
-  if (memory || Option.isSome(data)) return Option.getOrUndefined(data)
-  const [inMemory, onDisk] = [yield* variable("CPT_MEMORY"), yield* variable("CPT_DATA")]
-  const isInMemory = parseSwitch(Option.getOrElse(inMemory, () => "false"))
-  if (Result.isFailure(isInMemory)) {
-    return yield* usage(`CPT_MEMORY "${visible(Option.getOrElse(inMemory, () => ""))}": ${isInMemory.failure}`)
-  }
-  if (isInMemory.success && Option.isSome(onDisk)) {
-    return yield* usage("CPT_MEMORY and CPT_DATA: messages are in one or the other")
-  }
-  return Option.getOrUndefined(onDisk)
-})
+/** A value, and the name of the place that it came from. */
+type Given<A> = { readonly from: string; readonly value: A } | undefined
 
-/** The database in its directory, which is made for its owner alone if it is not there. */
-const onDisk = (directory: string, resendWindow: number) =>
-  Layer.unwrap(Effect.gen(function*() {
-    const fs = yield* FileSystem.FileSystem
-    const path = yield* Path.Path
-    yield* fs.makeDirectory(directory, { recursive: true, mode: 0o700 })
-    return layerSqlite({ file: path.resolve(directory, "messages.db"), resendWindow })
-  }))
+/** What is set of a store: some of it is for one on disk, some for one in memory. */
+interface StoreSettings {
+  readonly resendWindow: number
+  readonly onDisk: {
+    readonly cache: Given<number>
+    readonly keep: Given<Duration.Duration>
+    readonly keepBytes: Given<number>
+    readonly keepMessages: Given<number>
+  }
+  readonly inMemory: { readonly memoryLimit: Given<Partial<MemoryLimits>> }
+}
+
+/** Where messages are. What is set for the other place is refused: it would do nothing. */
+const store = Effect.fnUntraced(
+  function*(memory: boolean, data: Option.Option<string>, { inMemory, onDisk, resendWindow }: StoreSettings) {
+    if (yield* Data.isMemory(memory, data)) {
+      for (const given of Object.values(onDisk)) {
+        if (given !== undefined) return yield* usage(`${given.from} is for messages on disk, not with --memory`)
+      }
+      return layerMemory({ ...inMemory.memoryLimit?.value, resendWindow })
+    }
+    if (inMemory.memoryLimit !== undefined) {
+      return yield* usage(`${inMemory.memoryLimit.from} goes with --memory; on disk there is --keep-bytes`)
+    }
+    const { cache, keep, keepBytes, keepMessages } = onDisk
+    return layerSqlite({
+      file: yield* Data.fileIn(yield* Data.makeDirectory(yield* Data.directory(data))),
+      resendWindow,
+      cache: cache?.value,
+      keep: {
+        age: keep === undefined ? undefined : Duration.toMillis(keep.value),
+        messages: keepMessages?.value,
+        bytes: keepBytes?.value
+      }
+    })
+  }
+)
 
 const isLoopback = (address: NetAddress.SocketAddress): boolean =>
   NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
@@ -229,14 +292,19 @@ const announceOurselves = Effect.gen(function*() {
 export const serve = Command.make(
   "serve",
   flags,
-  Effect.fnUntraced(function*({ data: asked, memory, ...given }) {
-    const { host, live, memoryLimit, port, resendWindow, ...settings } = yield* Effect.all(given)
-    const data = yield* directory(memory, asked)
-    const window = Duration.toMillis(resendWindow)
-    const store = data === undefined ? layerMemory({ ...memoryLimit, resendWindow: window }) : onDisk(data, window)
+  Effect.fnUntraced(function*({ data, memory, ...given }) {
+    const { cache, host, keep, keepBytes, keepMessages, live, memoryLimit, port, resendWindow, ...settings } =
+      yield* Effect
+        .all(given)
     const server = Server.layer(Listener.tcp({ host, port })).pipe(
       Layer.provide(Accounts.layerOpen),
-      Layer.provideMerge(store),
+      Layer.provideMerge(
+        yield* store(memory, data, {
+          resendWindow: Duration.toMillis(resendWindow),
+          onDisk: { cache, keep, keepBytes, keepMessages },
+          inMemory: { memoryLimit }
+        })
+      ),
       Layer.provide(ServerConfig.layer({ ...settings, live: live === "on" })),
       Layer.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])) // stdout is for data
     )
@@ -244,9 +312,7 @@ export const serve = Command.make(
     yield* Layer.launch(Layer.provide(Layer.effectDiscard(announceOurselves), server)).pipe(
       Effect.catchTags({
         SocketServerError: (error) => Effect.fail(cannotListen(host, port)(error)),
-        CannotOpen: (error) => Effect.fail(failed(visible(error.message))),
-        PlatformError: (error) =>
-          Effect.fail(failed(`cannot make the directory ${visible(data ?? "")}: ${explainFile(error)}`))
+        CannotOpen: (error) => Effect.fail(failed(visible(error.message)))
       })
     )
   })
@@ -258,6 +324,10 @@ export const serve = Command.make(
   Command.withExamples([
     { command: "cpt serve", description: "Host on this machine only, on port 39168" },
     { command: "cpt serve --host 0.0.0.0", description: "Host for every network that this machine is in" },
-    { command: "cpt serve --data ~/chat", description: "Keep messages on disk" }
+    {
+      command: "cpt serve --data ~/chat --keep 30d",
+      description: "Keep messages in a directory of their own, for a month"
+    },
+    { command: "cpt serve --memory", description: "Keep nothing when it stops" }
   ])
 )

@@ -21,7 +21,11 @@ export const sync = Command.make(
     const settings = yield* Settings.resolve(input)
     const [group = settings.username] = asked
     const session = yield* Session.connect(settings, { reads: { command: "sync", groups: [group] } })
-    const remarks = yield* Printer.print(session.sync(group, after), { isJson: input.json, isGrouped: false })
+    const remarks = yield* Printer.print(session.sync(group, after), {
+      isJson: input.json,
+      isGrouped: false,
+      showsProgress: true
+    })
     if (remarks.hole) return yield* silent("hole")
     if (remarks.other) return yield* silent("failed")
   }, Effect.scoped)

@@ -12,6 +12,7 @@ export const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, st
     const output = Output.of({
       write: (text) => Effect.sync(() => void stdout.push(text)),
       note: (text) => Effect.sync(() => void notes.push(text)),
+      progress: () => Effect.void,
       gone: Effect.never,
       isColored: false
     })

@@ -1,28 +1,42 @@
 /**
  * The durable store: one SQLite database, in WAL mode and synced before any ACK. All that waits when the disk is free
  * becomes one transaction with one sync (group commit), so the disk's latency is shared and its throughput is not the
- * limit. The database's work happens in two threads (`SqliteThread.ts`): who reads, connects or follows does not wait
- * for a commit.
+ * limit. The database's work happens in two threads (`sqlite/Thread.ts`): who reads, connects or follows does not wait
+ * for a commit. Of targets that somebody watches, the newest lines are in memory too, within a bound.
  */
 import { Command, Decline, Limits, type Name, Timestamp } from "@cpt/schema"
 import { Clock, Deferred, Effect, Exit, Latch, Layer, Schema, Semaphore } from "effect"
-import { Buffer } from "node:buffer"
 import { Worker } from "node:worker_threads"
-import { type Appended, type Draft, type Kind, MessageStore } from "../MessageStore.ts"
-import type { Question, Reply, Request, Settings, Step, StoredName } from "./SqliteThread.ts"
+import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
+import { Cache, type Tail } from "./Cache.ts"
+import type { Keep } from "./sqlite/Retention.ts"
+import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
+import type { Committed, Step } from "./sqlite/Writer.ts"
 
 export interface Options {
   /** The database; made if it is not there. */
   readonly file: string
   /** Milliseconds in which an equal, unconfirmed message is a re-send (CPT 4.4); 0 switches that off. */
   readonly resendWindow?: number | undefined
+  /** Bytes of memory for the newest lines of targets that are watched; by default 64 MiB. */
+  readonly cache?: number | undefined
+  /** What need not be kept; by default everything is. */
+  readonly keep?: Keep | undefined
 }
 
 /** The database cannot be opened: the message says why. */
 export class CannotOpen extends Schema.TaggedError<CannotOpen>()("CannotOpen", { message: Schema.String }) {}
 
-/** Drafts that may wait for the disk, over all sessions; more, and sessions wait before they hand theirs over. */
-const maxWaitingDrafts = 65_536
+const defaultCache = 64 * 1024 * 1024
+
+/** Bytes that may wait for the disk, over all sessions; more, and sessions wait before they hand theirs over. */
+const maxWaitingBytes = 32 * 1024 * 1024
+
+/** Drafts of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
+const maxCommitDrafts = 4096
+
+/** What a draft takes, at a guess. */
+const sizeOf = ({ message }: Draft): number => message.length + 200
 
 /** A place in the next transaction, and who waits for it. */
 interface Waiting {
@@ -31,56 +45,148 @@ interface Waiting {
   readonly done: Deferred.Deferred<void, Decline.StorageUnavailable>
 }
 
+/** A target that somebody watches. */
+class Watched {
+  /** Who has come, and may still be waiting to hear where the target is. */
+  users = 0
+  readonly watchers = new Set<(message: Appended) => void>()
+  /** Once it is known where the target is; what has come before that is `early`. */
+  readonly tail = Deferred.makeUnsafe<Tail, Decline.StorageUnavailable>()
+  known: Tail | undefined
+  readonly early: Array<
+    { readonly line: string; readonly sender: Name.Username; readonly timestamp: Timestamp.Timestamp }
+  > = []
+}
+
 const make = Effect.fnUntraced(function*(options: Options) {
-  const settings = { file: options.file, resendWindow: options.resendWindow ?? Limits.resendWindow }
-  const writer = yield* thread({ ...settings, role: "writer" })
-  const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
-  const watchers = new Map<string, Set<(message: Appended) => void>>()
+  const settings = {
+    file: options.file,
+    resendWindow: options.resendWindow ?? Limits.resendWindow,
+    keep: options.keep ?? {}
+  }
+  const cache = new Cache(options.cache ?? defaultCache)
+  const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
-  const room = Semaphore.makeUnsafe(maxWaitingDrafts)
+  const recent = new Map<string, number>() // the heads of targets that are not all in their places yet
+  const pending = new Map<string, number>() // drafts on their way, of each target
+  const room = Semaphore.makeUnsafe(maxWaitingBytes)
   const somethingWaits = Latch.makeUnsafe(false)
   let waiting: Array<Waiting> = []
-  let committing: Array<Waiting> = []
+
+  const writer = yield* thread({ ...settings, role: "writer" }, ({ trimmed }) => {
+    recent.clear() // what was committed before is in its place; what comes later is told later
+    for (const { target, through } of trimmed) {
+      const tail = watched.get(target)?.known
+      if (tail !== undefined) cache.trim(tail, Timestamp.fromMillis(through))
+    }
+  })
+  const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
 
   const enqueue = (step: Step, drafts: ReadonlyArray<Draft> = []) => {
     const done = Deferred.makeUnsafe<void, Decline.StorageUnavailable>()
     waiting.push({ step, drafts, done })
+    for (const { target } of drafts) pending.set(target, (pending.get(target) ?? 0) + 1)
     // That an ACK was seen need not be on disk: it goes with the next message
     if (step._tag !== "confirm") somethingWaits.openUnsafe()
     return Deferred.await(done)
   }
 
-  const tell = ({ drafts }: Waiting, timestamps: ReadonlyArray<number>) => {
-    drafts.forEach(({ message, sender, target }, index) => {
-      const watching = watchers.get(target)
-      const timestamp = Timestamp.fromMillis(timestamps[index] ?? 0)
-      if (watching === undefined || timestamp === 0) return
-      const line = Buffer.from(`${Command.msgLine(target, sender, timestamp, message)}\n`)
-      for (const watcher of watching) watcher({ sender, timestamp, line })
-    })
+  const tell = ({ message, sender, target }: Draft, timestamp: Timestamp.Timestamp) => {
+    recent.set(target, timestamp)
+    const to = watched.get(target)
+    if (to === undefined) return
+    const line = Command.msgLine(target, sender, timestamp, message)
+    if (to.known === undefined) {
+      to.early.push({ line, sender, timestamp })
+      return
+    }
+    const appended = { sender, timestamp, line: cache.append(to.known, line, timestamp, sender) }
+    for (const watcher of to.watchers) watcher(appended)
+  }
+
+  /** What becomes one transaction. */
+  const nextBatch = (): ReadonlyArray<Waiting> => {
+    let drafts = 0
+    const end = waiting.findIndex((entry) => (drafts += entry.drafts.length) > maxCommitDrafts)
+    const batch = end === -1 ? waiting : waiting.slice(0, Math.max(1, end))
+    waiting = end === -1 ? [] : waiting.slice(batch.length)
+    return batch
   }
 
   yield* Effect.gen(function*() {
     yield* somethingWaits.await
     yield* Effect.yieldNow // what else comes in this tick goes with it
-    somethingWaits.closeUnsafe()
-    committing = waiting
-    waiting = []
-    const committed = yield* Effect.exit(writer.commit(committing.map(({ step }) => step)))
-    if (Exit.isSuccess(committed)) {
-      const appends = committing.filter(({ step }) => step._tag === "append")
-      appends.forEach((append, index) => tell(append, committed.value[index] ?? []))
+    const batch = nextBatch()
+    if (waiting.length === 0) somethingWaits.closeUnsafe()
+    const committed = yield* Effect.exit(writer.commit(batch.map(({ step }) => step)))
+    let appends = 0
+    for (const { drafts, step } of batch) {
+      const timestamps = Exit.isSuccess(committed) && step._tag === "append" ? committed.value[appends++] : undefined
+      drafts.forEach((draft, index) => {
+        const left = (pending.get(draft.target) ?? 0) - 1
+        if (left > 0) pending.set(draft.target, left)
+        else pending.delete(draft.target)
+        const timestamp = timestamps?.[index] ?? 0
+        if (timestamp > 0) tell(draft, Timestamp.fromMillis(timestamp))
+      })
+    }
+    // What a group is for those who follow it already goes with the next message
+    if (Exit.isFailure(committed)) {
+      const settled = ({ step }: Waiting) => step._tag === "claim" && step.kind === "group" && kinds.has(step.name)
+      waiting.unshift(...batch.filter(settled))
     }
     const result = Exit.asVoid(committed)
-    for (const { done } of committing) Deferred.doneUnsafe(done, result)
-    committing = []
+    for (const { done } of batch) Deferred.doneUnsafe(done, result)
   }).pipe(Effect.forever, Effect.forkScoped)
+
+  /** What is on disk of a name, with what is not in its place yet. */
+  const stored = (name: Name.Name) =>
+    Effect.suspend(() => {
+      const head = recent.get(name)
+      return Effect.map(reader.name(name), (found) => ({
+        kind: found !== undefined && (found.isKept || head !== undefined) ? found.kind : undefined,
+        head: Timestamp.fromMillis(Math.max(found?.head ?? 0, head ?? 0))
+      }))
+    })
 
   const kindOf = (name: Name.Name) =>
     Effect.suspend((): Effect.Effect<Kind | undefined, Decline.StorageUnavailable> => {
       const known = kinds.get(name)
-      if (known !== undefined) return Effect.succeed(known)
-      return Effect.map(reader.name(name), (stored) => stored?.kind === "none" ? undefined : stored?.kind)
+      return known === undefined ? Effect.map(stored(name), ({ kind }) => kind) : Effect.succeed(known)
+    })
+
+  /** Finds out where a target is that is watched for the first time. */
+  const start = (target: Name.Name, to: Watched) =>
+    Effect.exit(stored(target)).pipe(Effect.map((found) => {
+      if (Exit.isSuccess(found)) {
+        const tail = cache.open(found.value.head)
+        for (const { line, sender, timestamp } of to.early) {
+          if (timestamp > tail.head) cache.append(tail, line, timestamp, sender)
+        }
+        to.early.length = 0
+        to.known = tail
+        Deferred.doneUnsafe(to.tail, Exit.succeed(tail))
+      } else {
+        if (watched.get(target) === to) watched.delete(target)
+        Deferred.doneUnsafe(to.tail, Exit.failCause(found.cause))
+      }
+    }))
+
+  const enter = (target: Name.Name) =>
+    Effect.suspend(() => {
+      let to = watched.get(target)
+      const isFirst = to === undefined
+      if (to === undefined) watched.set(target, to = new Watched())
+      to.users++
+      return Effect.as(isFirst ? start(target, to) : Effect.void, to)
+    })
+
+  const leave = (target: Name.Name, to: Watched, watcher: (message: Appended) => void) =>
+    Effect.sync(() => {
+      to.watchers.delete(watcher)
+      if (--to.users > 0) return
+      if (watched.get(target) === to) watched.delete(target)
+      if (to.known !== undefined) cache.close(to.known)
     })
 
   return MessageStore.of({
@@ -88,13 +194,14 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     append: (drafts) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const became = drafts.flatMap(({ target }) => {
-          const kind = kinds.get(target)
-          return kind === undefined ? [] : [[target, kind] as const]
-        })
-        return enqueue({ _tag: "append", now, drafts, kinds: became }, drafts)
+        const step = {
+          _tag: "append",
+          now,
+          drafts: drafts.map((draft) => ({ ...draft, kind: kinds.get(draft.target) }))
+        } as const
+        return enqueue(step, drafts)
       }).pipe(
-        room.withPermits(Math.min(drafts.length, maxWaitingDrafts)),
+        room.withPermits(Math.min(drafts.reduce((size, draft) => size + sizeOf(draft), 0), maxWaitingBytes)),
         Effect.uninterruptible // what is on its way to the disk cannot be called back, so its end is waited for
       ),
 
@@ -104,35 +211,25 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }),
 
     read: (target, { after, except }) =>
-      Effect.map(reader.read(target, after, except), ({ last, lines, missingThrough, through }) => ({
-        lines,
-        through: Timestamp.fromMillis(through),
-        last,
-        missingThrough: Timestamp.fromMillis(missingThrough)
-      })),
+      Effect.suspend(() => {
+        const tail = watched.get(target)?.known
+        const page = tail === undefined ? undefined : cache.read(tail, after, except)
+        if (page !== undefined) return Effect.succeed(page)
+        const hasRecent = recent.has(target)
+        return Effect.map(reader.read({ target, after, except, hasRecent }), (page): Page => ({
+          lines: page.lines,
+          through: Timestamp.fromMillis(page.through),
+          last: page.last,
+          missingThrough: Timestamp.fromMillis(page.missingThrough)
+        }))
+      }),
 
     watch: (target, watcher) =>
       Effect.gen(function*() {
-        // What is told before it is known where this begins may be behind that or not
-        let early: Array<Appended> | undefined = []
-        const listen = (message: Appended) => early === undefined ? watcher(message) : void early.push(message)
-        yield* Effect.acquireRelease(
-          Effect.sync(() => {
-            const watching = watchers.get(target)
-            if (watching === undefined) watchers.set(target, new Set([listen]))
-            else watching.add(listen)
-          }),
-          () =>
-            Effect.sync(() => {
-              const watching = watchers.get(target)
-              if (watching?.delete(listen) === true && watching.size === 0) watchers.delete(target)
-            })
-        )
-        const head = Timestamp.fromMillis((yield* reader.name(target))?.head ?? 0)
-        const behind = early.filter(({ timestamp }) => timestamp > head)
-        early = undefined
-        behind.forEach(watcher)
-        return head
+        const to = yield* Effect.acquireRelease(enter(target), (to) => leave(target, to, watcher))
+        const tail = yield* Deferred.await(to.tail)
+        to.watchers.add(watcher)
+        return tail.head
       }),
 
     kindOf,
@@ -141,97 +238,104 @@ const make = Effect.fnUntraced(function*(options: Options) {
       Effect.gen(function*() {
         const before = yield* kindOf(name)
         const settled = kinds.get(name) ?? (before === "open" ? undefined : before)
-        if (settled !== undefined) {
-          kinds.set(name, settled)
-          return settled
-        }
-        kinds.set(name, kind)
-        // Where there are messages already, what the name is must be as safe as they are before anyone is told
-        const isTarget = ({ drafts }: Waiting) => drafts.some(({ target }) => target === name)
-        if (before === "open" || committing.some(isTarget) || waiting.some(isTarget)) {
-          yield* Effect.onError(enqueue({ _tag: "claim", name, kind }), () => Effect.sync(() => kinds.delete(name)))
+        kinds.set(name, settled ?? kind)
+        if (settled !== undefined) return settled
+        // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
+        if (before === "open" || pending.has(name)) {
+          const claimed = enqueue({ _tag: "claim", name, kind })
+          // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
+          if (kind === "user") yield* Effect.onError(claimed, () => Effect.sync(() => kinds.delete(name)))
         }
         return kind
       }),
 
     forget: (name) =>
       Effect.sync(() => {
-        if (!watchers.has(name)) kinds.delete(name)
+        if (!watched.has(name)) kinds.delete(name)
       })
   })
 })
 
 const isSource = import.meta.url.endsWith(".ts")
 
+/** What the writer has done by itself. */
+type Housekeeping = Extract<Reply, { readonly trimmed: unknown }>
+
 /** A thread on the database, and the questions that it answers. They fail when it cannot, and when it is gone. */
-const thread = Effect.fnUntraced(function*(settings: Settings) {
-  const waiting = new Map<number, (reply: Reply) => void>()
-  let lastId = 0
-  let isGone = false
+const thread = Effect.fnUntraced(
+  function*(settings: Settings, onHousekeeping: (done: Housekeeping) => void = () => {}) {
+    const waiting = new Map<number, (reply: Reply) => void>()
+    let lastId = 0
+    let isGone = false
+    let isFailing = false
 
-  const worker = yield* Effect.acquireRelease(
-    Effect.callback<Worker, CannotOpen>((resume) => {
-      const worker = new Worker(new URL(isSource ? "./SqliteThread.ts" : "./SqliteThread.js", import.meta.url), {
-        workerData: settings,
-        execArgv: ["--disable-warning=ExperimentalWarning"]
-      })
-      worker.once("error", (error) => {
-        const why = error instanceof Error ? error.message : String(error)
-        resume(Effect.fail(new CannotOpen({ message: `cannot open ${settings.file}: ${why}` })))
-      })
-      worker.once("message", () => resume(Effect.succeed(worker)))
-    }),
-    (worker) =>
-      Effect.callback<void>((resume) => {
-        if (isGone) return resume(Effect.void)
-        worker.once("exit", () => resume(Effect.void))
-        worker.postMessage("close")
-      })
-  )
-  worker.on("message", (reply: Reply) => {
-    const answer = waiting.get(reply.id)
-    waiting.delete(reply.id)
-    answer?.(reply)
-  })
-  worker.on("error", () => {}) // "exit" follows
-  worker.on("exit", () => {
-    isGone = true
-    for (const [id, answer] of waiting) answer({ id, error: "the database's thread has ended" })
-    waiting.clear()
-  })
-
-  const ask = (question: Question) =>
-    Effect.callback<Reply, Decline.StorageUnavailable>((resume) => {
-      if (isGone) return resume(Effect.fail(new Decline.StorageUnavailable({})))
-      const id = ++lastId
-      waiting.set(id, (reply) => resume(Effect.succeed(reply)))
-      worker.postMessage({ ...question, id } satisfies Request)
-    })
-  const unavailable = (reply: Reply) =>
-    Effect.andThen(
-      Effect.logError(
-        `the store ${settings.role} failed: ${"error" in reply ? reply.error : "no answer to the question"}`
-      ),
-      Effect.fail(new Decline.StorageUnavailable({}))
+    const worker = yield* Effect.acquireRelease(
+      Effect.callback<Worker, CannotOpen>((resume) => {
+        const worker = new Worker(new URL(isSource ? "./sqlite/Thread.ts" : "./sqlite/Thread.js", import.meta.url), {
+          workerData: settings,
+          execArgv: ["--disable-warning=ExperimentalWarning"]
+        })
+        worker.once("error", (error) => {
+          const why = error instanceof Error ? error.message : String(error)
+          resume(Effect.fail(new CannotOpen({ message: `cannot open ${settings.file}: ${why}` })))
+        })
+        worker.once("message", () => resume(Effect.succeed(worker)))
+      }),
+      (worker) =>
+        Effect.callback<void>((resume) => {
+          if (isGone) return resume(Effect.void)
+          worker.once("exit", () => resume(Effect.void))
+          worker.postMessage("close")
+        })
     )
-  return {
-    commit: (steps: ReadonlyArray<Step>) =>
-      Effect.flatMap(
-        ask({ op: "commit", steps }),
-        (reply) => "committed" in reply ? Effect.succeed(reply.committed) : unavailable(reply)
-      ),
-    name: (name: string): Effect.Effect<StoredName | undefined, Decline.StorageUnavailable> =>
-      Effect.flatMap(
-        ask({ op: "name", name }),
-        (reply) => "name" in reply ? Effect.succeed(reply.name) : unavailable(reply)
-      ),
-    read: (target: string, after: number, except: string | undefined) =>
-      Effect.flatMap(
-        ask({ op: "read", target, after, except }),
-        (reply) => "page" in reply ? Effect.succeed(reply.page) : unavailable(reply)
-      )
+    worker.on("message", (reply: Reply) => {
+      if ("trimmed" in reply) return onHousekeeping(reply)
+      const answer = waiting.get(reply.id)
+      waiting.delete(reply.id)
+      answer?.(reply)
+    })
+    worker.on("error", () => {}) // "exit" follows
+    worker.on("exit", () => {
+      isGone = true
+      for (const [id, answer] of waiting) answer({ id, error: "the database's thread has ended" })
+      waiting.clear()
+    })
+
+    const ask = <A>(question: Question, read: (reply: Reply) => { readonly answer: A } | undefined) =>
+      Effect.callback<Reply>((resume) => {
+        if (isGone) return resume(Effect.succeed({ id: 0, error: "the database's thread has ended" }))
+        const id = ++lastId
+        waiting.set(id, (reply) => resume(Effect.succeed(reply)))
+        worker.postMessage({ ...question, id } satisfies Request)
+      }).pipe(Effect.flatMap((reply) => {
+        const found = read(reply)
+        return found === undefined ? unavailable(reply) : Effect.as(works, found.answer)
+      }))
+
+    // Said when it begins and when it is over: what is refused meanwhile may be a lot
+    const unavailable = (reply: Reply) =>
+      Effect.suspend(() => {
+        const why = "error" in reply ? reply.error : "no answer to the question"
+        const said = isFailing ? Effect.void : Effect.logError(`the ${settings.role} of ${settings.file} fails: ${why}`)
+        isFailing = true
+        return Effect.andThen(said, Effect.fail(new Decline.StorageUnavailable({})))
+      })
+    const works = Effect.suspend(() => {
+      if (!isFailing) return Effect.void
+      isFailing = false
+      return Effect.logInfo(`the ${settings.role} of ${settings.file} works again`)
+    })
+
+    return {
+      commit: (steps: ReadonlyArray<Step>): Effect.Effect<Committed, Decline.StorageUnavailable> =>
+        ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined),
+      name: (name: string) =>
+        ask({ op: "name", name }, (reply) => "name" in reply ? { answer: reply.name } : undefined),
+      read: (page: Omit<Extract<Question, { op: "read" }>, "op">) =>
+        ask({ op: "read", ...page }, (reply) => "page" in reply ? { answer: reply.page } : undefined)
+    }
   }
-})
+)
 
 /** The store in a database on disk. One server at a time. */
 export const layerSqlite = (options: Options): Layer.Layer<MessageStore, CannotOpen> =>

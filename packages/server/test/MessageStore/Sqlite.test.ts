@@ -21,7 +21,7 @@ const newFile = Effect.map(
 messageStoreSuite(
   "layerSqlite",
   Layer.unwrap(Effect.map(newFile, (file) => layerSqlite({ file }))),
-  { programs: 20 }
+  { programs: 15 }
 )
 
 const opened = (file: string) => Effect.map(Layer.build(layerSqlite({ file })), Context.get(MessageStore))

@@ -1,0 +1,74 @@
+/** Where a server on this machine keeps its messages: the setting `--data`, and the files below it. */
+import { Database } from "@cpt/server"
+import { Effect, FileSystem, Option, Path, Result } from "effect"
+import { Flag } from "effect/cli"
+import { homedir } from "node:os"
+import { explainFile, failed, usage } from "./Failure.ts"
+import { parseSwitch, variable } from "./Settings.ts"
+import { visible } from "./Visible.ts"
+
+/** Whether messages are in memory only. A flag wins over the environment; they are in one or the other. */
+export const isMemory = Effect.fnUntraced(function*(memory: boolean, data: Option.Option<string>) {
+  if (memory && Option.isSome(data)) return yield* usage("--memory and --data: messages are in one or the other")
+  if (memory || Option.isSome(data)) return memory
+  const given = Option.getOrElse(yield* variable("CPT_MEMORY"), () => "false")
+  const isMemory = parseSwitch(given)
+  if (Result.isFailure(isMemory)) return yield* usage(`CPT_MEMORY "${visible(given)}": ${isMemory.failure}`)
+  if (isMemory.success && Option.isSome(yield* variable("CPT_DATA"))) {
+    return yield* usage("CPT_MEMORY and CPT_DATA: messages are in one or the other")
+  }
+  return isMemory.success
+})
+
+/** `--data`, else `CPT_DATA`, else the place that the system has for such things. */
+export const directory = Effect.fnUntraced(function*(data: Option.Option<string>) {
+  const path = yield* Path.Path
+  if (Option.contains(data, "")) return yield* usage("--data \"\": expected a directory")
+  const given = Option.isSome(data) ? data : yield* variable("CPT_DATA")
+  if (Option.isSome(given)) return path.resolve(given.value)
+  // The specification of these directories wants a relative path to be ignored
+  const state = Option.filter(yield* variable("XDG_STATE_HOME"), path.isAbsolute)
+  return path.join(Option.getOrElse(state, () => path.join(homedir(), ".local", "state")), "cpt")
+})
+
+/** The database in such a directory. */
+export const fileIn = (directory: string) => Effect.map(Path.Path, (path) => path.join(directory, "messages.db"))
+
+/** Makes the directory, for its owner alone, if it is not there; and makes sure that it is still there after a power cut. */
+export const makeDirectory = Effect.fnUntraced(
+  function*(directory: string) {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const missing: Array<string> = []
+    for (let at = directory; !(yield* fs.exists(at)); at = path.dirname(at)) missing.unshift(at)
+    for (const folder of missing) {
+      yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 }) // somebody else may have made it meanwhile
+      Database.syncDirectory(path.dirname(folder))
+    }
+    if ((yield* fs.stat(directory)).type !== "Directory") {
+      return yield* failed(`${visible(directory)} is no directory; take another --data`)
+    }
+    return directory
+  },
+  (effect, directory) =>
+    Effect.catchTag(
+      effect,
+      "PlatformError",
+      (error) => failed(`cannot make the directory ${visible(directory)}: ${explainFile(error)}`)
+    )
+)
+
+/** The flag, for commands that work on what a server keeps. */
+export const flag = Flag.String("data").pipe(
+  Flag.withMetavar("DIR"),
+  Flag.withDescription("the directory of the server (CPT_DATA, else $XDG_STATE_HOME/cpt)"),
+  Flag.optional
+)
+
+/** The database that is there. */
+export const existing = Effect.fnUntraced(function*(data: Option.Option<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const file = yield* fileIn(yield* directory(data))
+  if (yield* Effect.orElseSucceed(fs.exists(file), () => true)) return file
+  return yield* failed(`there is no ${visible(file)}; name the directory of the server with --data`)
+})

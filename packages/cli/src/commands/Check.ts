@@ -1,0 +1,61 @@
+/** `cpt check`: whether what a server has on disk is right. */
+import { Database } from "@cpt/server"
+import { Effect, Option, Path } from "effect"
+import { Argument, Command } from "effect/cli"
+import * as Arguments from "../Arguments.ts"
+import * as Data from "../Data.ts"
+import { failed, silent } from "../Failure.ts"
+import { Output } from "../Output.ts"
+import { count } from "../Progress.ts"
+import { visible } from "../Visible.ts"
+
+const time = (timestamp: number) => new Date(timestamp).toISOString()
+
+/** A report for people. */
+const print = (file: string, report: Database.Report): string => {
+  const { bytes, first, groups, last, messages, open, problems, users } = report
+  const lines = [
+    `${file}: ${problems.length === 0 ? "all is well" : `${count(problems.length)} things are wrong`}`,
+    messages === 0
+      ? "no messages"
+      : `${count(messages)} messages (${count(bytes)} bytes of text) from ${time(first)} to ${time(last)}`,
+    `${count(groups)} groups, ${count(users)} inboxes, ${count(open)} names that have only been sent to`,
+    ...problems
+  ]
+  return lines.map((line) => `${visible(line)}\n`).join("")
+}
+
+export const check = Command.make(
+  "check",
+  {
+    file: Argument.String("FILE").pipe(
+      Argument.withDescription("a copy that \"cpt backup\" made; without one, what the server keeps"),
+      Argument.optional
+    ),
+    data: Data.flag,
+    json: Arguments.json
+  },
+  Effect.fnUntraced(function*({ data, file, json }) {
+    const { progress, write } = yield* Output
+    const path = yield* Path.Path
+    const from = Option.isSome(file) ? path.resolve(file.value) : yield* Data.existing(data)
+    const report = yield* Database.check(
+      from,
+      ({ done, total }) => progress(done === 0 ? "checking ..." : `${count(done)} of ${count(total)} messages checked`)
+    ).pipe(
+      Effect.ensuring(progress("")),
+      Effect.mapError(({ message }) => failed(visible(`cannot check ${from}: ${message}`)))
+    )
+    yield* write(json ? `${JSON.stringify({ file: from, ...report })}\n` : print(from, report))
+    if (report.problems.length > 0) return yield* silent("failed")
+  })
+).pipe(
+  Command.withShortDescription("Check what a server has on disk"),
+  Command.withDescription(
+    "Check the messages that a server has on disk, also while it runs, or a copy of them: the structure of the file, the order of messages, and the counts. It changes nothing, and exits with 1 if something is wrong."
+  ),
+  Command.withExamples([
+    { command: "cpt check", description: "Check what \"cpt serve\" keeps" },
+    { command: "cpt check /backups/2026-11-23.db", description: "Check a copy" }
+  ])
+)

@@ -1,0 +1,51 @@
+/** A copy of a database as it is at one moment, whoever writes to it meanwhile. */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
+import { basename, dirname, join } from "node:path"
+import { backup as copy, DatabaseSync } from "node:sqlite"
+import { openReadOnly, syncDirectory } from "./Database.ts"
+
+/** Pages between two reports of progress: some ten milliseconds. */
+const stepPages = 4096
+
+export interface BackupProgress {
+  /** Pages of 4 KiB. */
+  readonly donePages: number
+  readonly totalPages: number
+}
+
+/** Copies a database; rejects when it cannot. When it is interrupted, it ends soon, and nothing is left of it. */
+export const backup = async (
+  file: string,
+  to: string,
+  { onProgress, signal }: { readonly onProgress: (progress: BackupProgress) => void; readonly signal: AbortSignal }
+): Promise<void> => {
+  const db = openReadOnly(file)
+  const unfinished = join(dirname(to), `.${basename(to)}.${process.pid}.tmp`)
+  try {
+    if (existsSync(to)) throw new Error(`${to} is there already`)
+    closeSync(openSync(unfinished, "wx", 0o600))
+    // What is committed from here on is not in the copy: without this it would begin anew with each commit
+    db.exec("BEGIN")
+    db.prepare("SELECT count(*) FROM sqlite_schema").get()
+    await copy(db, unfinished, {
+      rate: stepPages,
+      progress: ({ remainingPages, totalPages }) => {
+        signal.throwIfAborted()
+        onProgress({ donePages: totalPages - remainingPages, totalPages })
+      }
+    })
+    signal.throwIfAborted()
+    // A file by itself: nothing is made beside it by whoever reads it
+    const copied = new DatabaseSync(unfinished)
+    copied.exec("PRAGMA journal_mode = DELETE")
+    copied.close()
+    const descriptor = openSync(unfinished, "r+")
+    fsyncSync(descriptor)
+    closeSync(descriptor)
+    renameSync(unfinished, to)
+    syncDirectory(dirname(to))
+  } finally {
+    db.close()
+    for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(`${unfinished}${suffix}`, { force: true })
+  }
+}

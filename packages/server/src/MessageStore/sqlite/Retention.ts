@@ -1,0 +1,159 @@
+/**
+ * What need not be kept any longer, removed in small steps: each is a transaction of a few milliseconds, which need not
+ * be synced. How far messages are missing is kept with their target's name, so that a reader is told (CPT 5.4).
+ */
+import { messageOverhead, value } from "./Database.ts"
+import type { Row, Writer } from "./Writer.ts"
+
+/** How much is kept; what is not given does not limit it. */
+export interface Keep {
+  /** Milliseconds that a message is kept. */
+  readonly age?: number | undefined
+  /** Messages of each target. */
+  readonly messages?: number | undefined
+  /** Bytes of all messages: of their texts, and 32 for each. The oldest go first, over all targets. */
+  readonly bytes?: number | undefined
+}
+
+/** Messages that one step removes at most, and targets that it removes them from. */
+const [stepMessages, stepTargets] = [256, 64]
+
+/** Pages of the file that are given back at once. */
+const stepPages = 128
+
+/** Up to where messages of a target are gone. */
+export interface Trimmed {
+  readonly target: string
+  readonly through: number
+}
+
+/** What a target is to lose: up to a time, but no more than so much. */
+interface Excess {
+  readonly row: Row
+  readonly until?: number
+  readonly messages?: number
+  readonly bytes?: number
+}
+
+export class Retention {
+  readonly #writer: Writer
+  readonly #keep: Keep
+  readonly #sql
+  readonly #grown = new Set<string>() // names that may have too many messages
+  #bytes = 0
+
+  constructor(writer: Writer, keep: Keep) {
+    const { db } = writer
+    this.#writer = writer
+    this.#keep = keep
+    this.#sql = {
+      oldest: db.prepare("SELECT name, oldest FROM names WHERE oldest > 0 ORDER BY oldest LIMIT 2"),
+      messages: db.prepare(
+        `SELECT timestamp, octet_length(message) AS bytes FROM messages
+         WHERE target = ? AND timestamp <= ? ORDER BY timestamp LIMIT ?`
+      ),
+      remove: db.prepare("DELETE FROM messages WHERE target = ? AND timestamp <= ?"),
+      first: db.prepare("SELECT min(timestamp) AS first FROM messages WHERE target = ?")
+    }
+    if (keep.bytes !== undefined) this.#bytes = Number(value(db, "SELECT sum(bytes) FROM names") ?? 0)
+    if (keep.messages !== undefined) {
+      for (const { name } of db.prepare("SELECT name FROM names WHERE count > ?").all(keep.messages)) {
+        this.#grown.add(String(name))
+      }
+    }
+  }
+
+  /** To be told of what has come: bytes, and the names that have changed. */
+  note(bytes: number, rows: Iterable<Row>): void {
+    this.#bytes += bytes
+    const { messages } = this.#keep
+    if (messages === undefined) return
+    for (const { count, name } of rows) if (count > messages) this.#grown.add(name)
+  }
+
+  /** One step, when everything is in its place. Gives what is gone by it: nothing if there is nothing to be done. */
+  step(now: number): ReadonlyArray<Trimmed> {
+    const removed = { messages: 0, bytes: 0 }
+    const next = () => this.#tooOld(now) ?? this.#tooLarge(removed.bytes) ?? this.#tooMany()
+    const first = next()
+    if (first === undefined) return []
+    const trimmed: Array<Trimmed> = []
+    this.#writer.transactLazily(() => {
+      for (let excess: Excess | undefined = first; excess !== undefined; excess = next()) {
+        trimmed.push(this.#trim(excess, stepMessages - removed.messages, removed))
+        if (removed.messages >= stepMessages || trimmed.length >= stepTargets) break
+      }
+    })
+    this.#bytes -= removed.bytes
+    return trimmed
+  }
+
+  /** Gives some free space back to the file system. False if there are no more free pages than are to be left. */
+  giveBack(spare: number): boolean {
+    const { db } = this.#writer
+    if (Number(value(db, "PRAGMA freelist_count")) <= spare) return false
+    this.#writer.transactLazily(() => db.exec(`PRAGMA incremental_vacuum(${stepPages})`))
+    return true
+  }
+
+  #tooOld(now: number): Excess | undefined {
+    if (this.#keep.age === undefined) return undefined
+    const [oldest] = this.#oldest()
+    const until = now - this.#keep.age
+    return oldest === undefined || oldest.at > until ? undefined : { row: oldest.row, until }
+  }
+
+  #tooLarge(removed: number): Excess | undefined {
+    const bytes = this.#bytes - removed - (this.#keep.bytes ?? Infinity)
+    if (bytes <= 0) return undefined
+    const [oldest, next] = this.#oldest()
+    // As long as this target has the oldest messages of all
+    return oldest === undefined
+      ? undefined
+      : { row: oldest.row, bytes, ...next === undefined ? {} : { until: next.at } }
+  }
+
+  #tooMany(): Excess | undefined {
+    for (const name of this.#grown) {
+      const row = this.#writer.find(name)
+      const messages = (row?.count ?? 0) - (this.#keep.messages ?? Infinity)
+      if (row !== undefined && messages > 0) return { row, messages }
+      this.#grown.delete(name)
+    }
+    return undefined
+  }
+
+  /** The targets with the oldest messages. */
+  #oldest(): ReadonlyArray<{ readonly row: Row; readonly at: number }> {
+    return this.#sql.oldest.all().flatMap(({ name, oldest }) => {
+      const row = this.#writer.find(String(name))
+      return row === undefined ? [] : [{ row, at: Number(oldest) }]
+    })
+  }
+
+  /** Removes one message, and more as far as they are too many. Counts them in `removed`. */
+  #trim(
+    { bytes = Infinity, messages = Infinity, row, until = Number.MAX_SAFE_INTEGER }: Excess,
+    limit: number,
+    removed: { messages: number; bytes: number }
+  ): Trimmed {
+    let through = 0
+    let [goneMessages, goneBytes] = [0, 0]
+    for (const message of this.#sql.messages.all(row.id, until, Math.min(limit, messages))) {
+      if (goneBytes >= bytes) break
+      through = Number(message["timestamp"])
+      goneBytes += Number(message["bytes"]) + messageOverhead
+      goneMessages++
+    }
+    this.#sql.remove.run(row.id, through)
+    this.#writer.touch(row)
+    row.missing = through
+    row.count -= goneMessages
+    row.bytes -= goneBytes
+    row.oldest = Number(this.#sql.first.get(row.id)?.["first"] ?? 0)
+    this.#writer.saveRow(row)
+    removed.messages += goneMessages
+    removed.bytes += goneBytes
+    return { target: row.name, through }
+  }
+}

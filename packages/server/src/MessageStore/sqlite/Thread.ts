@@ -1,0 +1,189 @@
+/**
+ * The threads of the durable store, so that a slow disk stops nobody who does not need it: the writer commits and keeps
+ * house, and the reader reads meanwhile. What they do stands in `Writer`, `Retention` and `Reader`; this is who answers
+ * which question, and when there is time for what.
+ */
+import { statSync } from "node:fs"
+import type { DatabaseSync } from "node:sqlite"
+import { type MessagePort, parentPort, workerData } from "node:worker_threads"
+import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
+import { Reader, type StoredName, type StoredPage } from "./Reader.ts"
+import { type Keep, Retention, type Trimmed } from "./Retention.ts"
+import { type Committed, type Step, Writer } from "./Writer.ts"
+
+export interface Settings {
+  readonly file: string
+  readonly role: "writer" | "reader"
+  readonly resendWindow: number
+  readonly keep: Keep
+}
+
+export type Question =
+  | { readonly op: "commit"; readonly steps: ReadonlyArray<Step> }
+  | { readonly op: "name"; readonly name: string }
+  | {
+    readonly op: "read"
+    readonly target: string
+    readonly after: number
+    readonly except: string | undefined
+    readonly hasRecent: boolean
+  }
+export type Request = Question & { readonly id: number }
+
+/** To each request its result; and what the writer has done by itself. */
+export type Reply =
+  | { readonly id: number; readonly error: string }
+  | { readonly id: number; readonly committed: Committed }
+  | { readonly id: number; readonly name: StoredName | undefined }
+  | { readonly id: number; readonly page: StoredPage }
+  | { readonly id: 0; readonly opened: true }
+  /** All that has been committed is in its place, and these are gone. */
+  | { readonly id: 0; readonly trimmed: ReadonlyArray<Trimmed> }
+
+/** Milliseconds until what was committed is brought to its place at the latest. */
+const foldWithin = 100
+
+/** Milliseconds without a commit, after which there is time for the rest; and for what has failed to be tried again. */
+const idleAfter = 1000
+
+/** Free pages of the file that are left while there is work, and when there is none: what is recent comes and goes. */
+const sparePages = { busy: 1024, idle: 64 }
+
+/** Milliseconds between two looks for what has become too old: a twentieth of the age that it may have, within these. */
+const lookEvery = { least: 100, most: 60_000 }
+
+/** Pages in the log, at a guess, with which it is brought into the database. More of them make a restart slower. */
+const fullLog = 4000
+
+/** Milliseconds that the log's new beginning waits for who reads in it; a backup reads for long. */
+const logPatience = 20
+
+/** Bytes of the log's file that are left to be used again when there is nothing to do. */
+const idleLogBytes = 4 * 1024 * 1024
+
+const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) => {
+  const locked = lock(file)
+  const db = open(file)
+  db.exec("PRAGMA wal_autocheckpoint = 0")
+  const writer = new Writer(db, resendWindow)
+  const retention = new Retention(writer, keep)
+  const age = keep.age === undefined ? undefined : Math.min(Math.max(lookEvery.least, keep.age / 20), lookEvery.most)
+  let committedAt = 0
+  let pages = 0 // in the log, at a guess
+  let timer: NodeJS.Timeout | undefined
+  let dueAt = 0
+
+  const beginLog = (mode: "RESTART" | "TRUNCATE") => {
+    db.exec(`PRAGMA busy_timeout = ${logPatience}`)
+    const result = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
+    db.exec(`PRAGMA busy_timeout = ${busyTimeout}`)
+    pages = result?.["busy"] === 0 ? 0 : fullLog / 2
+  }
+
+  /** Some milliseconds of what need not be done at once. True if there is more of it. */
+  const keepHouse = (): boolean => {
+    const { bytes, rows } = writer.fold()
+    retention.note(bytes, rows)
+    const trimmed = retention.step(Date.now())
+    if (rows.length > 0 || trimmed.length > 0) {
+      pages += 2 * rows.length + bytes / 2000 + 4 * trimmed.length
+      port.postMessage({ id: 0, trimmed } satisfies Reply)
+    }
+    if (pages >= fullLog) beginLog("RESTART")
+    return trimmed.length > 0 || retention.giveBack(sparePages.busy)
+  }
+
+  /** Does what there is to do, and says in how many milliseconds to look again. */
+  const whenThereIsTime = (): number | undefined => {
+    if (keepHouse()) return 0
+    if (performance.now() - committedAt < idleAfter) return idleAfter
+    if (retention.giveBack(sparePages.idle)) return 0
+    if (pages > 0) beginLog(statSync(`${file}-wal`).size > idleLogBytes ? "TRUNCATE" : "RESTART")
+    return pages > 0 ? idleAfter : age
+  }
+
+  /** Looks after so long at the latest. */
+  const look = (within: number) => {
+    const at = performance.now() + within
+    if (timer !== undefined && dueAt <= at) return
+    clearTimeout(timer)
+    dueAt = at
+    timer = setTimeout(() => {
+      timer = undefined
+      attempt(() => {
+        const next = whenThereIsTime()
+        if (next !== undefined) look(next)
+      })
+    }, within)
+  }
+
+  /** What ails the disk, those who want to commit are told; the rest is tried again. */
+  const attempt = (work: () => void) => {
+    try {
+      work()
+    } catch {
+      look(idleAfter)
+    }
+  }
+
+  look(0)
+  return {
+    commit: (id: number, steps: ReadonlyArray<Step>) => {
+      const committed = writer.commit(steps)
+      committedAt = performance.now()
+      pages += 4
+      port.postMessage({ id, committed } satisfies Reply)
+      attempt(() => {
+        if (writer.shouldFold) keepHouse()
+        look(foldWithin)
+      })
+    },
+    close: () => {
+      clearTimeout(timer)
+      writer.close()
+      locked.close()
+    }
+  }
+}
+
+const serveReader = (port: MessagePort, { file }: Settings) => {
+  const db: DatabaseSync = openReadOnly(file)
+  const reader = new Reader(db)
+  return {
+    name: (id: number, name: string) => port.postMessage({ id, name: reader.name(name) } satisfies Reply),
+    read: (id: number, { after, except, hasRecent, target }: Extract<Question, { op: "read" }>) => {
+      const page = reader.read(target, after, except, hasRecent)
+      port.postMessage({ id, page } satisfies Reply)
+    },
+    close: () => db.close()
+  }
+}
+
+/** Answers requests one after the other; what fails is answered too. */
+const serve = (port: MessagePort, settings: Settings): void => {
+  const writer = settings.role === "writer" ? serveWriter(port, settings) : undefined
+  const reader = settings.role === "reader" ? serveReader(port, settings) : undefined
+  const answer = (request: Request) => {
+    try {
+      if (request.op === "commit") writer?.commit(request.id, request.steps)
+      else if (request.op === "name") reader?.name(request.id, request.name)
+      else reader?.read(request.id, request)
+    } catch (error) {
+      port.postMessage(
+        { id: request.id, error: error instanceof Error ? error.message : String(error) } satisfies Reply
+      )
+    }
+  }
+  port.on("message", (request: Request | "close") => {
+    if (request !== "close") return answer(request)
+    try {
+      writer?.close()
+      reader?.close()
+    } finally {
+      port.close()
+    }
+  })
+  port.postMessage({ id: 0, opened: true } satisfies Reply)
+}
+
+if (parentPort !== null) serve(parentPort, workerData)

@@ -1,0 +1,330 @@
+/**
+ * The writing side of the durable store: commits what has gathered as one transaction with one sync, and gives messages
+ * their timestamps, settles what names are and finds re-sends in it.
+ *
+ * A commit only adds to the end of `recent`. `fold` brings that to its places, many messages at a time, in a
+ * transaction that need not be synced: it is wholly there after a crash, or not at all, and then done again.
+ */
+import type { DatabaseSync } from "node:sqlite"
+import { isResend } from "../../Duplicates.ts"
+import { digest, kindCodes, messageOverhead, synchronous, value } from "./Database.ts"
+
+/** A step of a transaction, in the order in which they came. */
+export type Step =
+  | {
+    readonly _tag: "append"
+    readonly now: number
+    readonly drafts: ReadonlyArray<{
+      readonly sender: string
+      readonly target: string
+      readonly message: string
+      /** What the target has become, where that is known. */
+      readonly kind: "user" | "group" | undefined
+    }>
+  }
+  | { readonly _tag: "confirm"; readonly sender: string }
+  | { readonly _tag: "claim"; readonly name: string; readonly kind: "user" | "group" }
+
+/** For each `append` the timestamps of its drafts, 0 for a re-send. */
+export type Committed = ReadonlyArray<ReadonlyArray<number>>
+
+/** What is known of a name: a row of `names`, and what `recent` adds to it. */
+export interface Row {
+  readonly id: number
+  readonly name: string
+  kind: number
+  head: number
+  missing: number
+  count: number
+  bytes: number
+  oldest: number
+  /** Its last message, as a sender (CPT 4.4): the target's id (0: none), when, and the digest of the text, or the text. */
+  lastTarget: number
+  lastAt: number
+  lastDigest: string
+  lastText: string | undefined
+  /** The run in which it was known to have seen the ACK of that. */
+  confirmed: number
+  /** Something of it is not in the database yet. */
+  isDirty: boolean
+}
+
+/** Rows that are kept in memory; when there are more, they are read again as they are needed. */
+const maxRows = 50_000
+
+/** Messages, and bytes of their texts, that may wait to be folded: some milliseconds of work. */
+const foldAt = { messages: 2048, bytes: 1024 * 1024 }
+
+const numberOf = (field: unknown): number => Number(field ?? 0)
+
+export class Writer {
+  readonly db: DatabaseSync
+  readonly #window: number
+  readonly #run: number
+  readonly #sql
+  readonly #rows = new Map<string, Row>()
+  readonly #dirty = new Set<Row>()
+  /** What rows were before the transaction that is under way; undefined for a row that was not there. */
+  readonly #before = new Map<Row, Row | undefined>()
+  readonly #waiting = { messages: 0, bytes: 0 } // in `recent`
+
+  /** @param window milliseconds in which an equal, unconfirmed message is a re-send; 0 switches the check off */
+  constructor(db: DatabaseSync, window: number) {
+    this.db = db
+    this.#window = window
+    this.#sql = {
+      row: db.prepare("SELECT * FROM names WHERE name = ?"),
+      nameOf: db.prepare("SELECT name FROM names WHERE id = ?"),
+      addRow: db.prepare("INSERT INTO names (name, kind, head, missing) VALUES (?, 0, 0, 0)"),
+      setKind: db.prepare("UPDATE names SET kind = ? WHERE id = ?"),
+      setRow: db.prepare(
+        `UPDATE names SET head = ?, missing = ?, count = ?, bytes = ?, last_target = ?, last_timestamp = ?,
+           last_digest = ?, confirmed = ? WHERE id = ?`
+      ),
+      setOldest: db.prepare("UPDATE names SET oldest = ?1 WHERE id = ?2 AND oldest <> ?1"),
+      addRecent: db.prepare("INSERT INTO recent (target, timestamp, sender, message) VALUES (?, ?, ?, ?)"),
+      recent: db.prepare("SELECT target, timestamp, sender, message FROM recent ORDER BY id"),
+      // In the order of their places: each page is looked for and written once
+      fold: db.prepare(
+        `INSERT INTO messages (target, timestamp, sender, message)
+         SELECT target, timestamp, sender, message FROM recent ORDER BY target, timestamp`
+      ),
+      clearRecent: db.prepare("DELETE FROM recent")
+    }
+    // After a crash each sender's last message counts as unconfirmed (CPT 4.4): confirmations are of another run then
+    const wasClean = value(db, "SELECT is_clean FROM state") === 1
+    this.#run = numberOf(value(db, "SELECT run FROM state")) + (wasClean ? 0 : 1)
+    this.transact(() => {
+      db.exec(`UPDATE state SET run = ${this.#run}, is_clean = 0`)
+      this.#recall()
+    })
+    this.fold()
+  }
+
+  /** Runs a transaction: all of it is done, or nothing is, in the database and in what is known of it. */
+  transact<A>(body: () => A): A {
+    this.db.exec("BEGIN IMMEDIATE")
+    try {
+      const result = body()
+      this.db.exec("COMMIT")
+      this.#before.clear()
+      return result
+    } catch (error) {
+      for (const [row, before] of this.#before) {
+        if (before === undefined) this.#rows.delete(row.name)
+        else Object.assign(row, before)
+        if (before?.isDirty !== true) this.#dirty.delete(row)
+      }
+      this.#before.clear()
+      if (this.db.isTransaction) this.db.exec("ROLLBACK")
+      throw error
+    }
+  }
+
+  /** Like {@link transact}, and need not be on disk when it is done: it will be with the next commit, or not at all. */
+  transactLazily<A>(body: () => A): A {
+    synchronous(this.db, "NORMAL")
+    try {
+      return this.transact(body)
+    } finally {
+      synchronous(this.db, "FULL")
+    }
+  }
+
+  /** Commits steps as one transaction, with one sync. Throws if it could not: then none of the messages is stored. */
+  commit(steps: ReadonlyArray<Step>): Committed {
+    if (this.#rows.size > maxRows) {
+      for (const row of this.#rows.values()) if (!row.isDirty) this.#rows.delete(row.name)
+    }
+    const waiting = { ...this.#waiting }
+    try {
+      return this.transact(() => {
+        const committed: Array<ReadonlyArray<number>> = []
+        for (const step of steps) {
+          if (step._tag === "append") committed.push(this.#append(step))
+          else if (step._tag === "claim") this.#claim(step.name, step.kind)
+          else this.#confirm(step.sender)
+        }
+        return committed
+      })
+    } catch (error) {
+      Object.assign(this.#waiting, waiting)
+      // What peers have seen is true all the same
+      for (const step of steps) if (step._tag === "confirm") this.#confirm(step.sender)
+      this.#before.clear()
+      throw error
+    }
+  }
+
+  get shouldFold(): boolean {
+    return this.#waiting.messages >= foldAt.messages || this.#waiting.bytes >= foldAt.bytes
+  }
+
+  /**
+   * Brings what is `recent` to its places; gives its bytes, and what has changed of names. Throws if it could not: then
+   * it is to be done later.
+   */
+  fold(): { readonly bytes: number; readonly rows: ReadonlyArray<Row> } {
+    const rows = Array.from(this.#dirty)
+    const bytes = this.#waiting.bytes + messageOverhead * this.#waiting.messages
+    if (rows.length === 0) return { bytes, rows }
+    this.transactLazily(() => {
+      if (this.#waiting.messages > 0) {
+        this.#sql.fold.run()
+        this.#sql.clearRecent.run()
+      }
+      for (const row of rows) {
+        this.touch(row)
+        if (row.lastText !== undefined) {
+          row.lastDigest = digest(row.lastText)
+          row.lastText = undefined
+        }
+        this.saveRow(row)
+        row.isDirty = false
+      }
+    })
+    this.#dirty.clear()
+    this.#waiting.messages = 0
+    this.#waiting.bytes = 0
+    return { bytes, rows }
+  }
+
+  /** Folds, and remembers that nothing is left open. */
+  close(): void {
+    this.fold()
+    this.db.exec("UPDATE state SET is_clean = 1")
+    this.db.close()
+  }
+
+  /** What is known of a name; undefined if it was never used. */
+  find(name: string): Row | undefined {
+    const known = this.#rows.get(name)
+    if (known !== undefined) return known
+    const found = this.#sql.row.get(name)
+    if (found === undefined) return undefined
+    const row: Row = {
+      id: numberOf(found["id"]),
+      name,
+      kind: numberOf(found["kind"]),
+      head: numberOf(found["head"]),
+      missing: numberOf(found["missing"]),
+      count: numberOf(found["count"]),
+      bytes: numberOf(found["bytes"]),
+      oldest: numberOf(found["oldest"]),
+      lastTarget: numberOf(found["last_target"]),
+      lastAt: numberOf(found["last_timestamp"]),
+      lastDigest: String(found["last_digest"] ?? ""),
+      lastText: undefined,
+      confirmed: numberOf(found["confirmed"]),
+      isDirty: false
+    }
+    this.#rows.set(name, row)
+    return row
+  }
+
+  /** To be called before a row is changed in a transaction. */
+  touch(row: Row): void {
+    if (!this.#before.has(row)) this.#before.set(row, { ...row })
+  }
+
+  /** Writes what is known of a name, but for its kind. */
+  saveRow(row: Row): void {
+    const { bytes, confirmed, count, head, id, lastAt, lastDigest, lastTarget, missing, oldest } = row
+    this.#sql.setRow.run(
+      head,
+      missing,
+      count,
+      bytes,
+      lastTarget || null,
+      lastAt || null,
+      lastDigest || null,
+      confirmed,
+      id
+    )
+    this.#sql.setOldest.run(oldest, id) // apart, since it has an index
+  }
+
+  #append({ drafts, now }: Extract<Step, { _tag: "append" }>): ReadonlyArray<number> {
+    return drafts.map(({ kind, message, sender: senderName, target: targetName }) => {
+      const sender = this.#row(senderName)
+      const target = this.#row(targetName)
+      const isEqual = () =>
+        sender.lastText === undefined ? sender.lastDigest === digest(message) : sender.lastText === message
+      if (
+        sender.confirmed !== this.#run && sender.lastTarget === target.id &&
+        isResend(sender.lastAt, now, this.#window) && isEqual()
+      ) return 0
+      this.touch(target)
+      // What a name was ends with its last message, unless somebody bears or follows it
+      if (target.count === 0 || kind !== undefined) this.#settle(target, kindCodes[kind ?? "open"])
+      const timestamp = Math.max(now, target.head + 1) // CPT 4.2
+      this.#sql.addRecent.run(target.id, timestamp, sender.id, message)
+      this.#note(target, sender, timestamp, message)
+      sender.lastAt = now
+      return timestamp
+    })
+  }
+
+  /** What a message in `recent` adds to what is known of its names. */
+  #note(target: Row, sender: Row, timestamp: number, message: string): void {
+    const bytes = Buffer.byteLength(message)
+    this.touch(target)
+    target.head = timestamp
+    target.count++
+    target.bytes += bytes + messageOverhead
+    if (target.oldest === 0) target.oldest = timestamp
+    this.touch(sender)
+    sender.lastTarget = target.id
+    sender.lastAt = timestamp
+    sender.lastText = message
+    sender.confirmed = 0
+    this.#soil(target)
+    this.#soil(sender)
+    this.#waiting.messages++
+    this.#waiting.bytes += bytes
+  }
+
+  #soil(row: Row): void {
+    row.isDirty = true
+    this.#dirty.add(row)
+  }
+
+  #settle(row: Row, kind: number): void {
+    if (row.kind === kind) return
+    this.touch(row)
+    row.kind = kind
+    this.#sql.setKind.run(kind, row.id)
+  }
+
+  #claim(name: string, kind: "user" | "group"): void {
+    const row = this.#row(name)
+    if (row.count === 0 || row.kind === kindCodes.open) this.#settle(row, kindCodes[kind])
+  }
+
+  #confirm(sender: string): void {
+    const row = this.find(sender)
+    if (row === undefined || row.lastTarget === 0) return
+    this.touch(row)
+    row.confirmed = this.#run
+    this.#soil(row)
+  }
+
+  /** What is known of a name, which is used from now on. */
+  #row(name: string): Row {
+    const found = this.find(name)
+    if (found !== undefined) return found
+    this.#sql.addRow.run(name)
+    const row = this.find(name)
+    if (row === undefined) throw new Error(`no row for ${name}`)
+    this.#before.set(row, undefined)
+    return row
+  }
+
+  /** After a crash: what is in `recent` is known again. */
+  #recall(): void {
+    const rowOf = (id: unknown) => this.#row(String(this.#sql.nameOf.get(numberOf(id))?.["name"]))
+    for (const { message, sender, target, timestamp } of this.#sql.recent.all()) {
+      this.#note(rowOf(target), rowOf(sender), numberOf(timestamp), String(message))
+    }
+  }
+}
