@@ -13,11 +13,17 @@ import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
  */
 const patience = Duration.millis(100)
 
+/** Who bears a name: a session. */
+export interface Bearer {
+  /** Its connection is gone, and it is too busy to have noticed: storing what the peer said last, on a slow disk. */
+  readonly isGone: () => boolean
+}
+
 export class Directory extends Context.Service<Directory, {
   /** Takes the name for a session. */
-  readonly enter: (name: Name.Username) => Effect.Effect<void, Decline.UsernameTaken>
-  /** The name is free again. */
-  readonly exit: (name: Name.Username) => Effect.Effect<void>
+  readonly enter: (name: Name.Username, bearer: Bearer) => Effect.Effect<void, Decline.UsernameTaken>
+  /** The name is free again, if it is still this one's. */
+  readonly exit: (name: Name.Username, bearer: Bearer) => Effect.Effect<void>
   /** Follows the name as what it then is for good, and puts the cursor among the follower's. Undefined if it is the other. */
   readonly followAs: (
     kind: "user" | "group",
@@ -30,7 +36,7 @@ export class Directory extends Context.Service<Directory, {
     Effect.gen(function*() {
       const store = yield* MessageStore
       const timelines = yield* Timelines
-      const online = new Map<string, Deferred.Deferred<void>>() // and who waits for the end of a session
+      const online = new Map<string, { readonly bearer: Bearer; readonly ending: Deferred.Deferred<void> }>()
 
       const followAs = Effect.fnUntraced(function*(kind: "user" | "group", name: Name.Name, follower: Follower) {
         // Followed first: what is followed is not forgotten between the two
@@ -45,17 +51,20 @@ export class Directory extends Context.Service<Directory, {
       }, Effect.uninterruptible)
 
       return Directory.of({
-        enter: Effect.fnUntraced(function*(name) {
-          const ending = online.get(name)
-          if (ending !== undefined) yield* Effect.timeoutOption(Deferred.await(ending), patience)
-          if (online.has(name)) return yield* new Decline.UsernameTaken({})
-          online.set(name, Deferred.makeUnsafe())
+        enter: Effect.fnUntraced(function*(name, bearer) {
+          const other = online.get(name)
+          if (other !== undefined && !other.bearer.isGone()) {
+            yield* Effect.timeoutOption(Deferred.await(other.ending), patience)
+            if (online.has(name)) return yield* new Decline.UsernameTaken({})
+          }
+          online.set(name, { bearer, ending: Deferred.makeUnsafe() })
         }),
-        exit: (name) =>
+        exit: (name, bearer) =>
           Effect.sync(() => {
-            const ending = online.get(name)
+            const session = online.get(name)
+            if (session?.bearer !== bearer) return
             online.delete(name)
-            if (ending !== undefined) Deferred.doneUnsafe(ending, Exit.void)
+            Deferred.doneUnsafe(session.ending, Exit.void)
           }),
         followAs
       })

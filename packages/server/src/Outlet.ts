@@ -34,6 +34,8 @@ export interface Outlet {
    * Exact on this machine, where a reset comes at once; over a network it may still be under way.
    */
   readonly isAnsweredByReset: () => boolean
+  /** Whether the connection is gone, also where that has not been noticed since nobody reads from it. */
+  readonly isLost: () => boolean
   /** Waits until the peer is no longer behind. */
   readonly drained: Effect.Effect<void, PeerGone>
   /** Writes all there is and then the end of our side. */
@@ -119,6 +121,7 @@ const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options)
     isHandedOver: (place) => written - socket.writableLength >= place,
     isAnsweredByReset: () =>
       connection !== undefined && performance.now() - writtenAt < resetWithin && Kernel.isReset(connection),
+    isLost: () => socket.destroyed || (connection !== undefined && Kernel.isReset(connection)),
     drained: Effect.andThen(notFull.await, unlessGone),
     end: Effect.callback<void>((resume) => {
       if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
@@ -174,6 +177,7 @@ const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: O
     isFull: () => written > handedOver,
     isGone: () => gone,
     isAnsweredByReset: () => false,
+    isLost: () => gone,
     isHandedOver: (place) => handedOver >= place,
     drained,
     end: drained, // the writer ends its side when the scope does

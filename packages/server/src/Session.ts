@@ -10,7 +10,7 @@ import { NodeSocket } from "@effect/platform-node"
 import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
 import { Socket } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"
-import { connect, logout } from "./commands/Connect.ts"
+import { connect, logout, type Peer } from "./commands/Connect.ts"
 import { confirm, send } from "./commands/Send.ts"
 import { sync } from "./commands/Sync.ts"
 import type { Directory } from "./Directory.ts"
@@ -97,6 +97,8 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   let following: Following.Following | undefined // once it is open
   let closing = false
+  let stopping = false
+  let storing = false
   let refusedLogins = 0
   let declinesInARow = 0
 
@@ -108,17 +110,24 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
         orElse: () => Effect.fail(new Decline.LoginTimeout({}))
       }))
 
+  const peer: Peer<Following.Following> = {
+    remoteAddress,
+    follower: followingOf,
+    beforeDeadline: beforeLogin,
+    isGone: () => storing && outlet.isLost()
+  }
+
   const login = (command: Command.Connect) =>
-    connect(command, { remoteAddress, bearer: followingOf, beforeDeadline: beforeLogin }).pipe(
+    connect(command, peer).pipe(
       Effect.tapError((error) =>
         Effect.sync(() => {
           if (error._tag !== "StorageUnavailable") refusedLogins++
         })
       ),
-      Effect.map((bearer) => {
-        following = bearer
+      Effect.map((follower) => {
+        following = follower
         outbox.answer(accept)
-        bearer.open()
+        follower.open()
       })
     )
 
@@ -131,7 +140,13 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       case "CONNECT":
         return Effect.fail(new Decline.AlreadyLoggedIn({}))
       case "SENDS":
-        return Effect.map(send(following.username, request.sends), () => outbox.ack(request.sends.length))
+        storing = true
+        return send(following.username, request.sends).pipe(
+          Effect.map(() => outbox.ack(request.sends.length)),
+          Effect.ensuring(Effect.sync(() => {
+            storing = false
+          }))
+        )
       case "SYNC":
       case "SYNC_INBOX":
         return following.alone(sync(following, request), () => outbox.answer(endSync))
@@ -197,17 +212,22 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
   const part = Effect.gen(function*() {
-    const rest = yield* Effect.forkChild(Effect.forever(pull))
+    const rest = yield* Effect.forkChild(
+      Effect.forever(pull).pipe(
+        // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
+        Effect.catch((error) => stopping && isEndOfInput(error) ? goodbye : Effect.void)
+      )
+    )
     yield* outlet.end
     yield* Effect.timeoutOption(Fiber.await(rest), linger)
     yield* Fiber.interrupt(rest)
-  }).pipe(Effect.ignore)
+  }).pipe(Effect.ignore, Effect.provide(services))
 
   const leave = Effect.suspend(() => {
     if (following === undefined) return Effect.void
     const { end, username } = following
     following = undefined
-    return Effect.andThen(logout(username), end)
+    return Effect.andThen(logout(username, peer), end)
   })
 
   const run = converse.pipe(
@@ -216,10 +236,18 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       SocketError: (error) => isEndOfInput(error) && !outlet.isGone() ? goodbye : outlet.destroy,
       PeerGone: () => outlet.destroy
     }),
-    Effect.onInterrupt(() => Effect.andThen(hearTheRest, Effect.sync(() => decline(new Decline.ShuttingDown({}))))),
+    Effect.onInterrupt(() =>
+      Effect.andThen(
+        hearTheRest,
+        Effect.sync(() => {
+          stopping = true
+          decline(new Decline.ShuttingDown({}))
+        })
+      )
+    ),
     Effect.ensuring(Effect.suspend(() => {
       outbox.flush()
-      return Effect.andThen(leave, part)
+      return stopping ? Effect.andThen(part, leave) : Effect.andThen(leave, part)
     })),
     Effect.provide(services)
   )

@@ -113,6 +113,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return batch
   }
 
+  // Nobody has anything to store any more; what is left is what peers have seen
+  yield* Effect.addFinalizer(() => Effect.ignore(writer.commit(waiting.map(({ step }) => step))))
+
   yield* Effect.gen(function*() {
     yield* somethingWaits.await
     yield* Effect.yieldNow // what else comes in this tick goes with it

@@ -2,16 +2,16 @@
 import { type Command, Decline, Name } from "@cpt/schema"
 import { Effect, Option, Schema } from "effect"
 import { Accounts, type Refusal } from "../Accounts.ts"
-import { Directory } from "../Directory.ts"
+import { type Bearer, Directory } from "../Directory.ts"
 import { MessageStore } from "../MessageStore.ts"
 import type { Follower } from "../Timeline.ts"
 
 const asUsername = Schema.decodeUnknownOption(Name.Username)
 
-export interface Peer<F extends Follower> {
+export interface Peer<F extends Follower> extends Bearer {
   readonly remoteAddress: string | undefined
-  /** Who will bear the name, should it be had. */
-  readonly bearer: (username: Name.Username) => F
+  /** Who follows the inbox under the name, should it be had. */
+  readonly follower: (username: Name.Username) => F
   /** Account rules are other people's code: they get no more time than there is for the login. */
   readonly beforeDeadline: (
     rule: Effect.Effect<void, Refusal>
@@ -27,14 +27,14 @@ export const connect = Effect.fnUntraced(function*<F extends Follower>(command: 
     Effect.catchTag("Declined", bareWord),
     Effect.interruptible // a server that stops does not wait for it
   )
-  yield* directory.enter(username)
-  const bearer = peer.bearer(username)
+  yield* directory.enter(username, peer)
+  const follower = peer.follower(username)
   const inbox = yield* Effect.onError(
-    directory.followAs("user", username, bearer),
-    () => directory.exit(username)
+    directory.followAs("user", username, follower),
+    () => directory.exit(username, peer)
   )
-  if (inbox !== undefined) return bearer
-  yield* directory.exit(username)
+  if (inbox !== undefined) return follower
+  yield* directory.exit(username, peer)
   return yield* new Decline.UsernameTaken({})
 }, Effect.uninterruptible)
 
@@ -46,6 +46,6 @@ const bareWord = Effect.fnUntraced(function*(refusal: Decline.Declined) {
 })
 
 /** The name is free again. */
-export const logout = Effect.fnUntraced(function*(username: Name.Username) {
-  yield* (yield* Directory).exit(username)
+export const logout = Effect.fnUntraced(function*(username: Name.Username, bearer: Bearer) {
+  yield* (yield* Directory).exit(username, bearer)
 })

@@ -1,12 +1,23 @@
 import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger } from "effect"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { Context, Effect, Exit, Layer, Logger, Schedule } from "effect"
+import { hash } from "node:crypto"
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { MessageStore } from "../../src/MessageStore.ts"
-import { layerSqlite } from "../../src/MessageStore/Sqlite.ts"
+import * as Database from "../../src/Database.ts"
+import { type Appended, MessageStore } from "../../src/MessageStore.ts"
+import { layerSqlite, type Options } from "../../src/MessageStore/Sqlite.ts"
 import { messageStoreSuite } from "../../src/testing/index.ts"
 
 /** A file that is not there yet, in a folder that goes with the test. */
@@ -24,21 +35,67 @@ messageStoreSuite(
   { programs: 15 }
 )
 
-const opened = (file: string) => Effect.map(Layer.build(layerSqlite({ file })), Context.get(MessageStore))
+type Settings = Omit<Options, "file">
+
+const opened = (file: string, settings: Settings = {}) =>
+  Effect.map(Layer.build(layerSqlite({ file, ...settings })), Context.get(MessageStore))
 
 /** Opens the store, uses it, and closes it. */
-const use = <A, E>(file: string, f: (store: MessageStore["Service"]) => Effect.Effect<A, E>) =>
-  Effect.scoped(Effect.flatMap(opened(file), f))
+const use = <A, E>(file: string, f: (store: MessageStore["Service"]) => Effect.Effect<A, E>, settings: Settings = {}) =>
+  Effect.scoped(Effect.flatMap(opened(file, settings), f))
 
-const ann = Name.Username.make("ann")
-const red = Name.Target.make("red")
-const draft = (text: string) => ({ sender: ann, target: red, message: Message.Message.make(text) })
-const textsIn = (store: MessageStore["Service"]) =>
-  Effect.map(
-    store.read(red, { after: Timestamp.epoch }),
-    ({ lines }) =>
-      Buffer.from(lines).toString().split("\n").slice(0, -1).map((line) => line.split(" ").slice(4).join(" "))
-  )
+const [ann, bob] = [Name.Username.make("ann"), Name.Username.make("bob")]
+const [red, blue] = [Name.Target.make("red"), Name.Target.make("blue")]
+const draft = (text: string, target = red, sender = ann) => ({ sender, target, message: Message.Message.make(text) })
+const drafts = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, index) => draft(`message ${from + index}`))
+
+const textsOf = (lines: Uint8Array) =>
+  Buffer.from(lines).toString().split("\n").slice(0, -1).map((line) => line.split(" ").slice(4).join(" "))
+
+/** All that a store has of a target, and up to where something is missing. */
+const all = Effect.fnUntraced(function*(store: MessageStore["Service"], target = red) {
+  const texts: Array<string> = []
+  let missing = 0
+  for (let after = Timestamp.epoch, last = false; !last;) {
+    const page = yield* store.read(target, { after })
+    texts.push(...textsOf(page.lines))
+    missing = Math.max(missing, page.missingThrough)
+    after = page.through
+    last = page.last
+  }
+  return { texts, missing }
+})
+const textsIn = (store: MessageStore["Service"]) => Effect.map(all(store), ({ texts }) => texts)
+
+/** What the store does by itself, when there is time for it. */
+const eventually = <A, E>(look: Effect.Effect<A, E>, isThere: (found: A) => boolean) =>
+  Effect.repeat(look, { until: isThere, schedule: Schedule.spaced("20 millis") })
+
+/** The database and its log, as they are now: what is left when the process is killed. */
+const copyOf = Effect.fnUntraced(function*(file: string) {
+  const copy = yield* newFile
+  copyFileSync(file, copy)
+  copyFileSync(`${file}-wal`, `${copy}-wal`)
+  return copy
+})
+
+/** Opens the database beside the store. */
+const beside = <A>(file: string, f: (db: DatabaseSync) => A): A => {
+  const db = new DatabaseSync(file)
+  try {
+    return f(db)
+  } finally {
+    db.close()
+  }
+}
+
+/** Nothing is wrong with the database. */
+const isRight = (file: string) =>
+  Effect.map(Database.check(file), (report) => {
+    assert.deepStrictEqual(report.problems, [])
+    return report
+  })
 
 describe("layerSqlite, opened again", () => {
   it.live("has what was stored, and goes on behind it (CPT 4.1, 4.2)", () =>
@@ -50,12 +107,13 @@ describe("layerSqlite, opened again", () => {
       const after = yield* use(file, (store) => store.read(red, { after: before.through }))
       assert.isAbove(after.through, before.through)
       assert.deepStrictEqual(yield* use(file, textsIn), ["1", "2", "3"])
+      yield* isRight(file)
     }))
 
-  it.live("takes an equal message of the same sender for a re-send, once (CPT 4.4)", () =>
+  it.live("knows a re-send whose ACK was not seen, also after it was stopped in good order (CPT 4.4)", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => Effect.andThen(store.append([draft("ok")]), store.confirm(ann)))
+      yield* use(file, (store) => store.append([draft("ok")]))
       yield* use(file, (store) =>
         Effect.gen(function*() {
           yield* store.append([draft("ok")])
@@ -65,16 +123,129 @@ describe("layerSqlite, opened again", () => {
       assert.deepStrictEqual(yield* use(file, textsIn), ["ok", "ok"])
     }))
 
+  it.live("stopped in good order, takes an equal message for a new one where the ACK was seen (CPT 4.4)", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const sayOk = (store: MessageStore["Service"]) => Effect.andThen(store.append([draft("ok")]), store.confirm(ann))
+      yield* use(file, sayOk)
+      yield* use(file, sayOk)
+      assert.deepStrictEqual(yield* use(file, textsIn), ["ok", "ok"])
+    }))
+
+  it.live("after a crash, takes each sender's last message for unconfirmed, and no other (CPT 4.4)", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      yield* store.append([draft("no"), draft("ok"), draft("hi", blue, bob)])
+      yield* store.confirm(ann)
+      yield* store.confirm(bob)
+      yield* store.append([draft("to let the confirmations through", blue, Name.Username.make("carol"))])
+      // Before and after what is recent has been brought to its place
+      const isInPlace = eventually(
+        Effect.sync(() => beside(file, (db) => db.prepare("SELECT count(*) AS count FROM recent").get()?.["count"])),
+        (count) => count === 0
+      )
+      for (const wait of [Effect.void, isInPlace]) {
+        yield* wait
+        const copy = yield* copyOf(file)
+        yield* use(copy, (store) =>
+          Effect.gen(function*() {
+            yield* store.append([draft("ok"), draft("hi", blue, bob)])
+            yield* store.append([draft("no")])
+            assert.deepStrictEqual(yield* textsIn(store), ["no", "ok", "no"])
+            assert.strictEqual((yield* all(store, blue)).texts.length, 2)
+          }))
+        yield* isRight(copy)
+      }
+    }))
+
   it.live("knows what a name with messages is (CPT 2.2)", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => Effect.andThen(store.append([draft("1")]), store.claim(red, "user")))
-      assert.strictEqual(yield* use(file, (store) => store.claim(red, "group")), "user")
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          yield* store.append([draft("1"), draft("2", blue)])
+          yield* store.claim(red, "user")
+          yield* store.claim(blue, "group")
+          // Whoever follows does not wait for the disk; what comes next carries it there
+          yield* store.append([draft("3", blue)])
+        }))
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          assert.strictEqual(yield* store.claim(red, "group"), "user")
+          assert.strictEqual(yield* store.claim(blue, "user"), "group")
+        }))
+    }))
+
+  it.live("has all that was committed, whatever had become of it by then", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      const copies: Array<readonly [file: string, count: number]> = []
+      for (let count = 0; count < 5000; count += 500) {
+        yield* store.append(drafts(500, count))
+        copies.push([yield* copyOf(file), count + 500])
+      }
+      yield* Effect.forEach(
+        copies,
+        Effect.fnUntraced(function*([copy, count]) {
+          assert.deepStrictEqual(yield* use(copy, textsIn), drafts(count).map(({ message }) => message))
+          assert.strictEqual((yield* isRight(copy)).messages, count)
+        })
+      )
+    }), 60_000)
+})
+
+describe("layerSqlite, with a database of version 1", () => {
+  it.live("brings it up to date, with all that is in it", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const now = Date.now()
+      beside(file, (db) =>
+        db.exec(`
+          PRAGMA journal_mode = WAL;
+          CREATE TABLE names (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind INTEGER NOT NULL, head INTEGER NOT NULL,
+            missing INTEGER NOT NULL, last_target INTEGER, last_timestamp INTEGER
+          ) STRICT;
+          CREATE TABLE messages (
+            target INTEGER NOT NULL, timestamp INTEGER NOT NULL, sender INTEGER NOT NULL, message TEXT NOT NULL,
+            PRIMARY KEY (target, timestamp)
+          ) WITHOUT ROWID, STRICT;
+          INSERT INTO names VALUES (1, 'red', 3, ${now}, 0, NULL, NULL), (2, 'ann', 0, 0, 0, 1, ${now}),
+            (3, 'blue', 1, 5, 0, NULL, NULL);
+          INSERT INTO messages VALUES (1, 7, 2, 'first'), (1, ${now}, 2, 'é'), (3, 5, 2, 'to blue');
+          PRAGMA application_id = 0x43505431;
+          PRAGMA user_version = 1`))
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* textsIn(store), ["first", "é"])
+          assert.strictEqual(yield* store.kindOf(red), "group")
+          assert.strictEqual(yield* store.kindOf(blue), "open")
+          yield* store.append([draft("é")]) // a re-send
+          yield* store.append([draft("next")])
+          assert.deepStrictEqual(yield* textsIn(store), ["first", "é", "next"])
+        }))
+      const { bytes, groups, messages, open } = yield* isRight(file)
+      assert.deepStrictEqual({ bytes, groups, messages, open }, { bytes: 18, groups: 1, messages: 4, open: 1 })
+      assert.strictEqual(beside(file, (db) => db.prepare("PRAGMA auto_vacuum").get()?.["auto_vacuum"]), 2)
     }))
 })
 
 describe("layerSqlite refuses", () => {
   const whyNot = (file: string) => Effect.map(Effect.flip(Effect.scoped(opened(file))), ({ message }) => message)
+
+  /** All files beside a database, but for the lock. */
+  const files = (file: string) =>
+    readdirSync(dirname(file)).filter((name) => !name.endsWith(".lock")).map((name) =>
+      [name, name.endsWith("-shm") ? "" : hash("sha1", readFileSync(join(dirname(file), name)))] as const
+    )
+
+  const refuses = Effect.fnUntraced(function*(file: string, why: string) {
+    const before = files(file)
+    assert.include(yield* whyNot(file), why)
+    assert.deepStrictEqual(files(file), before, "it is left as it was")
+  })
 
   it.live("a database that another server has open", () =>
     Effect.gen(function*() {
@@ -83,22 +254,53 @@ describe("layerSqlite refuses", () => {
       assert.include(yield* whyNot(file), "another server has it open")
     }))
 
-  it.live("what is no database, and leaves it as it is", () =>
+  it.live("what is no database", () =>
     Effect.gen(function*() {
       const file = yield* newFile
       writeFileSync(file, "my diary")
-      assert.include(yield* whyNot(file), "not a database")
+      yield* refuses(file, "not a database")
+      writeFileSync(file, "my diary ".repeat(10_000))
+      yield* refuses(file, "not a database")
     }))
 
-  it.live("a database of somebody else, or of a newer version", () =>
+  it.live("a database of somebody else, or of a newer version, also with a log that nobody has closed", () =>
     Effect.gen(function*() {
       const file = yield* newFile
       const db = new DatabaseSync(file)
-      db.exec("CREATE TABLE diary (page TEXT)")
-      assert.include(yield* whyNot(file), "not one of cpt")
-      db.exec("DROP TABLE diary; VACUUM; PRAGMA application_id = 0x43505431; PRAGMA user_version = 1000")
+      db.exec("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE diary (page TEXT)")
+      yield* refuses(yield* copyOf(file), "not one of cpt")
+      db.exec("DROP TABLE diary; PRAGMA application_id = 0x43505431; PRAGMA user_version = 1000")
+      yield* refuses(yield* copyOf(file), "newer cpt")
       db.close()
-      assert.include(yield* whyNot(file), "newer cpt")
+      yield* refuses(file, "newer cpt")
+    }))
+
+  it.live("a database that is damaged", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => store.append(drafts(2000)))
+      const size = statSync(file).size
+      const leaf = "SELECT pageno FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' LIMIT 1 OFFSET 3"
+      const page = Number(beside(file, (db) => db.prepare(leaf).get()?.["pageno"]))
+      for (const damage of ["cut off", "overwritten", "without its end"] as const) {
+        const copy = yield* newFile
+        copyFileSync(file, copy)
+        if (damage === "cut off") truncateSync(copy, 4096 * 3)
+        else if (damage === "without its end") truncateSync(copy, size - 4096)
+        else {
+          const bytes = readFileSync(copy)
+          bytes.fill(0x55, 4096 * (page - 1), 4096 * page)
+          writeFileSync(copy, bytes)
+        }
+        yield* refuses(copy, "damaged")
+      }
+    }))
+
+  it.live("to begin anew where only the log of a database is left", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      writeFileSync(`${file}-wal`, "all that is left")
+      yield* refuses(file, "messages.db-wal is there")
     }))
 })
 
@@ -108,14 +310,199 @@ describe("layerSqlite, while something else writes to the database", () => {
       const file = yield* newFile
       const store = yield* opened(file)
       yield* store.append([draft("before")])
+      yield* store.confirm(ann)
       const other = new DatabaseSync(file)
       other.exec("BEGIN IMMEDIATE")
-      const refused = yield* Effect.exit(store.append([draft("meanwhile")]))
+      // An equal message, which must not be taken for a re-send of the one before when it comes again
+      const refused = yield* Effect.exit(store.append([draft("before")]))
       assert.isTrue(Exit.isFailure(refused))
       assert.deepStrictEqual(yield* textsIn(store), ["before"])
       other.exec("ROLLBACK")
       other.close()
+      yield* store.append([draft("before")])
       yield* store.append([draft("after")])
-      assert.deepStrictEqual(yield* textsIn(store), ["before", "after"])
+      assert.deepStrictEqual(yield* textsIn(store), ["before", "before", "after"])
     }).pipe(Effect.provide(Logger.layer([]))))
+})
+
+describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
+  it.live("keeps so many messages of each target, the newest, and says up to where the others are gone", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          for (let count = 0; count < 3000; count += 300) {
+            yield* store.append([...drafts(300, count), draft(`${count}`, blue, bob)])
+          }
+          const { missing, texts } = yield* eventually(all(store), ({ texts }) => texts.length <= 10)
+          assert.deepStrictEqual(texts, drafts(10, 2990).map(({ message }) => message))
+          const [first] = (yield* store.read(red, { after: Timestamp.fromMillis(missing) })).lines.length === 0
+            ? assert.fail("nothing is left")
+            : textsOf((yield* store.read(red, { after: Timestamp.fromMillis(missing) })).lines)
+          assert.strictEqual(first, "message 2990", "what is missing ends where what is left begins")
+          const other = yield* all(store, blue)
+          assert.deepStrictEqual([other.texts.length, other.missing], [10, 0])
+        }), { keep: { messages: 10 } })
+      yield* isRight(file)
+    }))
+
+  it.live("does so too with what was there before it was asked to, and while more comes", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => store.append(drafts(4000)))
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          const rounds = yield* eventually(
+            Effect.andThen(store.append([draft(`${Math.random()}`)]), all(store)),
+            ({ texts }) => texts.length <= 20
+          )
+          assert.isAbove(rounds.missing, 0)
+        }), { keep: { messages: 10 } })
+      yield* isRight(file)
+    }))
+
+  it.live("keeps messages for so long", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          yield* store.append([draft("old"), draft("old too", blue)])
+          const { missing } = yield* eventually(all(store), ({ texts }) => texts.length === 0)
+          assert.isAbove(missing, 0)
+          yield* store.append([draft("new")])
+          assert.deepStrictEqual(yield* all(store), { texts: ["new"], missing })
+          assert.isAbove((yield* eventually(all(store, blue), ({ texts }) => texts.length === 0)).missing, 0)
+        }), { keep: { age: 300 } })
+    }))
+
+  it.live("keeps so many bytes in all, the newest, and gives back the space", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const long = (index: number) => `${index} ${"x".repeat(1000)}`
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          for (let count = 0; count < 8000; count += 200) {
+            yield* store.append(
+              Array.from({ length: 200 }, (_, index) => draft(long(count + index), index % 2 === 0 ? red : blue))
+            )
+          }
+        }))
+      const before = statSync(file).size
+      assert.isAbove(before, 8_000_000)
+      const bytes = 500_000
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          const size = (texts: ReadonlyArray<string>) => texts.reduce((sum, text) => sum + text.length + 32, 0)
+          const left = yield* eventually(
+            Effect.all([all(store), all(store, blue)]),
+            ([red, blue]) => size(red.texts) + size(blue.texts) <= bytes
+          )
+          const texts = left.flatMap(({ texts }) => texts)
+          assert.isAbove(size(texts), bytes * 0.9, "no more is gone than must be")
+          const newest = Array.from({ length: texts.length }, (_, index) => long(8000 - texts.length + index))
+          assert.deepStrictEqual(new Set(texts), new Set(newest))
+          for (const { missing } of left) assert.isAbove(missing, 0)
+          yield* eventually(Effect.sync(() => statSync(file).size), (size) => size < before / 4)
+        }), { keep: { bytes } })
+      yield* isRight(file)
+    }), 60_000)
+
+  it.live("lets a name go with its last message, unless somebody bears or follows it (CPT 2.2)", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file, { keep: { age: 200 } })
+      yield* store.watch(blue, () => {})
+      yield* store.append([draft("x"), draft("x", blue)])
+      yield* store.claim(red, "user")
+      yield* store.claim(blue, "user")
+      yield* store.forget(red) // its bearer has gone, and it has messages
+      assert.strictEqual(yield* store.kindOf(red), "user")
+      yield* eventually(all(store), ({ texts }) => texts.length === 0)
+      yield* eventually(all(store, blue), ({ texts }) => texts.length === 0)
+      assert.strictEqual(yield* store.claim(red, "group"), "group")
+      assert.strictEqual(yield* store.claim(blue, "group"), "user")
+    }))
+
+  it.live("does not give from memory what it no longer keeps", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file, { keep: { messages: 3 } })
+      yield* store.watch(red, () => {})
+      yield* store.append(drafts(10))
+      const { missing, texts } = yield* eventually(all(store), ({ texts }) => texts.length <= 3)
+      assert.deepStrictEqual(texts, ["message 7", "message 8", "message 9"])
+      assert.isAbove(missing, 0)
+    }))
+})
+
+describe("layerSqlite, of what is watched", () => {
+  it.live("has the newest in memory within its bound, and gives the same as the disk", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file, { cache: 20_000 })
+      const told: Array<Appended> = []
+      yield* store.append(drafts(100))
+      yield* store.watch(red, (message) => told.push(message))
+      for (let count = 100; count < 1500; count += 100) {
+        yield* store.append([...drafts(100, count), draft(`${count}`, red, bob), draft(`${count}`, blue)])
+        const { texts } = yield* all(store)
+        assert.strictEqual(texts.length, 100 + (count / 100) * 101)
+        const some = yield* store.read(red, { after: told.at(-50)?.timestamp ?? Timestamp.epoch, except: bob })
+        assert.deepStrictEqual(textsOf(some.lines), texts.slice(-49).filter((text) => text.startsWith("message")))
+      }
+    }))
+})
+
+describe("Database", () => {
+  it.live("copies a database at work, as it is at one moment", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      yield* store.append(drafts(3000))
+      const copy = join(dirname(file), "copy.db")
+      const steps: Array<Database.BackupProgress> = []
+      yield* Effect.all([
+        Database.backup(file, copy, (progress) => steps.push(progress)),
+        Effect.forEach(drafts(200, 3000), (draft) => store.append([draft]), { discard: true })
+      ], { concurrency: 2 })
+      assert.strictEqual(statSync(copy).mode & 0o777, 0o600)
+      const { messages } = yield* isRight(copy)
+      assert.isAtLeast(messages, 3000)
+      assert.deepStrictEqual(yield* use(copy, textsIn), drafts(messages).map(({ message }) => message))
+    }))
+
+  it.live("does not copy over what is there, and leaves nothing of what it could not finish", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => store.append(drafts(3)))
+      const before = readdirSync(dirname(file))
+      const { message } = yield* Effect.flip(Database.backup(file, file))
+      assert.include(message, "is there already")
+      yield* Effect.flip(Database.backup(file, join(dirname(file), "no", "such", "folder.db")))
+      const names = readdirSync(dirname(file)).filter((name) => !/-(wal|shm)$/.test(name))
+      assert.deepStrictEqual(names, before)
+    }))
+
+  it.live("finds what is wrong", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => store.append([...drafts(3), draft("hi", blue)]))
+      const wrongs = [
+        ["DELETE FROM messages WHERE message = 'message 1'", "counts: red has count 2, and 3 is written"],
+        ["UPDATE names SET head = head + 1 WHERE name = 'red'", "counts: red has head"],
+        ["UPDATE names SET missing = head WHERE name = 'red'", "order: red has messages that are written to be gone"],
+        ["DELETE FROM names WHERE name = 'blue'", "names: messages for a name that is not there"],
+        ["DELETE FROM names WHERE name = 'ann'", "names: the sender of"],
+        ["UPDATE messages SET message = 'a' || char(10) || 'b' WHERE message = 'message 1'", "is no line"],
+        ["INSERT INTO recent SELECT 1, id, 5, id, 'late' FROM names WHERE name = 'red'", "order: red goes from"],
+        ["UPDATE names SET count = 1 WHERE name = 'ann'", "counts: 2 names have messages, and 3 are written to"]
+      ] as const
+      for (const [sql, problem] of wrongs) {
+        const copy = yield* newFile
+        copyFileSync(file, copy)
+        beside(copy, (db) => db.exec(sql))
+        const { problems } = yield* Database.check(copy)
+        assert.isTrue(problems.some((found) => found.includes(problem)), `${sql}: ${problems.join("; ")}`)
+      }
+    }))
 })

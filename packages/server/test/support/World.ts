@@ -44,7 +44,7 @@ export interface World {
 export interface Options {
   readonly settings?: Partial<ServerConfig.Settings>
   readonly accounts?: Layer.Layer<Accounts>
-  readonly store?: Layer.Layer<MessageStore>
+  readonly store?: Layer.Layer<MessageStore, unknown>
 }
 
 type AnyListener = Parameters<typeof Server.layer>[0]

@@ -98,7 +98,7 @@ export const lock = (file: string): DatabaseSync => {
   accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK) // SQLite would not say why
   const db = new DatabaseSync(`${file}.lock`, { timeout: 0 })
   try {
-    db.exec("PRAGMA journal_mode = OFF; BEGIN EXCLUSIVE") // nothing is ever written to it
+    db.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE") // nothing is ever written to it
   } catch (error) {
     db.close()
     throw codeOf(error) === busy
@@ -110,8 +110,8 @@ export const lock = (file: string): DatabaseSync => {
   return db
 }
 
-/** Two of them. */
-const [busy, notADatabase] = [5, 26]
+/** Some of them. */
+const [busy, corrupt, notADatabase] = [5, 11, 26]
 
 /** SQLite's code of an error, without its details; undefined for what is none of its errors. */
 const codeOf = (error: unknown): number | undefined =>
@@ -138,7 +138,14 @@ export const openReadOnly = (file: string, isAlone = false): DatabaseSync => {
     return db
   } catch (error) {
     db.close()
-    throw codeOf(error) === notADatabase ? new Error("it is not a database", { cause: error }) : error
+    switch (codeOf(error)) {
+      case notADatabase:
+        throw new Error("it is not a database", { cause: error })
+      case corrupt:
+        throw new Error("it is damaged: its structure makes no sense", { cause: error })
+      default:
+        throw error
+    }
   }
 }
 
@@ -149,17 +156,20 @@ export const isCurrent = (db: DatabaseSync): boolean => versionOf(db) === migrat
 
 /** Looks before anything is changed: throws if the file is damaged, as far as can be seen in a moment. */
 const inspect = (file: string): void => {
-  // What its log holds belongs to it, and cannot be read without the file that is made for that
+  // What its log holds belongs to it, and cannot be read without the file that SQLite makes for that
   const [log, index] = [existsSync(`${file}-wal`), existsSync(`${file}-shm`)]
-  const db = openReadOnly(file, !log)
   try {
-    const found = value(
-      db,
-      statSync(file).size <= quicklyChecked ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('names')"
-    )
-    if (found !== "ok") throw new Error(`it is damaged: ${String(found).replaceAll(/\s+/g, " ")}`)
+    const db = openReadOnly(file, !log)
+    try {
+      const found = value(
+        db,
+        statSync(file).size <= quicklyChecked ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('names')"
+      )
+      if (found !== "ok") throw new Error(`it is damaged: ${String(found).replaceAll(/\s+/g, " ")}`)
+    } finally {
+      db.close()
+    }
   } finally {
-    db.close()
     if (!index) rmSync(`${file}-shm`, { force: true })
   }
 }
