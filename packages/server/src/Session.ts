@@ -50,6 +50,9 @@ const lastLook = Duration.millis(50)
 /** How long it goes on looking while there are some. */
 const lastWords = Duration.millis(250)
 
+/** Milliseconds on a clock that nobody sets. */
+const uptime = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
 const nothing = new Uint8Array(0)
 const accept = Command.serverLine(new Command.Accept({}))
 const endSync = Command.serverLine(new Command.EndSync({}))
@@ -85,7 +88,7 @@ const ipOf = (address: string | undefined): string | undefined =>
 const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const config = yield* ServerConfig
   const services = yield* Effect.context<Services>()
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* uptime
   const net = yield* Effect.serviceOption(NodeSocket.NetSocket)
   const remoteAddress = Option.isSome(net) ? ipOf(net.value.remoteAddress) : undefined
   const outlet = yield* Outlet.make(socket, config)
@@ -104,7 +107,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   /** Until the login there is a deadline, also for a peer that sends a byte a second. */
   const beforeLogin = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.flatMap(uptime, (now) =>
       Effect.timeoutOrElse(effect, {
         duration: Math.max(0, startedAt + Duration.toMillis(config.loginDeadline) - now),
         orElse: () => Effect.fail(new Decline.LoginTimeout({}))
@@ -206,8 +209,8 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
   const hearTheRest = Effect.gen(function*() {
-    const until = (yield* Clock.currentTimeMillis) + Duration.toMillis(lastWords)
-    while (!closing && (yield* Clock.currentTimeMillis) < until) yield* hear(yield* Effect.timeout(pull, lastLook))
+    const until = (yield* uptime) + Duration.toMillis(lastWords)
+    while (!closing && (yield* uptime) < until) yield* hear(yield* Effect.timeout(pull, lastLook))
   }).pipe(Effect.ignore)
 
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */

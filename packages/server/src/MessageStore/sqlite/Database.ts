@@ -217,17 +217,11 @@ export const open = (file: string): DatabaseSync => {
   if (existsSync(file) && statSync(file).size > 0) inspect(file)
   else create(file)
   const db = new DatabaseSync(file, { timeout: busyTimeout })
+  // FULL: a commit is on disk before it is done. Without it an ACKed message would be lost with the power, also where only
+  // some commits go without: if the next sync fails, the system drops what they wrote, and the log has a hole there.
   // macOS syncs only when it is told so twice
-  db.exec("PRAGMA journal_mode = WAL; PRAGMA fullfsync = ON; PRAGMA temp_store = MEMORY")
-  synchronous(db, "FULL")
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA temp_store = MEMORY")
   migrate(db)
   if (Number(value(db, "PRAGMA auto_vacuum")) !== 2) db.exec("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
   return db
 }
-
-/**
- * FULL: a commit is on disk before it is done; without it, an ACKed message would be lost with the power. NORMAL: it is
- * with the next one that is, or not at all; for what could as well be done later. Not to be called in a transaction.
- */
-export const synchronous = (db: DatabaseSync, level: "FULL" | "NORMAL"): void =>
-  db.exec(`PRAGMA synchronous = ${level}`)

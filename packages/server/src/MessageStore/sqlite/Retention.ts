@@ -1,6 +1,6 @@
 /**
- * What need not be kept any longer, removed in small steps: each is a transaction of a few milliseconds, which need not
- * be synced. How far messages are missing is kept with their target's name, so that a reader is told (CPT 5.4).
+ * What need not be kept any longer, removed in small steps of a few milliseconds, where there is a transaction anyway or
+ * nothing else to do. How far messages are missing is kept with their target's name, so that a reader is told (CPT 5.4).
  */
 import { messageOverhead, value } from "./Database.ts"
 import type { Row, Writer } from "./Writer.ts"
@@ -40,6 +40,7 @@ export class Retention {
   readonly #keep: Keep
   readonly #sql
   readonly #grown = new Set<string>() // names that may have too many messages
+  readonly #looked: Array<string> = [] // names that are no longer among those
   #bytes = 0
 
   constructor(writer: Writer, keep: Keep) {
@@ -71,20 +72,29 @@ export class Retention {
     for (const { count, name } of rows) if (count > messages) this.#grown.add(name)
   }
 
-  /** One step, when everything is in its place. Gives what is gone by it: nothing if there is nothing to be done. */
+  /** Runs a transaction that takes part in this. When it fails, nothing has come, and nothing is gone. */
+  guard<A>(transaction: () => A): A {
+    const bytes = this.#bytes
+    this.#looked.length = 0
+    try {
+      return transaction()
+    } catch (error) {
+      this.#bytes = bytes
+      for (const name of this.#looked) this.#grown.add(name)
+      throw error
+    }
+  }
+
+  /** One step, in a transaction, when everything is in its place. Gives what is gone by it; nothing if there is no more. */
   step(now: number): ReadonlyArray<Trimmed> {
-    const removed = { messages: 0, bytes: 0 }
-    const next = () => this.#tooOld(now) ?? this.#tooLarge(removed.bytes) ?? this.#tooMany()
-    const first = next()
-    if (first === undefined) return []
     const trimmed: Array<Trimmed> = []
-    this.#writer.transactLazily(() => {
-      for (let excess: Excess | undefined = first; excess !== undefined; excess = next()) {
-        trimmed.push(this.#trim(excess, stepMessages - removed.messages, removed))
-        if (removed.messages >= stepMessages || trimmed.length >= stepTargets) break
-      }
-    })
-    this.#bytes -= removed.bytes
+    for (let left = stepMessages; left > 0 && trimmed.length < stepTargets;) {
+      const excess = this.#tooOld(now) ?? this.#tooLarge() ?? this.#tooMany()
+      if (excess === undefined) break
+      const { messages, through } = this.#trim(excess, left)
+      trimmed.push({ target: excess.row.name, through })
+      left -= messages
+    }
     return trimmed
   }
 
@@ -92,7 +102,7 @@ export class Retention {
   giveBack(spare: number): boolean {
     const { db } = this.#writer
     if (Number(value(db, "PRAGMA freelist_count")) <= spare) return false
-    this.#writer.transactLazily(() => db.exec(`PRAGMA incremental_vacuum(${stepPages})`))
+    this.#writer.transact(() => db.exec(`PRAGMA incremental_vacuum(${stepPages})`))
     return true
   }
 
@@ -103,8 +113,8 @@ export class Retention {
     return oldest === undefined || oldest.at > until ? undefined : { row: oldest.row, until }
   }
 
-  #tooLarge(removed: number): Excess | undefined {
-    const bytes = this.#bytes - removed - (this.#keep.bytes ?? Infinity)
+  #tooLarge(): Excess | undefined {
+    const bytes = this.#bytes - (this.#keep.bytes ?? Infinity)
     if (bytes <= 0) return undefined
     const [oldest, next] = this.#oldest()
     // As long as this target has the oldest messages of all
@@ -119,6 +129,7 @@ export class Retention {
       const messages = (row?.count ?? 0) - (this.#keep.messages ?? Infinity)
       if (row !== undefined && messages > 0) return { row, messages }
       this.#grown.delete(name)
+      this.#looked.push(name)
     }
     return undefined
   }
@@ -131,12 +142,11 @@ export class Retention {
     })
   }
 
-  /** Removes one message, and more as far as they are too many. Counts them in `removed`. */
+  /** Removes one message, and more as far as they are too many. */
   #trim(
     { bytes = Infinity, messages = Infinity, row, until = Number.MAX_SAFE_INTEGER }: Excess,
-    limit: number,
-    removed: { messages: number; bytes: number }
-  ): Trimmed {
+    limit: number
+  ): { readonly messages: number; readonly through: number } {
     let through = 0
     let [goneMessages, goneBytes] = [0, 0]
     for (const message of this.#sql.messages.all(row.id, until, Math.min(limit, messages))) {
@@ -152,8 +162,7 @@ export class Retention {
     row.bytes -= goneBytes
     row.oldest = Number(this.#sql.first.get(row.id)?.["first"] ?? 0)
     this.#writer.saveRow(row)
-    removed.messages += goneMessages
-    removed.bytes += goneBytes
-    return { target: row.name, through }
+    this.#bytes -= goneBytes
+    return { messages: goneMessages, through }
   }
 }

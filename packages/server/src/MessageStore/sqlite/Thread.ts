@@ -68,36 +68,47 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
   const writer = new Writer(db, resendWindow)
   const retention = new Retention(writer, keep)
   const age = keep.age === undefined ? undefined : Math.min(Math.max(lookEvery.least, keep.age / 20), lookEvery.most)
-  let committedAt = 0
+  let [committedAt, foldedAt] = [0, 0]
   let pages = 0 // in the log, at a guess
+  let isLeft = true // something to be removed, maybe
   let timer: NodeJS.Timeout | undefined
   let dueAt = 0
 
-  const beginLog = (mode: "RESTART" | "TRUNCATE") => {
-    db.exec(`PRAGMA busy_timeout = ${logPatience}`)
-    const result = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
-    db.exec(`PRAGMA busy_timeout = ${busyTimeout}`)
-    pages = result?.["busy"] === 0 ? 0 : fullLog / 2
-  }
-
-  /** Some milliseconds of what need not be done at once. True if there is more of it. */
-  const keepHouse = (): boolean => {
+  /** What need not be done at once: some milliseconds of a transaction. */
+  const keepHouse = () => {
     const { bytes, rows } = writer.fold()
     retention.note(bytes, rows)
-    const trimmed = retention.step(Date.now())
-    if (rows.length > 0 || trimmed.length > 0) {
-      pages += 2 * rows.length + bytes / 2000 + 4 * trimmed.length
-      port.postMessage({ id: 0, trimmed } satisfies Reply)
-    }
-    if (pages >= fullLog) beginLog("RESTART")
-    return trimmed.length > 0 || retention.giveBack(sparePages.busy)
+    return { pages: 2 * rows.length + bytes / 2000, trimmed: retention.step(Date.now()) }
   }
 
-  /** Does what there is to do, and says in how many milliseconds to look again. */
+  const hasKeptHouse = (done: ReturnType<typeof keepHouse>) => {
+    foldedAt = performance.now()
+    isLeft = done.trimmed.length > 0
+    pages += done.pages + 4 * done.trimmed.length
+    if (done.pages > 0 || isLeft) port.postMessage({ id: 0, trimmed: done.trimmed } satisfies Reply)
+    if (pages >= fullLog) beginLog("RESTART")
+  }
+
+  const beginLog = (mode: "RESTART" | "TRUNCATE") => {
+    db.exec(`PRAGMA busy_timeout = ${logPatience}`)
+    try {
+      const result = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
+      pages = result?.["busy"] === 0 ? 0 : fullLog / 2
+    } finally {
+      db.exec(`PRAGMA busy_timeout = ${busyTimeout}`)
+    }
+  }
+
+  /** Does what is left to do, when no commit takes it along, and says in how many milliseconds to look again. */
   const whenThereIsTime = (): number | undefined => {
-    if (keepHouse()) return 0
-    if (performance.now() - committedAt < idleAfter) return idleAfter
-    if (retention.giveBack(sparePages.idle)) return 0
+    const idle = performance.now() - committedAt
+    if (idle < foldWithin) return foldWithin
+    if (committedAt > foldedAt || isLeft || age !== undefined) {
+      hasKeptHouse(retention.guard(() => writer.transact(keepHouse)))
+    }
+    if (isLeft) return 0
+    if (retention.giveBack(idle < idleAfter ? sparePages.busy : sparePages.idle)) return 0
+    if (idle < idleAfter) return idleAfter
     if (pages > 0) beginLog(statSync(`${file}-wal`).size > idleLogBytes ? "TRUNCATE" : "RESTART")
     return pages > 0 ? idleAfter : age
   }
@@ -129,12 +140,13 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
   look(0)
   return {
     commit: (id: number, steps: ReadonlyArray<Step>) => {
-      const committed = writer.commit(steps)
+      const isDue = isLeft || writer.shouldFold || performance.now() - foldedAt >= foldWithin
+      const { also, committed } = retention.guard(() => writer.commit(steps, () => isDue ? keepHouse() : undefined))
       committedAt = performance.now()
       pages += 4
       port.postMessage({ id, committed } satisfies Reply)
       attempt(() => {
-        if (writer.shouldFold) keepHouse()
+        if (also !== undefined) hasKeptHouse(also)
         look(foldWithin)
       })
     },

@@ -2,12 +2,12 @@
  * The writing side of the durable store: commits what has gathered as one transaction with one sync, and gives messages
  * their timestamps, settles what names are and finds re-sends in it.
  *
- * A commit only adds to the end of `recent`. `fold` brings that to its places, many messages at a time, in a
- * transaction that need not be synced: it is wholly there after a crash, or not at all, and then done again.
+ * A commit only adds to the end of `recent`; now and then one brings that to its places as well, many messages at a time.
  */
+import { statSync, truncateSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
 import { isResend } from "../../Duplicates.ts"
-import { digest, kindCodes, messageOverhead, synchronous, value } from "./Database.ts"
+import { digest, kindCodes, messageOverhead, value } from "./Database.ts"
 
 /** A step of a transaction, in the order in which they came. */
 export type Step =
@@ -55,6 +55,9 @@ const maxRows = 50_000
 /** Messages, and bytes of their texts, that may wait to be folded: some milliseconds of work. */
 const foldAt = { messages: 2048, bytes: 1024 * 1024 }
 
+/** Bytes before the log's first frame, and before the page in each. */
+const [logHeader, frameHeader] = [32, 24]
+
 const numberOf = (field: unknown): number => Number(field ?? 0)
 
 export class Writer {
@@ -67,10 +70,14 @@ export class Writer {
   /** What rows were before the transaction that is under way; undefined for a row that was not there. */
   readonly #before = new Map<Row, Row | undefined>()
   readonly #waiting = { messages: 0, bytes: 0 } // in `recent`
+  readonly #log: string
+  readonly #pageSize: number
 
   /** @param window milliseconds in which an equal, unconfirmed message is a re-send; 0 switches the check off */
   constructor(db: DatabaseSync, window: number) {
     this.db = db
+    this.#log = `${db.location()}-wal`
+    this.#pageSize = numberOf(value(db, "PRAGMA page_size"))
     this.#window = window
     this.#sql = {
       row: db.prepare("SELECT * FROM names WHERE name = ?"),
@@ -97,12 +104,13 @@ export class Writer {
     this.transact(() => {
       db.exec(`UPDATE state SET run = ${this.#run}, is_clean = 0`)
       this.#recall()
+      this.fold()
     })
-    this.fold()
   }
 
   /** Runs a transaction: all of it is done, or nothing is, in the database and in what is known of it. */
   transact<A>(body: () => A): A {
+    const waiting = { ...this.#waiting }
     this.db.exec("BEGIN IMMEDIATE")
     try {
       const result = body()
@@ -110,33 +118,28 @@ export class Writer {
       this.#before.clear()
       return result
     } catch (error) {
+      if (this.db.isTransaction) this.db.exec("ROLLBACK")
+      Object.assign(this.#waiting, waiting)
       for (const [row, before] of this.#before) {
         if (before === undefined) this.#rows.delete(row.name)
         else Object.assign(row, before)
-        if (before?.isDirty !== true) this.#dirty.delete(row)
+        if (before?.isDirty === true) this.#dirty.add(row)
+        else this.#dirty.delete(row)
       }
       this.#before.clear()
-      if (this.db.isTransaction) this.db.exec("ROLLBACK")
+      this.#cutLog()
       throw error
     }
   }
 
-  /** Like {@link transact}, and need not be on disk when it is done: it will be with the next commit, or not at all. */
-  transactLazily<A>(body: () => A): A {
-    synchronous(this.db, "NORMAL")
-    try {
-      return this.transact(body)
-    } finally {
-      synchronous(this.db, "FULL")
-    }
-  }
-
-  /** Commits steps as one transaction, with one sync. Throws if it could not: then none of the messages is stored. */
-  commit(steps: ReadonlyArray<Step>): Committed {
+  /**
+   * Commits steps, and what else is to be done with them, as one transaction with one sync. Throws if it could not: then
+   * none of the messages is stored.
+   */
+  commit<A>(steps: ReadonlyArray<Step>, also: () => A): { readonly committed: Committed; readonly also: A } {
     if (this.#rows.size > maxRows) {
       for (const row of this.#rows.values()) if (!row.isDirty) this.#rows.delete(row.name)
     }
-    const waiting = { ...this.#waiting }
     try {
       return this.transact(() => {
         const committed: Array<ReadonlyArray<number>> = []
@@ -145,10 +148,9 @@ export class Writer {
           else if (step._tag === "claim") this.#claim(step.name, step.kind)
           else this.#confirm(step.sender)
         }
-        return committed
+        return { committed, also: also() }
       })
     } catch (error) {
-      Object.assign(this.#waiting, waiting)
       // What peers have seen is true all the same
       for (const step of steps) if (step._tag === "confirm") this.#confirm(step.sender)
       this.#before.clear()
@@ -156,33 +158,28 @@ export class Writer {
     }
   }
 
+  /** There is enough to be folded. */
   get shouldFold(): boolean {
     return this.#waiting.messages >= foldAt.messages || this.#waiting.bytes >= foldAt.bytes
   }
 
-  /**
-   * Brings what is `recent` to its places; gives its bytes, and what has changed of names. Throws if it could not: then
-   * it is to be done later.
-   */
+  /** In a transaction, brings what is `recent` to its places. Gives its bytes, and what has changed of names. */
   fold(): { readonly bytes: number; readonly rows: ReadonlyArray<Row> } {
     const rows = Array.from(this.#dirty)
     const bytes = this.#waiting.bytes + messageOverhead * this.#waiting.messages
-    if (rows.length === 0) return { bytes, rows }
-    this.transactLazily(() => {
-      if (this.#waiting.messages > 0) {
-        this.#sql.fold.run()
-        this.#sql.clearRecent.run()
+    if (this.#waiting.messages > 0) {
+      this.#sql.fold.run()
+      this.#sql.clearRecent.run()
+    }
+    for (const row of rows) {
+      this.touch(row)
+      if (row.lastText !== undefined) {
+        row.lastDigest = digest(row.lastText)
+        row.lastText = undefined
       }
-      for (const row of rows) {
-        this.touch(row)
-        if (row.lastText !== undefined) {
-          row.lastDigest = digest(row.lastText)
-          row.lastText = undefined
-        }
-        this.saveRow(row)
-        row.isDirty = false
-      }
-    })
+      this.saveRow(row)
+      row.isDirty = false
+    }
     this.#dirty.clear()
     this.#waiting.messages = 0
     this.#waiting.bytes = 0
@@ -191,8 +188,10 @@ export class Writer {
 
   /** Folds, and remembers that nothing is left open. */
   close(): void {
-    this.fold()
-    this.db.exec("UPDATE state SET is_clean = 1")
+    this.transact(() => {
+      this.fold()
+      this.db.exec("UPDATE state SET is_clean = 1")
+    })
     this.db.close()
   }
 
@@ -282,6 +281,21 @@ export class Writer {
     this.#soil(sender)
     this.#waiting.messages++
     this.#waiting.bytes += bytes
+  }
+
+  /**
+   * After a sync that has failed, the log ends with a transaction that was refused, and is complete: a restart would take
+   * it for one that was done (CPT 4.8). SQLite knows where the log should end (from 3.51 on, it can be asked without being
+   * told to write anything), and nobody reads behind that.
+   */
+  #cutLog(): void {
+    try {
+      const { log } = this.db.prepare("PRAGMA wal_checkpoint(NOOP)").get() ?? {}
+      const length = logHeader + Number(log) * (frameHeader + this.#pageSize)
+      if (typeof log === "number" && log >= 0 && statSync(this.#log).size > length) truncateSync(this.#log, length)
+    } catch {
+      // The disk is what has failed; the next commit writes over it
+    }
   }
 
   #soil(row: Row): void {
