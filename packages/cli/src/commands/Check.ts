@@ -6,7 +6,7 @@ import * as Arguments from "../Arguments.ts"
 import * as Data from "../Data.ts"
 import { failed, silent } from "../Failure.ts"
 import { Output } from "../Output.ts"
-import { count } from "../Progress.ts"
+import { count, counted } from "../Progress.ts"
 import { visible } from "../Visible.ts"
 
 const time = (timestamp: number) => new Date(timestamp).toISOString()
@@ -15,11 +15,15 @@ const time = (timestamp: number) => new Date(timestamp).toISOString()
 const print = (file: string, report: Database.Report): string => {
   const { bytes, first, groups, last, messages, open, problems, users } = report
   const lines = [
-    `${file}: ${problems.length === 0 ? "all is well" : `${count(problems.length)} things are wrong`}`,
+    `${file}: ${
+      problems.length === 0 ? "all is well" : counted(problems.length, "thing is wrong", "things are wrong")
+    }`,
     messages === 0
       ? "no messages"
-      : `${count(messages)} messages (${count(bytes)} bytes of text) from ${time(first)} to ${time(last)}`,
-    `${count(groups)} groups, ${count(users)} inboxes, ${count(open)} names that have only been sent to`,
+      : `${counted(messages, "message")} (${counted(bytes, "byte")} of text) from ${time(first)} to ${time(last)}`,
+    `${counted(groups, "group")}, ${counted(users, "inbox", "inboxes")}, ${
+      counted(open, "name that has", "names that have")
+    } only been sent to`,
     ...problems
   ]
   return lines.map((line) => `${visible(line)}\n`).join("")

@@ -276,7 +276,8 @@ const thread = Effect.fnUntraced(
       Effect.callback<Worker, CannotOpen>((resume) => {
         const worker = new Worker(new URL(isSource ? "./sqlite/Thread.ts" : "./sqlite/Thread.js", import.meta.url), {
           workerData: settings,
-          execArgv: ["--disable-warning=ExperimentalWarning"]
+          execArgv: ["--disable-warning=ExperimentalWarning"],
+          resourceLimits: { maxYoungGenerationSizeMb: 8 }
         })
         worker.once("error", (error) => {
           const why = error instanceof Error ? error.message : String(error)

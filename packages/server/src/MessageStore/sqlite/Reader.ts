@@ -14,7 +14,8 @@ export interface StoredName {
 }
 
 export interface StoredPage {
-  readonly lines: Uint8Array
+  /** In memory of its own, which can be given to another thread. */
+  readonly lines: Uint8Array<ArrayBuffer>
   readonly through: number
   readonly last: boolean
   readonly missingThrough: number
@@ -28,8 +29,6 @@ const pageBytes = 64 * 1024
 
 /** Bytes of a line beside its text, at a guess: only how many lines are asked for depends on it. */
 const lineOverhead = 40
-
-const nothing = new Uint8Array(0)
 
 export class Reader {
   readonly #db: DatabaseSync
@@ -74,30 +73,30 @@ export class Reader {
 
   #read(target: string, after: number, except: string | undefined, hasRecent: boolean): StoredPage {
     const row = this.#sql.name.get(target)
-    if (row === undefined) return { lines: nothing, through: after, last: true, missingThrough: 0 }
+    if (row === undefined) return { lines: new Uint8Array(0), through: after, last: true, missingThrough: 0 }
     const [id, bytes, count] = [Number(row["id"]), Number(row["bytes"]), Number(row["count"])]
     const missing = Number(row["missing"])
     const missingThrough = missing > after ? missing : 0
     const head = Math.max(Number(row["head"]), hasRecent ? Number(this.#sql.head.get(id)?.["head"] ?? 0) : 0)
-    if (head <= after) return { lines: nothing, through: after, last: true, missingThrough }
+    if (head <= after) return { lines: new Uint8Array(0), through: after, last: true, missingThrough }
 
     const limit = Math.max(1, Math.floor(pageBytes / (count === 0 ? lineOverhead : bytes / count + lineOverhead)))
     const exceptId = except === undefined ? undefined : this.#sql.name.get(except)?.["id"]
     const { messages, recent } = exceptId === undefined ? this.#sql.all : this.#sql.except
     const asked = { target, id, after, limit, ...exceptId === undefined ? {} : { except: exceptId } }
-    const parts: Array<Uint8Array> = []
+    const parts: Array<Uint8Array<ArrayBuffer>> = []
     let found = 0
     let through = after
     for (const statement of hasRecent ? [messages, recent] : [messages]) {
       if (found === limit) break
       const { count, lines, through: last } = statement.get({ ...asked, limit: limit - found }) ?? {}
-      if (!(lines instanceof Uint8Array)) continue
+      if (!isBytes(lines)) continue
       parts.push(lines)
       found += Number(count)
       through = Number(last)
     }
-    const [first = nothing, ...more] = parts
-    const lines = more.length === 0 ? first : Buffer.concat(parts)
+    const [first, second] = parts
+    const lines = first === undefined ? new Uint8Array(0) : second === undefined ? first : joined(first, second)
     if (lines.length > pageBytes && found > 1) return firstPart(lines, missingThrough)
     const last = found < limit
     return { lines, through: last ? head : through, last, missingThrough }
@@ -107,8 +106,18 @@ export class Reader {
 const kindOf = (code: number): StoredName["kind"] =>
   code === kindCodes.user ? "user" : code === kindCodes.group ? "group" : "open"
 
+const isBytes = (value: unknown): value is Uint8Array<ArrayBuffer> =>
+  value instanceof Uint8Array && value.buffer instanceof ArrayBuffer
+
+const joined = (first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> => {
+  const both = new Uint8Array(first.length + second.length)
+  both.set(first)
+  both.set(second, first.length)
+  return both
+}
+
 /** As many whole lines as a page may have, or one. */
-const firstPart = (lines: Uint8Array, missingThrough: number): StoredPage => {
+const firstPart = (lines: Uint8Array<ArrayBuffer>, missingThrough: number): StoredPage => {
   const cut = lines.lastIndexOf(10, pageBytes - 1)
   const end = (cut === -1 ? lines.indexOf(10) : cut) + 1
   const lastLine = Buffer.from(lines.subarray(lines.lastIndexOf(10, end - 2) + 1, end)).toString()
