@@ -73,12 +73,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const somethingWaits = Latch.makeUnsafe(false)
   let waiting: Array<Waiting> = []
 
-  const writer = yield* thread({ ...settings, role: "writer" }, ({ trimmed }) => {
-    recent.clear() // what was committed before is in its place; what comes later is told later
-    for (const { target, through } of trimmed) {
-      const tail = watched.get(target)?.known
-      if (tail !== undefined) cache.trim(tail, Timestamp.fromMillis(through))
-    }
+  const writer = yield* thread({ ...settings, role: "writer" }, {
+    onHousekeeping: ({ trimmed }) => {
+      recent.clear() // what was committed before is in its place; what comes later is told later
+      for (const { target, through } of trimmed) {
+        const tail = watched.get(target)?.known
+        if (tail !== undefined) cache.trim(tail, Timestamp.fromMillis(through))
+      }
+    },
+    // Nobody has anything to store any more; what is left is what peers have seen
+    lastSteps: () => waiting.map(({ step }) => step)
   })
   const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
 
@@ -112,9 +116,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
     waiting = end === -1 ? [] : waiting.slice(batch.length)
     return batch
   }
-
-  // Nobody has anything to store any more; what is left is what peers have seen
-  yield* Effect.addFinalizer(() => Effect.ignore(writer.commit(waiting.map(({ step }) => step))))
 
   yield* Effect.gen(function*() {
     yield* somethingWaits.await
@@ -266,7 +267,11 @@ type Housekeeping = Extract<Reply, { readonly trimmed: unknown }>
 
 /** A thread on the database, and the questions that it answers. They fail when it cannot, and when it is gone. */
 const thread = Effect.fnUntraced(
-  function*(settings: Settings, onHousekeeping: (done: Housekeeping) => void = () => {}) {
+  function*(settings: Settings, { lastSteps, onHousekeeping }: {
+    readonly onHousekeeping?: (done: Housekeeping) => void
+    /** What is to be committed when it ends. */
+    readonly lastSteps?: () => ReadonlyArray<Step>
+  } = {}) {
     const waiting = new Map<number, (reply: Reply) => void>()
     let lastId = 0
     let isGone = false
@@ -289,11 +294,11 @@ const thread = Effect.fnUntraced(
         Effect.callback<void>((resume) => {
           if (isGone) return resume(Effect.void)
           worker.once("exit", () => resume(Effect.void))
-          worker.postMessage("close")
+          worker.postMessage({ id: 0, op: "close", steps: lastSteps?.() ?? [] } satisfies Request)
         })
     )
     worker.on("message", (reply: Reply) => {
-      if ("trimmed" in reply) return onHousekeeping(reply)
+      if ("trimmed" in reply) return onHousekeeping?.(reply)
       const answer = waiting.get(reply.id)
       waiting.delete(reply.id)
       answer?.(reply)

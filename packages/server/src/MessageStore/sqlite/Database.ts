@@ -195,6 +195,7 @@ const create = (file: string): void => {
   }
   const unfinished = `${file}.new`
   for (const suffix of ["", ...companions]) rmSync(`${unfinished}${suffix}`, { force: true })
+  closeSync(openSync(unfinished, "wx", 0o600)) // its companions are as private as it is
   const db = new DatabaseSync(unfinished)
   // So that what retention frees can be given back in steps; it must be said before anything else
   db.exec("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")

@@ -28,6 +28,8 @@ export type Question =
     readonly except: string | undefined
     readonly hasRecent: boolean
   }
+  /** Ends the thread; there is no answer. */
+  | { readonly op: "close"; readonly steps: ReadonlyArray<Step> }
 export type Request = Question & { readonly id: number }
 
 /** To each request its result; and what the writer has done by itself. */
@@ -150,9 +152,9 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
         look(foldWithin)
       })
     },
-    close: () => {
+    close: (steps: ReadonlyArray<Step>) => {
       clearTimeout(timer)
-      writer.close()
+      writer.close(steps)
       locked.close()
     }
   }
@@ -177,23 +179,26 @@ const serve = (port: MessagePort, settings: Settings): void => {
   const writer = settings.role === "writer" ? serveWriter(port, settings) : undefined
   const reader = settings.role === "reader" ? serveReader(port, settings) : undefined
   const answer = (request: Request) => {
+    switch (request.op) {
+      case "commit":
+        return writer?.commit(request.id, request.steps)
+      case "name":
+        return reader?.name(request.id, request.name)
+      case "read":
+        return reader?.read(request.id, request)
+      case "close":
+        port.close()
+        writer?.close(request.steps)
+        reader?.close()
+    }
+  }
+  port.on("message", (request: Request) => {
     try {
-      if (request.op === "commit") writer?.commit(request.id, request.steps)
-      else if (request.op === "name") reader?.name(request.id, request.name)
-      else reader?.read(request.id, request)
+      answer(request)
     } catch (error) {
       port.postMessage(
         { id: request.id, error: error instanceof Error ? error.message : String(error) } satisfies Reply
       )
-    }
-  }
-  port.on("message", (request: Request | "close") => {
-    if (request !== "close") return answer(request)
-    try {
-      writer?.close()
-      reader?.close()
-    } finally {
-      port.close()
     }
   })
   port.postMessage({ id: 0, opened: true } satisfies Reply)

@@ -186,9 +186,9 @@ export class Writer {
     return { bytes, rows }
   }
 
-  /** Folds, and remembers that nothing is left open. */
-  close(): void {
-    this.transact(() => {
+  /** Commits the last steps, and remembers that nothing is left open. */
+  close(steps: ReadonlyArray<Step>): void {
+    this.commit(steps, () => {
       this.fold()
       this.db.exec("UPDATE state SET is_clean = 1")
     })
