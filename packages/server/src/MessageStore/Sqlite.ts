@@ -5,13 +5,13 @@
  * for a commit. Of targets that somebody watches, the newest lines are in memory too, within a bound.
  */
 import { Command, Decline, Limits, type Name, Timestamp } from "@cpt/schema"
-import { Clock, Deferred, Effect, Exit, Latch, Layer, Schema, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
 import { Worker } from "node:worker_threads"
 import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import type { Keep } from "./sqlite/Retention.ts"
 import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
-import type { Committed, Step } from "./sqlite/Writer.ts"
+import { type Committed, type Op, op, type Steps } from "./sqlite/Writer.ts"
 
 export interface Options {
   /** The database; made if it is not there. */
@@ -39,11 +39,20 @@ const maxCommitDrafts = 4096
 const sizeOf = ({ message }: Draft): number => message.length + 200
 
 /** A place in the next transaction, and who waits for it. */
-interface Waiting {
-  readonly step: Step
-  readonly drafts: ReadonlyArray<Draft>
-  readonly done: Deferred.Deferred<void, Decline.StorageUnavailable>
-}
+type Waiting =
+  | {
+    readonly _tag: "append"
+    readonly now: number
+    readonly drafts: ReadonlyArray<Draft>
+    readonly done: (result: Exit.Exit<void, Decline.StorageUnavailable>) => void
+  }
+  | { readonly _tag: "confirm"; readonly sender: Name.Username }
+  | {
+    readonly _tag: "claim"
+    readonly name: Name.Name
+    readonly kind: "user" | "group"
+    readonly done: (result: Exit.Exit<void, Decline.StorageUnavailable>) => void
+  }
 
 /** A target that somebody watches. */
 class Watched {
@@ -69,7 +78,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
   const recent = new Map<string, number>() // the heads of targets that are not all in their places yet
   const pending = new Map<string, number>() // drafts on their way, of each target
-  const room = Semaphore.makeUnsafe(maxWaitingBytes)
+  const room = Latch.makeUnsafe(true)
+  let waitingBytes = 0
   const somethingWaits = Latch.makeUnsafe(false)
   let waiting: Array<Waiting> = []
 
@@ -82,17 +92,55 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }
     },
     // Nobody has anything to store any more; what is left is what peers have seen
-    lastSteps: () => waiting.map(({ step }) => step)
+    lastSteps: () => stepsOf(waiting)
   })
   const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
 
-  const enqueue = (step: Step, drafts: ReadonlyArray<Draft> = []) => {
-    const done = Deferred.makeUnsafe<void, Decline.StorageUnavailable>()
-    waiting.push({ step, drafts, done })
-    for (const { target } of drafts) pending.set(target, (pending.get(target) ?? 0) + 1)
+  const enqueue = (entry: Waiting) => {
+    waiting.push(entry)
     // That an ACK was seen need not be on disk: it goes with the next message
-    if (step._tag !== "confirm") somethingWaits.openUnsafe()
-    return Deferred.await(done)
+    if (entry._tag !== "confirm") somethingWaits.openUnsafe()
+  }
+
+  const append = (drafts: ReadonlyArray<Draft>, now: number) =>
+    Effect.callback<void, Decline.StorageUnavailable>((resume) => {
+      for (const draft of drafts) {
+        pending.set(draft.target, (pending.get(draft.target) ?? 0) + 1)
+        waitingBytes += sizeOf(draft)
+      }
+      if (waitingBytes > maxWaitingBytes) room.closeUnsafe()
+      enqueue({ _tag: "append", now, drafts, done: resume })
+    })
+
+  /** A draft is on its way no more. */
+  const settle = (draft: Draft) => {
+    const left = (pending.get(draft.target) ?? 0) - 1
+    if (left > 0) pending.set(draft.target, left)
+    else pending.delete(draft.target)
+    waitingBytes -= sizeOf(draft)
+  }
+
+  const stepsOf = (batch: ReadonlyArray<Waiting>): Steps => {
+    const steps: Steps = { ops: [], times: [], names: [], targets: [], messages: [] }
+    const add = (op: Op, time: number, name: string, target: string, message: string) => {
+      steps.ops.push(op)
+      steps.times.push(time)
+      steps.names.push(name)
+      steps.targets.push(target)
+      steps.messages.push(message)
+    }
+    for (const entry of batch) {
+      if (entry._tag === "confirm") add(op.confirm, 0, entry.sender, "", "")
+      else if (entry._tag === "claim") add(entry.kind === "user" ? op.claimUser : op.claimGroup, 0, entry.name, "", "")
+      else {
+        for (const { message, sender, target } of entry.drafts) {
+          const kind = kinds.get(target)
+          const code = kind === undefined ? op.message : kind === "user" ? op.messageToUser : op.messageToGroup
+          add(code, entry.now, sender, target, message)
+        }
+      }
+    }
+    return steps
   }
 
   const tell = ({ message, sender, target }: Draft, timestamp: Timestamp.Timestamp) => {
@@ -111,7 +159,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** What becomes one transaction. */
   const nextBatch = (): ReadonlyArray<Waiting> => {
     let drafts = 0
-    const end = waiting.findIndex((entry) => (drafts += entry.drafts.length) > maxCommitDrafts)
+    const end = waiting.findIndex((entry) =>
+      entry._tag === "append" && (drafts += entry.drafts.length) > maxCommitDrafts
+    )
     const batch = end === -1 ? waiting : waiting.slice(0, Math.max(1, end))
     waiting = end === -1 ? [] : waiting.slice(batch.length)
     return batch
@@ -122,25 +172,28 @@ const make = Effect.fnUntraced(function*(options: Options) {
     yield* Effect.yieldNow // what else comes in this tick goes with it
     const batch = nextBatch()
     if (waiting.length === 0) somethingWaits.closeUnsafe()
-    const committed = yield* Effect.exit(writer.commit(batch.map(({ step }) => step)))
-    let appends = 0
-    for (const { drafts, step } of batch) {
-      const timestamps = Exit.isSuccess(committed) && step._tag === "append" ? committed.value[appends++] : undefined
-      drafts.forEach((draft, index) => {
-        const left = (pending.get(draft.target) ?? 0) - 1
-        if (left > 0) pending.set(draft.target, left)
-        else pending.delete(draft.target)
-        const timestamp = timestamps?.[index] ?? 0
-        if (timestamp > 0) tell(draft, Timestamp.fromMillis(timestamp))
-      })
+    const committed = yield* Effect.exit(writer.commit(stepsOf(batch)))
+    const timestamps = Exit.isSuccess(committed) ? committed.value : []
+    let step = 0
+    for (const entry of batch) {
+      if (entry._tag !== "append") step++
+      else {
+        for (const draft of entry.drafts) {
+          const timestamp = timestamps[step++] ?? 0
+          settle(draft)
+          if (timestamp > 0) tell(draft, Timestamp.fromMillis(timestamp))
+        }
+      }
     }
+    if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
     // What a group is for those who follow it already goes with the next message
     if (Exit.isFailure(committed)) {
-      const settled = ({ step }: Waiting) => step._tag === "claim" && step.kind === "group" && kinds.has(step.name)
-      waiting.unshift(...batch.filter(settled))
+      waiting.unshift(
+        ...batch.filter((entry) => entry._tag === "claim" && entry.kind === "group" && kinds.has(entry.name))
+      )
     }
     const result = Exit.asVoid(committed)
-    for (const { done } of batch) Deferred.doneUnsafe(done, result)
+    for (const entry of batch) if (entry._tag !== "confirm") entry.done(result)
   }).pipe(Effect.forever, Effect.forkScoped)
 
   /** What is on disk of a name, with what is not in its place yet. */
@@ -197,22 +250,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
     description: `in ${options.file}`,
 
     append: (drafts) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const step = {
-          _tag: "append",
-          now,
-          drafts: drafts.map((draft) => ({ ...draft, kind: kinds.get(draft.target) }))
-        } as const
-        return enqueue(step, drafts)
-      }).pipe(
-        room.withPermits(Math.min(drafts.reduce((size, draft) => size + sizeOf(draft), 0), maxWaitingBytes)),
-        Effect.uninterruptible // what is on its way to the disk cannot be called back, so its end is waited for
-      ),
+      Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) => waitingBytes > maxWaitingBytes ? Effect.andThen(room.await, append(drafts, now)) : append(drafts, now)
+      ).pipe(Effect.uninterruptible), // what is on its way to the disk cannot be called back, so its end is waited for
 
-    confirm: (sender) =>
-      Effect.sync(() => {
-        enqueue({ _tag: "confirm", sender })
-      }),
+    confirm: (sender) => Effect.sync(() => enqueue({ _tag: "confirm", sender })),
 
     read: (target, { after, except }) =>
       Effect.suspend(() => {
@@ -246,9 +289,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
         if (settled !== undefined) return settled
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
         if (before === "open" || pending.has(name)) {
-          const claimed = enqueue({ _tag: "claim", name, kind })
           // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
-          if (kind === "user") yield* Effect.onError(claimed, () => Effect.sync(() => kinds.delete(name)))
+          if (kind === "group") enqueue({ _tag: "claim", name, kind, done: () => {} })
+          else {
+            yield* Effect.callback<void, Decline.StorageUnavailable>((resume) => {
+              enqueue({ _tag: "claim", name, kind, done: resume })
+            }).pipe(Effect.onError(() => Effect.sync(() => kinds.delete(name))))
+          }
         }
         return kind
       }),
@@ -270,7 +317,7 @@ const thread = Effect.fnUntraced(
   function*(settings: Settings, { lastSteps, onHousekeeping }: {
     readonly onHousekeeping?: (done: Housekeeping) => void
     /** What is to be committed when it ends. */
-    readonly lastSteps?: () => ReadonlyArray<Step>
+    readonly lastSteps?: () => Steps
   } = {}) {
     const waiting = new Map<number, (reply: Reply) => void>()
     let lastId = 0
@@ -294,7 +341,7 @@ const thread = Effect.fnUntraced(
         Effect.callback<void>((resume) => {
           if (isGone) return resume(Effect.void)
           worker.once("exit", () => resume(Effect.void))
-          worker.postMessage({ id: 0, op: "close", steps: lastSteps?.() ?? [] } satisfies Request)
+          worker.postMessage({ id: 0, op: "close", steps: lastSteps?.() } satisfies Request)
         })
     )
     worker.on("message", (reply: Reply) => {
@@ -336,7 +383,7 @@ const thread = Effect.fnUntraced(
     })
 
     return {
-      commit: (steps: ReadonlyArray<Step>): Effect.Effect<Committed, Decline.StorageUnavailable> =>
+      commit: (steps: Steps): Effect.Effect<Committed, Decline.StorageUnavailable> =>
         ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined),
       name: (name: string) =>
         ask({ op: "name", name }, (reply) => "name" in reply ? { answer: reply.name } : undefined),

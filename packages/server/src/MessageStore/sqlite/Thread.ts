@@ -9,7 +9,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
 import { Reader, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
-import { type Committed, type Step, Writer } from "./Writer.ts"
+import { type Committed, type Steps, Writer } from "./Writer.ts"
 
 export interface Settings {
   readonly file: string
@@ -19,7 +19,7 @@ export interface Settings {
 }
 
 export type Question =
-  | { readonly op: "commit"; readonly steps: ReadonlyArray<Step> }
+  | { readonly op: "commit"; readonly steps: Steps }
   | { readonly op: "name"; readonly name: string }
   | {
     readonly op: "read"
@@ -29,7 +29,7 @@ export type Question =
     readonly hasRecent: boolean
   }
   /** Ends the thread; there is no answer. */
-  | { readonly op: "close"; readonly steps: ReadonlyArray<Step> }
+  | { readonly op: "close"; readonly steps: Steps | undefined }
 export type Request = Question & { readonly id: number }
 
 /** To each request its result; and what the writer has done by itself. */
@@ -141,7 +141,7 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
 
   look(0)
   return {
-    commit: (id: number, steps: ReadonlyArray<Step>) => {
+    commit: (id: number, steps: Steps) => {
       const isDue = isLeft || writer.shouldFold || performance.now() - foldedAt >= foldWithin
       const { also, committed } = retention.guard(() => writer.commit(steps, () => isDue ? keepHouse() : undefined))
       committedAt = performance.now()
@@ -152,7 +152,7 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
         look(foldWithin)
       })
     },
-    close: (steps: ReadonlyArray<Step>) => {
+    close: (steps: Steps) => {
       clearTimeout(timer)
       writer.close(steps)
       locked.close()
@@ -188,7 +188,7 @@ const serve = (port: MessagePort, settings: Settings): void => {
         return reader?.read(request.id, request)
       case "close":
         port.close()
-        writer?.close(request.steps)
+        if (request.steps !== undefined) writer?.close(request.steps)
         reader?.close()
     }
   }

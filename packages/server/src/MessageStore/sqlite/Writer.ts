@@ -9,24 +9,26 @@ import type { DatabaseSync } from "node:sqlite"
 import { isResend } from "../../Duplicates.ts"
 import { digest, kindCodes, messageOverhead, value } from "./Database.ts"
 
-/** A step of a transaction, in the order in which they came. */
-export type Step =
-  | {
-    readonly _tag: "append"
-    readonly now: number
-    readonly drafts: ReadonlyArray<{
-      readonly sender: string
-      readonly target: string
-      readonly message: string
-      /** What the target has become, where that is known. */
-      readonly kind: "user" | "group" | undefined
-    }>
-  }
-  | { readonly _tag: "confirm"; readonly sender: string }
-  | { readonly _tag: "claim"; readonly name: string; readonly kind: "user" | "group" }
+/**
+ * The steps of a transaction, in the order in which they came: one array a field, since that takes a third of the time on
+ * its way between threads that an object a step would (0.7 µs a message).
+ */
+export interface Steps {
+  readonly ops: Array<Op>
+  /** When the message came, in milliseconds; 0 where there is none. */
+  readonly times: Array<number>
+  /** The sender of a message, or of the last one, whose ACK it has seen; or the name that is claimed. */
+  readonly names: Array<string>
+  readonly targets: Array<string>
+  readonly messages: Array<string>
+}
 
-/** For each `append` the timestamps of its drafts, 0 for a re-send. */
-export type Committed = ReadonlyArray<ReadonlyArray<number>>
+/** What a step is; a message says with it what its target has become, where that is known. */
+export const op = { message: 0, messageToUser: 2, messageToGroup: 3, confirm: 4, claimUser: 5, claimGroup: 6 } as const
+export type Op = (typeof op)[keyof typeof op]
+
+/** For each step the timestamp of its message; 0 for a re-send, and where there is none. */
+export type Committed = ReadonlyArray<number>
 
 /** What is known of a name: a row of `names`, and what `recent` adds to it. */
 export interface Row {
@@ -136,23 +138,15 @@ export class Writer {
    * Commits steps, and what else is to be done with them, as one transaction with one sync. Throws if it could not: then
    * none of the messages is stored.
    */
-  commit<A>(steps: ReadonlyArray<Step>, also: () => A): { readonly committed: Committed; readonly also: A } {
+  commit<A>(steps: Steps, also: () => A): { readonly committed: Committed; readonly also: A } {
     if (this.#rows.size > maxRows) {
       for (const row of this.#rows.values()) if (!row.isDirty) this.#rows.delete(row.name)
     }
     try {
-      return this.transact(() => {
-        const committed: Array<ReadonlyArray<number>> = []
-        for (const step of steps) {
-          if (step._tag === "append") committed.push(this.#append(step))
-          else if (step._tag === "claim") this.#claim(step.name, step.kind)
-          else this.#confirm(step.sender)
-        }
-        return { committed, also: also() }
-      })
+      return this.transact(() => ({ committed: steps.ops.map((_, index) => this.#step(steps, index)), also: also() }))
     } catch (error) {
       // What peers have seen is true all the same
-      for (const step of steps) if (step._tag === "confirm") this.#confirm(step.sender)
+      steps.ops.forEach((code, index) => code === op.confirm && this.#step(steps, index))
       this.#before.clear()
       throw error
     }
@@ -187,7 +181,7 @@ export class Writer {
   }
 
   /** Commits the last steps, and remembers that nothing is left open. */
-  close(steps: ReadonlyArray<Step>): void {
+  close(steps: Steps): void {
     this.commit(steps, () => {
       this.fold()
       this.db.exec("UPDATE state SET is_clean = 1")
@@ -243,25 +237,35 @@ export class Writer {
     this.#sql.setOldest.run(oldest, id) // apart, since it has an index
   }
 
-  #append({ drafts, now }: Extract<Step, { _tag: "append" }>): ReadonlyArray<number> {
-    return drafts.map(({ kind, message, sender: senderName, target: targetName }) => {
-      const sender = this.#row(senderName)
-      const target = this.#row(targetName)
-      const isEqual = () =>
-        sender.lastText === undefined ? sender.lastDigest === digest(message) : sender.lastText === message
-      if (
-        sender.confirmed !== this.#run && sender.lastTarget === target.id &&
-        isResend(sender.lastAt, now, this.#window) && isEqual()
-      ) return 0
-      this.touch(target)
-      // What a name was ends with its last message, unless somebody bears or follows it
-      if (target.count === 0 || kind !== undefined) this.#settle(target, kindCodes[kind ?? "open"])
-      const timestamp = Math.max(now, target.head + 1) // CPT 4.2
-      this.#sql.addRecent.run(target.id, timestamp, sender.id, message)
-      this.#note(target, sender, timestamp, message)
-      sender.lastAt = now
-      return timestamp
-    })
+  #step({ messages, names, ops, targets, times }: Steps, index: number): number {
+    const name = names[index]!
+    const code = ops[index]!
+    switch (code) {
+      case op.confirm:
+        return this.#confirm(name)
+      case op.claimUser:
+        return this.#claim(name, kindCodes.user)
+      case op.claimGroup:
+        return this.#claim(name, kindCodes.group)
+      default:
+        return this.#append(this.#row(name), this.#row(targets[index]!), messages[index]!, times[index]!, code)
+    }
+  }
+
+  #append(sender: Row, target: Row, message: string, now: number, kind: number): number {
+    const isEqual = () =>
+      sender.lastText === undefined ? sender.lastDigest === digest(message) : sender.lastText === message
+    if (
+      sender.confirmed !== this.#run && sender.lastTarget === target.id &&
+      isResend(sender.lastAt, now, this.#window) && isEqual()
+    ) return 0
+    // What a name was ends with its last message, unless somebody bears or follows it
+    if (target.count === 0 || kind !== kindCodes.open) this.#settle(target, kind)
+    const timestamp = Math.max(now, target.head + 1) // CPT 4.2
+    this.#sql.addRecent.run(target.id, timestamp, sender.id, message)
+    this.#note(target, sender, timestamp, message)
+    sender.lastAt = now
+    return timestamp
   }
 
   /** What a message in `recent` adds to what is known of its names. */
@@ -310,17 +314,19 @@ export class Writer {
     this.#sql.setKind.run(kind, row.id)
   }
 
-  #claim(name: string, kind: "user" | "group"): void {
+  #claim(name: string, kind: number): number {
     const row = this.#row(name)
-    if (row.count === 0 || row.kind === kindCodes.open) this.#settle(row, kindCodes[kind])
+    if (row.count === 0 || row.kind === kindCodes.open) this.#settle(row, kind)
+    return 0
   }
 
-  #confirm(sender: string): void {
+  #confirm(sender: string): number {
     const row = this.find(sender)
-    if (row === undefined || row.lastTarget === 0) return
+    if (row === undefined || row.lastTarget === 0) return 0
     this.touch(row)
     row.confirmed = this.#run
     this.#soil(row)
+    return 0
   }
 
   /** What is known of a name, which is used from now on. */
