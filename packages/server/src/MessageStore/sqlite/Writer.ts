@@ -90,7 +90,7 @@ export class Writer {
         `UPDATE names SET head = ?, missing = ?, count = ?, bytes = ?, last_target = ?, last_timestamp = ?,
            last_digest = ?, confirmed = ? WHERE id = ?`
       ),
-      setOldest: db.prepare("UPDATE names SET oldest = ?1 WHERE id = ?2 AND oldest <> ?1"),
+      setOldest: db.prepare("UPDATE names SET oldest = ? WHERE id = ? AND oldest <> ?"),
       addRecent: db.prepare("INSERT INTO recent (target, timestamp, sender, message) VALUES (?, ?, ?, ?)"),
       recent: db.prepare("SELECT target, timestamp, sender, message FROM recent ORDER BY id"),
       // In the order of their places: each page is looked for and written once
@@ -234,7 +234,7 @@ export class Writer {
       confirmed,
       id
     )
-    this.#sql.setOldest.run(oldest, id) // apart, since it has an index
+    this.#sql.setOldest.run(oldest, id, oldest) // apart, since it has an index
   }
 
   #step({ messages, names, ops, targets, times }: Steps, index: number): number {
