@@ -147,6 +147,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     recent.set(target, timestamp)
     const to = watched.get(target)
     if (to === undefined) return
+    // Where the target is may have been read after this was committed, and before it is told
+    if (to.known !== undefined && timestamp <= to.known.head) return
     const line = Command.msgLine(target, sender, timestamp, message)
     if (to.known === undefined) {
       to.early.push({ line, sender, timestamp })
