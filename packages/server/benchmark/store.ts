@@ -6,7 +6,7 @@
  */
 import { Message, Name } from "@cpt/schema"
 import { layerMemory, layerSqlite, MessageStore } from "@cpt/server"
-import { Effect, Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import { fdatasync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
