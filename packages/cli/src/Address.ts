@@ -10,8 +10,11 @@ export interface Address {
 const bracketed = /^\[([^\]]*)\](?::(\d+))?$/
 const plain = /^([^\s:/@[\]]+)(?::(\d+))?$/
 
+// Only what can be one: Node takes milliseconds to make its pattern, and most addresses have no use for it
+const isBareIPv6 = (text: string): boolean => text.split(":").length > 2 && isIPv6(text)
+
 export const parse = (text: string): Address | undefined => {
-  if (isIPv6(text)) return { host: text, port: Limits.defaultPort }
+  if (isBareIPv6(text)) return { host: text, port: Limits.defaultPort }
   const inBrackets = bracketed.exec(text)
   const [, host = "", digits] = inBrackets ?? plain.exec(text) ?? []
   const port = digits === undefined ? Limits.defaultPort : Number(digits)
@@ -19,4 +22,4 @@ export const parse = (text: string): Address | undefined => {
   return { host, port }
 }
 
-export const print = ({ host, port }: Address): string => `${isIPv6(host) ? `[${host}]` : host}:${port}`
+export const print = ({ host, port }: Address): string => `${host.includes(":") ? `[${host}]` : host}:${port}`

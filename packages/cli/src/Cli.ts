@@ -1,11 +1,11 @@
 /** The command `cpt`: its subcommands, and how what goes wrong is said. */
-import { Cause, Effect, Layer, Schema } from "effect"
+import { Cause, Effect, Layer } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
-import { readFileSync } from "node:fs"
+import packageJson from "../package.json" with { type: "json" }
 import { backup } from "./commands/Backup.ts"
 import { check } from "./commands/Check.ts"
 import { send } from "./commands/Send.ts"
-import { CannotListen, serve } from "./commands/Serve.ts"
+import { serve } from "./commands/Serve.ts"
 import { sync } from "./commands/Sync.ts"
 import { tail } from "./commands/Tail.ts"
 import { failed, Failure, silent, usage } from "./Failure.ts"
@@ -52,7 +52,6 @@ const explain = (error: CliError.NonShowHelpErrors, command: string | undefined)
 
 const toFailure = (error: unknown): Failure => {
   if (error instanceof Failure) return error
-  if (error instanceof CannotListen) return failed(error.message)
   if (CliError.isCliError(error) && error._tag === "ShowHelp") {
     const [first] = error.errors
     return first === undefined
@@ -64,10 +63,6 @@ const toFailure = (error: unknown): Failure => {
 }
 
 const oneLine = (text: string): string => visible(text.replaceAll(/\s+/g, " ").trim())
-
-const { version } = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ version: Schema.String })))(
-  readFileSync(new URL("../package.json", import.meta.url), "utf8")
-)
 
 /** Help is data that was asked for; what is wrong is said in one line, at the end. */
 const presenter: CliOutput.Presenter = {
@@ -95,7 +90,7 @@ const bundled = (args: ReadonlyArray<string>): string | undefined => {
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
     const odd = bundled(args)
-    if (odd === undefined) return Command.runWith(cpt, { version })(args)
+    if (odd === undefined) return Command.runWith(cpt, { version: packageJson.version })(args)
     return usage(`unknown flag ${visible(odd)}; a message that begins with - goes behind --`)
   }).pipe(
     Effect.catchCauseIf(

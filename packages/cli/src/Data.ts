@@ -1,7 +1,6 @@
 /** Where a server on this machine keeps its messages: the setting `--data`, and the files below it. */
 import { Database } from "@cpt/server"
 import { Effect, FileSystem, Option, Path, Result } from "effect"
-import { Flag } from "effect/cli"
 import { homedir } from "node:os"
 import { explainFile, failed, usage } from "./Failure.ts"
 import { parseSwitch, variable } from "./Settings.ts"
@@ -56,13 +55,6 @@ export const makeDirectory = Effect.fnUntraced(
       "PlatformError",
       (error) => failed(`cannot make the directory ${visible(directory)}: ${explainFile(error)}`)
     )
-)
-
-/** The flag, for commands that work on what a server keeps. */
-export const flag = Flag.String("data").pipe(
-  Flag.withMetavar("DIR"),
-  Flag.withDescription("the directory of the server (CPT_DATA, else $XDG_STATE_HOME/cpt)"),
-  Flag.optional
 )
 
 /** The database that is there. */

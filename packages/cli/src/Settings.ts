@@ -1,17 +1,16 @@
 /**
- * Where a client command connects to, and as whom: the flags that `send`, `sync` and `tail` share, the environment
+ * Where a client command connects to, and as whom: the flags of `send`, `sync` and `tail`, the environment
  * behind them, and the config file behind that. A bad value is refused by the name of the place that it came from.
  */
 import type { TlsOptions } from "@cpt/client"
 import { Limits, Name } from "@cpt/schema"
 import { Config, Duration, Effect, FileSystem, Option, Path, Result, Schema } from "effect"
-import { Flag } from "effect/cli"
 import { Buffer } from "node:buffer"
-import { createPrivateKey, X509Certificate } from "node:crypto"
 import { homedir, userInfo } from "node:os"
 import * as Address from "./Address.ts"
 import { DurationFromText } from "./DurationText.ts"
 import { explainFile, usage } from "./Failure.ts"
+import type * as Flags from "./Flags.ts"
 import { visible } from "./Visible.ts"
 
 export interface Settings {
@@ -23,33 +22,7 @@ export interface Settings {
   readonly tls: TlsOptions | undefined
 }
 
-/** A flag without a value; it never takes the next word for one, as that may be a message. */
-export const toggle = (name: string) =>
-  Flag.Boolean(name).pipe(Flag.withOptionalValue("true"), Flag.withMetavar("true|false"))
-
-const text = (name: string, metavar: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description))
-
-export const flags = {
-  server: text("server", "HOST[:PORT]", `the server (CPT_SERVER, else 127.0.0.1:${Limits.defaultPort})`).pipe(
-    Flag.withAlias("s"),
-    Flag.optional
-  ),
-  as: text("as", "NAME", "your name (CPT_USERNAME, else your login name)").pipe(Flag.withAlias("u"), Flag.optional),
-  timeout: text("timeout", "DURATION", "for the connection and for each answer (CPT_TIMEOUT, else 5s)").pipe(
-    Flag.optional
-  ),
-  tls: toggle("tls").pipe(Flag.withDescription("encrypt, and verify the server (CPT_TLS)"), Flag.optional),
-  "tls-ca": text("tls-ca", "FILE", "trust these authorities, in PEM (CPT_TLS_CA, else the system's)").pipe(
-    Flag.optional
-  ),
-  "tls-cert": text("tls-cert", "FILE", "your certificate, in PEM (CPT_TLS_CERT)").pipe(Flag.optional),
-  "tls-key": text("tls-key", "FILE", "its private key, in PEM (CPT_TLS_KEY)").pipe(Flag.optional)
-}
-
-type Key = keyof typeof flags
-
-export type Flags = { readonly [K in Key]: Option.Option<K extends "tls" ? boolean : string> }
+type Key = keyof Flags.Connection
 
 const variables: { readonly [K in Key]: string } = {
   server: "CPT_SERVER",
@@ -110,7 +83,7 @@ const switches: ReadonlyMap<string, boolean> = new Map([
 ])
 
 /** The flag, else the variable of the environment, else what stands in the config file. */
-export const resolve = Effect.fnUntraced(function*(flags: Flags) {
+export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   const { file, values } = yield* readConfigFile
 
   const given = Effect.fnUntraced(function*(key: Key) {
@@ -132,14 +105,17 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags) {
       return Result.isSuccess(parsed) ? Effect.succeed(parsed.success) : Effect.fail(refuse(given, parsed.failure))
     })
 
-  /** What stands in a file; `check` throws if it is not what it should be. */
-  const pem = Effect.fnUntraced(function*(key: Key, check: (pem: Buffer) => unknown, expected: string) {
+  const checks = Effect.promise(() => import("./Pem.ts"))
+
+  /** What stands in a file. */
+  const pem = Effect.fnUntraced(function*(key: Key, kind: "certificate" | "privateKey", expected: string) {
     const fs = yield* FileSystem.FileSystem
     const place = yield* given(key)
     if (place === undefined) return undefined
     const bytes = yield* Effect.mapError(fs.readFile(place.value), (error) => refuse(place, explainFile(error)))
+    const check = (yield* checks)[kind]
     return yield* Effect.try({ try: () => check(Buffer.from(bytes)), catch: () => refuse(place, expected) }).pipe(
-      Effect.as(bytes)
+      Effect.as(Buffer.from(bytes))
     )
   })
 
@@ -148,13 +124,10 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags) {
   if (((yield* given("tls-cert")) === undefined) !== ((yield* given("tls-key")) === undefined)) {
     return yield* usage("--tls-cert and --tls-key go together")
   }
-  const ca = yield* pem("tls-ca", (pem) => new X509Certificate(pem), "expected a certificate in PEM")
-  const cert = yield* pem("tls-cert", (pem) => new X509Certificate(pem), "expected a certificate in PEM")
-  const key = yield* pem("tls-key", createPrivateKey, "expected a private key in PEM, without a passphrase")
-  if (
-    cert !== undefined && key !== undefined &&
-    !new X509Certificate(cert).checkPrivateKey(createPrivateKey(Buffer.from(key)))
-  ) {
+  const ca = yield* pem("tls-ca", "certificate", "expected a certificate in PEM")
+  const cert = yield* pem("tls-cert", "certificate", "expected a certificate in PEM")
+  const key = yield* pem("tls-key", "privateKey", "expected a private key in PEM, without a passphrase")
+  if (cert !== undefined && key !== undefined && !(yield* checks).belongTogether(cert, key)) {
     return yield* usage("--tls-key is not the key of --tls-cert")
   }
   const isTls = yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)

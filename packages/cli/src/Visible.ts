@@ -6,6 +6,9 @@
 // Control, format, surrogate and private-use characters, separators of lines, and everything that is never drawn
 const hidden = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
+// Nearly everything; the other patterns take milliseconds to make
+const plain = /^[ -~]*$/
+
 // What belongs to an emoji is drawn with it
 const inEmoji = /\p{Extended_Pictographic}\ufe0f?(?:\u200d\p{Extended_Pictographic}\ufe0f?)*/gu
 
@@ -16,7 +19,7 @@ const escape = (character: string): string =>
 
 /** For a terminal, or whoever reads text: `\u{1b}[31m`, `\t`, `\u{202e}`. */
 export const visible = (text: string): string => {
-  if (text.search(hidden) === -1) return text
+  if (plain.test(text) || text.search(hidden) === -1) return text
   let shown = ""
   let from = 0
   for (const { 0: emoji, index } of text.matchAll(inEmoji)) {
@@ -29,8 +32,10 @@ export const visible = (text: string): string => {
 const unit = (code: number): string => `\\u${code.toString(16).padStart(4, "0")}`
 
 /** The same in JSON: the value stays what it is, but what is hidden is written as `\uXXXX`. */
-export const json = (value: unknown): string =>
-  JSON.stringify(value).replaceAll(
+export const json = (value: unknown): string => escapeUnits(JSON.stringify(value))
+
+const escapeUnits = (text: string): string =>
+  plain.test(text) ? text : text.replaceAll(
     hidden,
     (character) => Array.from({ length: character.length }, (_, i) => unit(character.charCodeAt(i))).join("")
   )

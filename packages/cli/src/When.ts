@@ -2,6 +2,8 @@
 import { Timestamp } from "@cpt/schema"
 import { Clock, Duration, Effect, Option, Schema } from "effect"
 import { DurationFromText } from "./DurationText.ts"
+import { usage } from "./Failure.ts"
+import { visible } from "./Visible.ts"
 
 const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
@@ -26,3 +28,16 @@ export const parse = (text: string): Effect.Effect<Option.Option<number>> =>
     const back = Option.map(decodeDuration(text), (duration) => Math.max(0, now - Duration.toMillis(duration)))
     return Option.orElse(back, () => Option.fromUndefinedOr(rfc3339(text)))
   })
+
+/** The same for `--since`: what is none is refused. */
+export const parseSince = Effect.fnUntraced(function*(text: string) {
+  return yield* Option.match(yield* parse(text), {
+    onNone: () =>
+      Effect.fail(usage(
+        `--since "${
+          visible(text)
+        }": expected a time back such as 10m, 2h30m or 1d, an RFC 3339 time, a timestamp in ms, or all`
+      )),
+    onSome: Effect.succeed
+  })
+})

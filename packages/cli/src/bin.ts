@@ -1,6 +1,10 @@
 /** The process `cpt`. */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Effect, Exit, Runtime, Stdio } from "effect"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeStdio from "@effect/platform-node/NodeStdio"
+import { Cause, Effect, Exit, Layer, Runtime, Stdio, Terminal } from "effect"
+import { ChildProcessSpawner } from "effect/process"
 import { run } from "./Cli.ts"
 import * as Interrupted from "./Interrupted.ts"
 import { Output } from "./Output.ts"
@@ -12,10 +16,33 @@ process.once("SIGTERM", () => {
 
 const main = Effect.flatMap(Stdio.Stdio, ({ args }) => Effect.flatMap(args, run))
 
-NodeRuntime.runMain(Effect.provide(main, [Output.layer, NodeServices.layer]), {
+// Node's own would be loaded at every start
+const never = Effect.die("no command asks questions, or starts a process")
+const unused = Layer.mergeAll(
+  Layer.succeed(
+    Terminal.Terminal,
+    Terminal.make({
+      columns: never,
+      rows: never,
+      size: never,
+      readInput: never,
+      readLine: never,
+      display: () => never
+    })
+  ),
+  Layer.succeed(ChildProcessSpawner.ChildProcessSpawner, ChildProcessSpawner.make(() => never))
+)
+
+const layer = Layer.mergeAll(Output.layer, NodeFileSystem.layer, NodePath.layer, NodeStdio.layer, unused)
+
+NodeRuntime.runMain(Effect.provide(main, layer), {
   disableErrorReporting: true,
   teardown: (exit, onExit) =>
     Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
       ? onExit(Interrupted.exitStatus(signal))
-      : Runtime.defaultTeardown(exit, onExit)
+      : Runtime.defaultTeardown(exit, (status) => {
+        // Nothing is left to do: Node need not look for it, and take its heap apart
+        if (status === 0 && process.stdout.writableLength === 0) process.exit(0)
+        onExit(status)
+      })
 })

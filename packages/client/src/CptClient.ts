@@ -6,7 +6,7 @@
  * reads the private messages.
  */
 import { Command, Decline, Limits, Message, Name, Timestamp } from "@cpt/schema"
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import {
   Clock,
   Context,

@@ -3,7 +3,7 @@
  * for answers after the peer has ended its side (CPT 1.7).
  */
 import { Limits } from "@cpt/schema"
-import { NodeSocketServer } from "@effect/platform-node"
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import type { TlsOptions } from "node:tls"
 import type { Listener } from "./Server.ts"
 

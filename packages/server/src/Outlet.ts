@@ -6,7 +6,7 @@
  * Two kinds: straight to the `node:net` socket where there is one, which can tell what the kernel has taken and whether
  * anything moves; and over the writer of any other `Socket` (WebSocket, in memory).
  */
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Duration, Effect, Fiber, Latch, Option, Schema, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"

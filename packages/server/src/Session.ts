@@ -6,7 +6,7 @@
  * What commands do is in `commands/`; how a session hears of others, in `Following`.
  */
 import { Command, Decline, Framer, Limits } from "@cpt/schema"
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
 import { Socket } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"

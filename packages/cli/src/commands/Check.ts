@@ -1,58 +1,23 @@
-/** `cpt check`: whether what a server has on disk is right. */
-import { Database } from "@cpt/server"
-import { Effect, Option, Path } from "effect"
+/** `cpt check`: what it is called with. */
+import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
-import * as Arguments from "../Arguments.ts"
-import * as Data from "../Data.ts"
-import { failed, silent } from "../Failure.ts"
-import { Output } from "../Output.ts"
-import { count, counted } from "../Progress.ts"
-import { visible } from "../Visible.ts"
+import * as Flags from "../Flags.ts"
 
-const time = (timestamp: number) => new Date(timestamp).toISOString()
-
-/** A report for people. */
-const print = (file: string, report: Database.Report): string => {
-  const { bytes, first, groups, last, messages, open, problems, users } = report
-  const lines = [
-    `${file}: ${
-      problems.length === 0 ? "all is well" : counted(problems.length, "thing is wrong", "things are wrong")
-    }`,
-    messages === 0
-      ? "no messages"
-      : `${counted(messages, "message")} (${counted(bytes, "byte")} of text) from ${time(first)} to ${time(last)}`,
-    `${counted(groups, "group")}, ${counted(users, "inbox", "inboxes")}, ${
-      counted(open, "name that has", "names that have")
-    } only been sent to`,
-    ...problems
-  ]
-  return lines.map((line) => `${visible(line)}\n`).join("")
+const config = {
+  file: Argument.String("FILE").pipe(
+    Argument.withDescription("a copy that \"cpt backup\" made; without one, what the server keeps"),
+    Argument.optional
+  ),
+  data: Flags.data,
+  json: Flags.json
 }
+
+export type Input = Command.Command.Config.Infer<typeof config>
 
 export const check = Command.make(
   "check",
-  {
-    file: Argument.String("FILE").pipe(
-      Argument.withDescription("a copy that \"cpt backup\" made; without one, what the server keeps"),
-      Argument.optional
-    ),
-    data: Data.flag,
-    json: Arguments.json
-  },
-  Effect.fnUntraced(function*({ data, file, json }) {
-    const { progress, write } = yield* Output
-    const path = yield* Path.Path
-    const from = Option.isSome(file) ? path.resolve(file.value) : yield* Data.existing(data)
-    const report = yield* Database.check(
-      from,
-      ({ done, total }) => progress(done === 0 ? "checking ..." : `${count(done)} of ${count(total)} messages checked`)
-    ).pipe(
-      Effect.ensuring(progress("")),
-      Effect.mapError(({ message }) => failed(visible(`cannot check ${from}: ${message}`)))
-    )
-    yield* write(json ? `${JSON.stringify({ file: from, ...report })}\n` : print(from, report))
-    if (report.problems.length > 0) return yield* silent("failed")
-  })
+  config,
+  (input) => Effect.flatMap(Effect.promise(() => import("../handlers/Check.ts")), (handler) => handler.check(input))
 ).pipe(
   Command.withShortDescription("Check what a server has on disk"),
   Command.withDescription(
