@@ -9,6 +9,8 @@ const project = (root: string) => ({
     root,
     include: ["**/*.test.ts"],
     exclude: ["dist", "node_modules"],
+    // … but for `cpt` as a process, which is what users have: its bundle is made if it is not there or not new
+    globalSetup: root === "packages/cli" ? ["test/support/Bundle.ts"] : [],
     // A hung connection must not hang the suite, and a busy machine must not fail it.
     testTimeout: 30_000,
     hookTimeout: 30_000

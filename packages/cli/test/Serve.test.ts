@@ -11,7 +11,7 @@ import { createInterface } from "node:readline"
 import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
 
-const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+const bin = fileURLToPath(new URL("../bin/cpt.cjs", import.meta.url))
 
 /** Where these servers keep what they are not told to keep elsewhere. */
 const state = mkdtempSync(join(tmpdir(), "cpt-"))
@@ -20,7 +20,7 @@ afterAll(() => rmSync(state, { recursive: true }))
 const spawned = (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, ["--conditions=source", bin, ...args], {
+      spawn(process.execPath, [bin, ...args], {
         env: { ...process.env, XDG_STATE_HOME: state, ...env }
       })
     ),

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline"
 import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
 
-const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
+const bin = fileURLToPath(new URL("../../bin/cpt.cjs", import.meta.url))
 
 export interface Result {
   readonly status: number | null
@@ -47,7 +47,7 @@ const spawned = (args: ReadonlyArray<string>, { env, shell }: Options) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NO_COLOR|FORCE_COLOR|XDG_)/.test(name))
-      const command = ["--conditions=source", bin, ...args]
+      const command = [bin, ...args]
       const [file, argv] = shell === undefined
         ? [process.execPath, command]
         : ["bash", ["-c", `"$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`, process.execPath, ...command]]

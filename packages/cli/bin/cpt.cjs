@@ -1,0 +1,105 @@
+#!/usr/bin/env node
+// Runs the built cpt. Written so that every Node from 10 on can read it: one that is too old must be able to say so.
+var version = process.versions.node.split(".").map(Number)
+
+if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
+  console.error(
+    "cpt: Node 22.19 or newer is needed, this is " + process.versions.node + ": get it from https://nodejs.org"
+  )
+  process.exit(1)
+}
+
+var fs = require("fs")
+var path = require("path")
+var vm = require("vm")
+
+var dist = path.join(__dirname, "..", "dist")
+
+if (!fs.existsSync(path.join(dist, "cpt.cjs"))) {
+  console.error("cpt: not built yet: run `npm run build` in the project's top folder")
+  process.exit(1)
+}
+
+// A short command like `cpt send` is mostly start-up, and a third of that would be compiling: so what V8 has made of a
+// command is kept. Node's own cache (`enableCompileCache`) is taken before anything has run, and so without most
+// functions; and it lies in a folder that all users of the machine share, though what is in it is run.
+var folder = (function() {
+  var home = process.env.XDG_CACHE_HOME || (process.env.HOME && path.join(process.env.HOME, ".cache"))
+  if (!home || !path.isAbsolute(home) || process.env.NODE_DISABLE_COMPILE_CACHE) return undefined
+  var folder = path.join(home, "cpt")
+  try {
+    var status = fs.statSync(folder, { throwIfNoEntry: false })
+    if (!status) fs.mkdirSync(folder, { recursive: true, mode: 448 })
+    else if (process.getuid && (status.uid !== process.getuid() || (status.mode & 18) !== 0)) return undefined
+    return folder
+  } catch {
+    return undefined
+  }
+})()
+
+// Each command runs other functions, and help none of the command's own
+var args = process.argv.slice(2)
+var isHelp = args.length === 0 || args.indexOf("--help") !== -1 || args.indexOf("-h") !== -1
+var command = isHelp ? "help" : /^(?:backup|check|send|serve|sync|tail)$/.test(args[0]) ? args[0] : "cpt"
+
+var chunks = {}
+var compiled = []
+
+function load(name) {
+  if (chunks[name]) return chunks[name].exports
+  var chunk = chunks[name] = { exports: {} }
+  var file = path.join(dist, name)
+  var source = fs.readFileSync(file, "utf8")
+  // It begins with a comment, a hash of its text
+  var key = [process.version, process.arch, command, source.slice(2, 18)].join("-")
+  var cache = folder && path.join(folder, key)
+  var script = new vm.Script("(function(exports, require, module, __filename, __dirname) {" + source + "\n})", {
+    filename: file,
+    cachedData: cache && read(cache)
+  })
+  if (cache && script.cachedDataRejected !== false) compiled.push({ cache: cache, script: script })
+  script.runInThisContext().call(chunk.exports, chunk.exports, requireOf, chunk, file, dist)
+  return chunk.exports
+}
+
+function requireOf(id) {
+  return id.startsWith("./") ? load(id.slice(2)) : require(id)
+}
+
+function read(file) {
+  try {
+    return fs.readFileSync(file)
+  } catch {
+    return undefined
+  }
+}
+
+var month = 30 * 86400 * 1000
+
+function keep() {
+  try {
+    compiled.forEach(function(entry) {
+      var temporary = entry.cache + "." + process.pid
+      fs.writeFileSync(temporary, entry.script.createCachedData(), { mode: 384 })
+      fs.renameSync(temporary, entry.cache)
+    })
+    // Of older versions
+    fs.readdirSync(folder).forEach(function(name) {
+      var file = path.join(folder, name)
+      if (Date.now() - fs.statSync(file).mtimeMs > month) fs.unlinkSync(file)
+    })
+  } catch {
+    // The next time, then
+  }
+}
+
+if (process.sourceMapsEnabled) {
+  // Node maps only what it has loaded itself
+  requireOf("../dist/cpt.cjs")
+} else {
+  // A command that failed has not shown what it needs; one that was interrupted has
+  process.on("exit", function(status) {
+    if (compiled.length > 0 && (status === 0 || status > 128)) keep()
+  })
+  load("cpt.cjs")
+}
