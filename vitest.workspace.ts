@@ -1,4 +1,5 @@
 // Vitest 5 has no workspace file of its own any more: `vitest run --config vitest.workspace.ts`.
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 
 const project = (root: string) => ({
@@ -10,7 +11,7 @@ const project = (root: string) => ({
     include: ["**/*.test.ts"],
     exclude: ["dist", "node_modules"],
     // … but for `cpt` as a process, which is what users have: its bundle is made if it is not there or not new
-    globalSetup: root === "packages/cli" ? ["test/support/Bundle.ts"] : [],
+    globalSetup: root === "packages/cli" ? [join(import.meta.dirname, "packages/cli/test/support/Bundle.ts")] : [],
     // A hung connection must not hang the suite, and a busy machine must not fail it.
     testTimeout: 30_000,
     hookTimeout: 30_000

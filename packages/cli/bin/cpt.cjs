@@ -80,7 +80,8 @@ function keep() {
   try {
     compiled.forEach(function(entry) {
       var temporary = entry.cache + "." + process.pid
-      fs.writeFileSync(temporary, entry.script.createCachedData(), { mode: 384 })
+      // V8 believes what it reads, so it must not be half on disk when the power goes
+      fs.writeFileSync(temporary, entry.script.createCachedData(), { mode: 384, flush: true })
       fs.renameSync(temporary, entry.cache)
     })
     // Of older versions

@@ -1,0 +1,157 @@
+/**
+ * The packages as they are published: packed, installed where nothing of this repository is, and used there. Nothing comes
+ * from the registry: the command line has no dependencies, and for the libraries Effect is linked in.
+ */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import { execFile, spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { publint } from "publint"
+
+const execute = promisify(execFile)
+const root = fileURLToPath(new URL("../../../", import.meta.url))
+const packages = ["schema", "server", "client", "cli"]
+
+let work = ""
+
+/** Where somebody has installed `cpt`, and somebody else the libraries. */
+const at = (...path: ReadonlyArray<string>) => join(work, ...path)
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), "cpt-pack-"))
+  await execute(join(root, "node_modules/.bin/tsc"), ["-b", "tsconfig.build.json"], { cwd: root })
+  await execute("npm", [
+    "pack",
+    "--silent",
+    "--pack-destination",
+    work,
+    ...packages.map((name) => `./packages/${name}`)
+  ], {
+    cwd: root
+  })
+
+  await mkdir(at("user"))
+  await writeFile(at("user/package.json"), "{}")
+  const offline = ["--offline", "--no-audit", "--no-fund", "--silent"]
+  await execute("npm", ["install", ...offline, at("cpt-0.1.0.tgz")], { cwd: at("user") })
+
+  for (const name of ["schema", "server", "client"]) {
+    await mkdir(at("author/node_modules/@cpt", name), { recursive: true })
+    const to = at("author/node_modules/@cpt", name)
+    await execute("tar", ["xzf", at(`cpt-${name}-0.1.0.tgz`), "--strip-components=1", "-C", to])
+  }
+  for (const name of ["effect", "@effect/platform-node", "@types/node"]) {
+    await mkdir(dirname(at("author/node_modules", name)), { recursive: true })
+    await symlink(join(root, "node_modules", name), at("author/node_modules", name))
+  }
+  await writeFile(at("author/package.json"), JSON.stringify({ type: "module" }))
+  return () => rm(work, { recursive: true, force: true })
+})
+
+describe("the packed cpt", () => {
+  const bin = () => at("user/node_modules/.bin/cpt")
+  const cpt = (...args: ReadonlyArray<string>) => execute(bin(), args, { cwd: at("user") })
+
+  it("has a version, and needs no other package", async () => {
+    const { stdout } = await execute("npx", ["--no-install", "cpt", "--version"], { cwd: at("user") })
+    assert.match(stdout, /^cpt v\d+\.\d+\.\d+\n$/)
+    const { packages } = JSON.parse(await readFile(at("user/node_modules/.package-lock.json"), "utf8"))
+    assert.deepStrictEqual(Object.keys(packages), ["node_modules/cpt"])
+  })
+
+  it("hosts a chat on disk, sends to it, reads and follows it, copies and checks it", async () => {
+    const server = spawn(bin(), ["serve", "--port", "0", "--data", at("data")], {
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    try {
+      const [line] = await once(createInterface(server.stdout), "line")
+      const [, address = ""] = /listening on (\S+);/.exec(String(line)) ?? []
+      const to = ["--server", address, "--as", "alice"]
+      await cpt("send", "group1", "hi", ...to)
+      for (const reading of [["sync", "group1"], ["tail", "group1", "--count", "1"]]) {
+        const { stdout } = await cpt(...reading, "--json", ...to)
+        assert.strictEqual(JSON.parse(stdout).message, "hi")
+      }
+      await cpt("backup", at("copy.db"), "--data", at("data"))
+      assert.match((await cpt("check", at("copy.db"))).stdout, /all is well\n1 messages/)
+      server.kill("SIGTERM")
+      assert.deepStrictEqual(await once(server, "exit"), [0, null])
+    } finally {
+      server.kill("SIGKILL")
+    }
+  })
+
+  it("keeps what V8 has compiled, for its owner alone, and starts without it where it cannot", async () => {
+    const run = (cache: string) =>
+      execute(bin(), ["--version"], { env: { PATH: process.env["PATH"], HOME: at("nowhere"), XDG_CACHE_HOME: cache } })
+    const before = await run(at("cache"))
+    const modeOf = async (file: string) => ((await stat(file)).mode & 0o777).toString(8)
+    assert.strictEqual(await modeOf(at("cache/cpt")), "700")
+    const kept = await readdir(at("cache/cpt"))
+    assert.deepStrictEqual(await Promise.all(kept.map((name) => modeOf(at("cache/cpt", name)))), ["600"])
+    assert.deepStrictEqual(await run(at("cache")), before)
+    await writeFile(at("no-folder"), "")
+    assert.deepStrictEqual(await run(at("no-folder")), before)
+  })
+
+  it("has source maps to what was written", async () => {
+    await writeFile(
+      at("hook.cjs"),
+      `const os = require("node:os"); os.homedir = () => { console.error(new Error("here").stack); return "/nonexistent" }`
+    )
+    const flags = ["--enable-source-maps", "--require", at("hook.cjs")]
+    const failing = execute(process.execPath, [...flags, bin(), "send", "g", "hi", "--server", "127.0.0.1:1"])
+    const stderr = await failing.then(() => "", (error) => String(error.stderr))
+    assert.match(stderr, /Error: here[^]*\/cpt\/src\/Settings\.ts:\d+:\d+/)
+  })
+
+  it("loads nothing of the server for a command of a client", async () => {
+    await writeFile(
+      at("loaded.cjs"),
+      `process.on("exit", () => console.error(process.moduleLoadList.filter((name) => /^NativeModule.*(?:sqlite|worker_threads|tls|crypto)/.test(name)).join()))`
+    )
+    const flags = ["--require", at("loaded.cjs")]
+    const sending = execute(process.execPath, [...flags, bin(), "send", "g", "hi", "--server", "127.0.0.1:1"])
+    const stderr = await sending.then(() => "", (error) => String(error.stderr))
+    assert.match(stderr, /connection refused.*\n\n$/)
+  })
+})
+
+describe("the packed libraries", () => {
+  const program = `
+    import { CptClient } from "@cpt/client"
+    import { Command, Limits } from "@cpt/schema"
+    import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
+    import { Effect, Layer } from "effect"
+    const server = Server.layer(Listener.tcp({ port: 0 })).pipe(Layer.provide([Accounts.layerOpen, layerMemory()]))
+    const port: number = Limits.defaultPort
+    const line: string = Command.clientLine(new Command.SyncInbox({}))
+    const send = Effect.flatMap(CptClient.connect({ username: "alice", port }), (client) => client.send("group1", line))
+    // @ts-expect-error A port is a number: what is imported has types
+    CptClient.connect({ username: "alice", port: line })
+    console.log(Layer.isLayer(server), Effect.isEffect(send), line)
+  `
+
+  it("run, and have types, for a module of its own", async () => {
+    await writeFile(at("author/program.ts"), program)
+    const options = ["--module", "nodenext", "--moduleResolution", "nodenext", "--strict", "--skipLibCheck"]
+    const tsc = execute(join(root, "node_modules/.bin/tsc"), [...options, "--target", "es2024", "program.ts"], {
+      cwd: at("author")
+    })
+    await tsc.catch((error) => assert.fail(String(error.stdout)))
+    const { stdout } = await execute(process.execPath, ["program.js"], { cwd: at("author") })
+    assert.strictEqual(stdout, "true true SYNC\n")
+  })
+})
+
+describe("each package", () => {
+  it.each(packages)("publishes what it promises: %s", async (name) => {
+    const { messages } = await publint({ pkgDir: join(root, "packages", name), level: "suggestion", pack: "npm" })
+    assert.deepStrictEqual(messages, [])
+  })
+})
