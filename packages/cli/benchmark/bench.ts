@@ -25,7 +25,7 @@ const { values } = parseArgs({
 })
 const runs = Number(values.runs)
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-const cpt = here("../bin/cpt.js")
+const cpt = here("../bin/cpt.cjs")
 const folder = mkdtempSync(join(tmpdir(), "cpt-bench-"))
 const canPin = cpus().length > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0
 const pinned = (core: number, command: ReadonlyArray<string>) =>

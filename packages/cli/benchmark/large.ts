@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url"
 
 const [messages = 10_000_000, groups = 100_000] = process.argv.slice(2).map(Number)
 const history = 1_000_000
-const bin = fileURLToPath(new URL("../bin/cpt.js", import.meta.url))
+const bin = fileURLToPath(new URL("../bin/cpt.cjs", import.meta.url))
 const data = mkdtempSync(join(tmpdir(), "cpt-large-"))
 const file = join(data, "messages.db")
 
