@@ -78,7 +78,7 @@ describe("the packed cpt", () => {
         assert.strictEqual(JSON.parse(stdout).message, "hi")
       }
       await cpt("backup", at("copy.db"), "--data", at("data"))
-      assert.match((await cpt("check", at("copy.db"))).stdout, /all is well\n1 messages/)
+      assert.match((await cpt("check", at("copy.db"))).stdout, /all is well\n1 message /)
       server.kill("SIGTERM")
       assert.deepStrictEqual(await once(server, "exit"), [0, null])
     } finally {
