@@ -5,7 +5,7 @@
  * than the limit is skipped without being kept: both come out as a fault in the line's place, so that every line is
  * answered once, in order. What a line means is the Command's business.
  */
-import { Buffer, isUtf8 } from "node:buffer"
+import { Buffer, isAscii, isUtf8 } from "node:buffer"
 
 /** A line without its end, or what is wrong with it. */
 export type Line = string | Fault
@@ -37,25 +37,27 @@ export const make = (maxLineBytes: number): Framer => {
   let rest = nothing // the unfinished line, always a copy: a kept view would keep the socket's whole slab
   let skipping = false // inside a line that has been reported as too long
 
-  const lineOf = (bytes: Buffer): Line => {
-    const end = bytes[bytes.length - 1] === CR ? bytes.length - 1 : bytes.length
-    if (end > maxLineBytes) return Fault.tooLong
-    return isUtf8(end === bytes.length ? bytes : bytes.subarray(0, end))
-      ? bytes.toString("utf8", 0, end)
-      : Fault.notUtf8
+  const lineOf = (bytes: Buffer, from: number, lf: number, ascii: boolean): Line => {
+    const end = lf > from && bytes[lf - 1] === CR ? lf - 1 : lf
+    if (end - from > maxLineBytes) return Fault.tooLong
+    if (ascii) return bytes.toString("latin1", from, end)
+    return isUtf8(bytes.subarray(from, end)) ? bytes.toString("utf8", from, end) : Fault.notUtf8
   }
 
   const push = (chunk: Uint8Array): ReadonlyArray<Line> => {
     const lines: Array<Line> = []
-    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    const bytes = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    // Asked once a chunk: a line of ASCII then costs a third of one that is checked and decoded as UTF-8
+    const ascii = isAscii(bytes)
     let from = 0
     while (from < bytes.length) {
       const lf = bytes.indexOf(LF, from)
       if (lf === -1) break
       if (skipping) skipping = false
-      else if (rest.length === 0) lines.push(lineOf(bytes.subarray(from, lf)))
+      else if (rest.length === 0) lines.push(lineOf(bytes, from, lf, ascii))
       else {
-        lines.push(lineOf(Buffer.concat([rest, bytes.subarray(from, lf)])))
+        const line = Buffer.concat([rest, bytes.subarray(from, lf)])
+        lines.push(lineOf(line, 0, line.length, false))
         rest = nothing
       }
       from = lf + 1

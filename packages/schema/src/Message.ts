@@ -18,3 +18,6 @@ export const Message = Schema.String.pipe(
   Schema.brand("Message")
 )
 export type Message = typeof Message.Type
+
+/** Whether a {@link Message} could be made of it: what the Schema says, by hand. */
+export const isMessage = (text: string): text is Message => messageFault(text) === undefined

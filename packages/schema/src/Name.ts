@@ -53,3 +53,6 @@ export type GroupName = typeof GroupName.Type
 /** Where a `SEND` goes: a user or a group; the sender need not know which. */
 export const Target = Borne.pipe(Schema.brand("Target"))
 export type Target = typeof Target.Type
+
+/** Whether a {@link Target} could be made of it: what the Schema says (property-tested), by hand. */
+export const isTarget = (name: string): name is Target => nameFault(name) === undefined && !isReserved(name)

@@ -5,18 +5,19 @@
  *
  * What commands do is in `commands/`; how a session hears of others, in `Following`.
  */
-import { Command, Decline, Framer, Limits } from "@cpt/schema"
+import { Command, Decline, Framer, Limits, type Name } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Result } from "effect"
-import { Socket } from "effect/socket"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Result } from "effect"
+import type { Socket } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"
 import { connect, logout, type Peer } from "./commands/Connect.ts"
 import { confirm, send } from "./commands/Send.ts"
 import { sync } from "./commands/Sync.ts"
 import type { Directory } from "./Directory.ts"
 import * as Following from "./Following.ts"
+import * as Inlet from "./Inlet.ts"
 import type * as Kernel from "./Kernel.ts"
-import type { MessageStore } from "./MessageStore.ts"
+import { MessageStore } from "./MessageStore.ts"
 import { Outbox } from "./Outbox.ts"
 import * as Outlet from "./Outlet.ts"
 import { ServerConfig } from "./ServerConfig.ts"
@@ -60,26 +61,40 @@ const endSync = Command.serverLine(new Command.EndSync({}))
 /** What there is to answer: a command, SENDs that came in one go and are carried out in one go, or what is no command. */
 type Request =
   | Exclude<Command.ClientCommand, Command.Send>
-  | { readonly _tag: "SENDS"; readonly sends: Array<Command.Send> }
+  | { readonly _tag: "SENDS"; readonly sends: Array<Sent> }
   | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
+
+type Sent = NonNullable<ReturnType<typeof Command.readSend>>
 
 const requestsOf = (lines: ReadonlyArray<Framer.Line>): ReadonlyArray<Request> => {
   const requests: Array<Request> = []
+  let sends: Array<Sent> | undefined
+  let target: Name.Target | undefined
   for (const line of lines) {
-    const read = readLine(line)
-    const last = requests.at(-1)
-    if (Result.isFailure(read)) requests.push({ _tag: "NONE", error: read.failure })
-    else if (read.success._tag !== "SEND") requests.push(read.success)
-    else if (last?._tag === "SENDS") last.sends.push(read.success)
-    else requests.push({ _tag: "SENDS", sends: [read.success] })
+    const send = typeof line === "string" ? Command.readSend(line, target) : undefined
+    if (send === undefined) {
+      sends = undefined
+      requests.push(readLine(line))
+      continue
+    }
+    target = send.target
+    if (sends === undefined) requests.push({ _tag: "SENDS", sends: sends = [send] })
+    else sends.push(send)
   }
   return requests
 }
 
-const readLine = (line: Framer.Line): Result.Result<Command.ClientCommand, Decline.DeclineError> =>
-  typeof line === "string"
-    ? Command.readClientLine(line)
-    : Result.fail(line.reason === "TooLong" ? new Decline.LineTooLong({}) : new Decline.InvalidCommand({}))
+const readLine = (line: Framer.Line): Request => {
+  if (typeof line !== "string") {
+    return {
+      _tag: "NONE",
+      error: line.reason === "TooLong" ? new Decline.LineTooLong({}) : new Decline.InvalidCommand({})
+    }
+  }
+  const read = Command.readClientLine(line)
+  if (Result.isFailure(read)) return { _tag: "NONE", error: read.failure }
+  return read.success._tag === "SEND" ? { _tag: "SENDS", sends: [read.success] } : read.success
+}
 
 /** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
 const ipOf = (address: string | undefined): string | undefined =>
@@ -88,11 +103,12 @@ const ipOf = (address: string | undefined): string | undefined =>
 const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const config = yield* ServerConfig
   const services = yield* Effect.context<Services>()
+  const store = yield* MessageStore
   const startedAt = yield* uptime
   const net = yield* Effect.serviceOption(NodeSocket.NetSocket)
   const remoteAddress = Option.isSome(net) ? ipOf(net.value.remoteAddress) : undefined
   const outlet = yield* Outlet.make(socket, config)
-  const pull = yield* Socket.readerBytes(socket)
+  const inlet = yield* Inlet.make(socket, (bytes) => hear(bytes))
   const outbox = new Outbox(outlet)
   const framer = Framer.make(config.maxLineBytes)
 
@@ -102,6 +118,8 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   let closing = false
   let stopping = false
   let storing = false
+  let parting = false
+  let heard = false
   let refusedLogins = 0
   let declinesInARow = 0
 
@@ -134,6 +152,21 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       })
     )
 
+  const stored = (sender: Name.Username, sends: ReadonlyArray<Sent>) => {
+    const storedNow = send(store, sends.map(({ message, target }) => ({ sender, target, message })))
+    if (Exit.isExit(storedNow)) {
+      if (Exit.isSuccess(storedNow)) outbox.ack(sends.length)
+      return storedNow
+    }
+    storing = true
+    return storedNow.pipe(
+      Effect.map(() => outbox.ack(sends.length)),
+      Effect.ensuring(Effect.sync(() => {
+        storing = false
+      }))
+    )
+  }
+
   const carryOut = (request: Request): Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, Services> => {
     if (request._tag === "NONE") return Effect.fail(request.error)
     if (following === undefined) { // CPT 3.1
@@ -143,13 +176,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       case "CONNECT":
         return Effect.fail(new Decline.AlreadyLoggedIn({}))
       case "SENDS":
-        storing = true
-        return send(following.username, request.sends).pipe(
-          Effect.map(() => outbox.ack(request.sends.length)),
-          Effect.ensuring(Effect.sync(() => {
-            storing = false
-          }))
-        )
+        return stored(following.username, request.sends)
       case "SYNC":
       case "SYNC_INBOX":
         return following.alone(sync(following, request), () => outbox.answer(endSync))
@@ -164,19 +191,22 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       error._tag === "LoginTimeout"
   }
 
-  const answer = Effect.fnUntraced(function*(lines: ReadonlyArray<Framer.Line>) {
-    for (const request of requestsOf(lines)) {
-      yield* Effect.matchEffect(carryOut(request), {
-        onSuccess: () =>
-          Effect.sync(() => {
-            declinesInARow = 0
-          }),
-        onFailure: (error) =>
-          error._tag === "PeerGone" ? Effect.fail(error) : Effect.sync(() => {
-            const times = request._tag === "SENDS" ? request.sends.length : 1
-            for (let i = 0; i < times && !closing; i++) decline(error)
-          })
-      })
+  const settle = <R>(request: Request, done: Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, R>) =>
+    Effect.matchEffect(done, {
+      onSuccess: () =>
+        Effect.sync(() => {
+          declinesInARow = 0
+        }),
+      onFailure: (error) =>
+        error._tag === "PeerGone" ? Effect.fail(error) : Effect.sync(() => {
+          const times = request._tag === "SENDS" ? request.sends.length : 1
+          for (let i = 0; i < times && !closing; i++) decline(error)
+        })
+    })
+
+  const answer = Effect.fnUntraced(function*(requests: ReadonlyArray<Request>) {
+    for (const request of requests) {
+      yield* settle(request, carryOut(request))
       if (closing) break
       if (outbox.isLarge()) yield* outbox.write(nothing)
     }
@@ -184,25 +214,34 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   })
 
   /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
-  const noteAck = Effect.suspend(() =>
-    following !== undefined && outbox.confirmsAck() ? confirm(following.username) : Effect.void
-  )
+  const noteAck = () => following !== undefined && outbox.confirmsAck() ? confirm(store, following.username) : Exit.void
 
   /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
-  const goodbye = Effect.suspend(() => outlet.isAnsweredByReset() ? outlet.destroy : noteAck)
+  const goodbye = Effect.suspend(() => outlet.isAnsweredByReset() ? outlet.destroy : noteAck())
 
-  const hear = Effect.fnUntraced(function*(chunks: ReadonlyArray<Uint8Array>) {
-    const lines = chunks.length === 1 ? framer.push(chunks[0]!) : chunks.flatMap((chunk) => framer.push(chunk))
-    if (lines.length === 0) return
-    yield* noteAck
-    yield* answer(lines)
-  })
+  /** Carries out what need not wait, where it arrives; what must wait is the session's to do. */
+  const hear = (bytes: Uint8Array): Effect.Effect<void, Outlet.PeerGone, Services> | undefined => {
+    const lines = framer.push(bytes)
+    if (lines.length === 0 || parting) return undefined
+    heard = true
+    const noted = noteAck()
+    const requests = requestsOf(lines)
+    const [first] = requests
+    if (!Exit.isExit(noted) || requests.length > 1 || first?._tag !== "SENDS" || following === undefined) {
+      return Effect.andThen(noted, answer(requests))
+    }
+    const done = stored(following.username, first.sends)
+    if (!Exit.isExit(done) || Exit.isFailure(done)) return Effect.andThen(settle(first, done), outbox.write(nothing))
+    declinesInARow = 0
+    outbox.flush()
+    return outlet.isFull() || outlet.isGone() ? outlet.drained : undefined
+  }
 
   // Interrupted only where it waits for the peer to speak: what has been heard is carried out and answered
   const converse = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       while (!closing) {
-        yield* hear(yield* restore(following === undefined ? beforeLogin(pull) : pull))
+        yield* yield* restore(following === undefined ? beforeLogin(inlet.next) : inlet.next)
       }
     })
   )
@@ -210,15 +249,22 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
   const hearTheRest = Effect.gen(function*() {
     const until = (yield* uptime) + Duration.toMillis(lastWords)
-    while (!closing && (yield* uptime) < until) yield* hear(yield* Effect.timeout(pull, lastLook))
+    while (!closing && (yield* uptime) < until) {
+      heard = false
+      const left = yield* Effect.timeoutOption(inlet.next, lastLook)
+      if (Option.isSome(left)) yield* left.value
+      else if (!heard) return
+    }
   }).pipe(Effect.ignore)
 
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
   const part = Effect.gen(function*() {
+    parting = true
     const rest = yield* Effect.forkChild(
-      Effect.forever(pull).pipe(
+      Effect.catch(
+        inlet.next,
         // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
-        Effect.catch((error) => stopping && isEndOfInput(error) ? goodbye : Effect.void)
+        (error) => stopping && error._tag === "EndOfInput" ? goodbye : Effect.void
       )
     )
     yield* outlet.end
@@ -236,7 +282,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const run = converse.pipe(
     Effect.catchTags({
       LoginTimeout: (error) => Effect.sync(() => decline(error)),
-      SocketError: (error) => isEndOfInput(error) && !outlet.isGone() ? goodbye : outlet.destroy,
+      EndOfInput: () => outlet.isGone() ? outlet.destroy : goodbye,
       PeerGone: () => outlet.destroy
     }),
     Effect.onInterrupt(() =>
@@ -270,7 +316,3 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
     cut: outlet.destroy
   })
 })
-
-/** The peer has ended its side in good order, maybe only to say that it has no more to ask (CPT 1.7). */
-const isEndOfInput = (error: Socket.SocketError): boolean =>
-  error.reason._tag === "SocketCloseError" && error.reason.code === 1000

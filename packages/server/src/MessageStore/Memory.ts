@@ -3,7 +3,7 @@
  * first, over all targets, and a reader who asks behind what is left is told (CPT 5.4).
  */
 import { Command, Limits, Timestamp } from "@cpt/schema"
-import { Clock, Effect, Layer, MutableList, Ref } from "effect"
+import { Clock, Effect, Exit, Layer, MutableList } from "effect"
 import { Duplicates } from "../Duplicates.ts"
 import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
 import { Lines } from "./Lines.ts"
@@ -148,27 +148,32 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
     MessageStore,
     Effect.gen(function*() {
       const limits = { ...defaultLimits, ...options }
-      const memory = yield* Ref.make(new Memory(limits))
-      const use = <A>(f: (memory: Memory) => A) => Effect.map(Ref.get(memory), f)
+      const clock = yield* Clock.Clock
+      const memory = new Memory(limits)
       return MessageStore.of({
         description:
           `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
           `${limits.messages.toLocaleString("en")} messages or ${Math.floor(limits.bytes / 1024 / 1024)} MiB`,
-        append: (drafts) =>
-          Effect.flatMap(Clock.currentTimeMillis, (now) => use((memory) => memory.append(drafts, now))),
-        confirm: (sender) => use((memory) => memory.confirm(sender)),
-        read: (target, { after, except }) => use((memory) => memory.read(target, after, except)),
+        append: (drafts) => {
+          memory.append(drafts, clock.currentTimeMillisUnsafe())
+          return Exit.void
+        },
+        confirm: (sender) => {
+          memory.confirm(sender)
+          return Exit.void
+        },
+        read: (target, { after, except }) => Effect.sync(() => memory.read(target, after, except)),
         watch: (target, watcher) =>
           Effect.map(
             Effect.acquireRelease(
-              use((memory) => memory.watch(target, watcher)),
-              (entry) => use((memory) => memory.unwatch(entry, watcher))
+              Effect.sync(() => memory.watch(target, watcher)),
+              (entry) => Effect.sync(() => memory.unwatch(entry, watcher))
             ),
             (entry) => entry.head
           ),
-        kindOf: (name) => use((memory) => memory.kindOf(name)),
-        claim: (name, kind) => use((memory) => memory.claim(name, kind)),
-        forget: (name) => use((memory) => memory.forget(name))
+        kindOf: (name) => Effect.sync(() => memory.kindOf(name)),
+        claim: (name, kind) => Effect.sync(() => memory.claim(name, kind)),
+        forget: (name) => Effect.sync(() => memory.forget(name))
       })
     })
   )
