@@ -253,7 +253,10 @@ export const serverLine = (command: ServerCommand): string => {
 
 /** The line of a `MSG` from its fields, for those who have them without the instance. */
 export const msgLine = (group: string, sender: string, timestamp: number, message: string): string =>
-  `MSG ${group} ${sender} ${timestamp} ${message}`
+  `${msgPrefix(group, sender)}${timestamp} ${message}`
+
+/** How the line of a `MSG` begins, for those who have many of them. */
+export const msgPrefix = (group: string, sender: string): string => `MSG ${group} ${sender} `
 
 /** The line that an error becomes. */
 export const declineLine = (error: DeclineError): string => joinServer({ _tag: "DECLINE", reason: error.reason })

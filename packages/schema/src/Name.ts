@@ -46,6 +46,9 @@ const Borne = Name.pipe(Schema.check(Schema.makeFilter(borneFault)))
 export const Username = Borne.pipe(Schema.brand("Username"))
 export type Username = typeof Username.Type
 
+/** Whether a name can be borne: of those that may stand on the wire, all but the reserved ones. */
+export const isUsername = (name: Name): name is Username => !isReserved(name)
+
 /** The name of a group, or of the own inbox, in a `SYNC`. */
 export const GroupName = Borne.pipe(Schema.brand("GroupName"))
 export type GroupName = typeof GroupName.Type

@@ -12,112 +12,130 @@ import type { Outbox } from "./Outbox.ts"
 import type { Outlet, PeerGone } from "./Outlet.ts"
 import { type Cursor, Timelines } from "./Timeline.ts"
 
-export interface Following extends Reader<PeerGone> {
-  /** From now on the peer may be told of others: it has been told that it is logged in. */
-  readonly open: () => void
-  /** Runs what must not be interrupted by other lines; `last` is its last line, if it succeeds. */
-  readonly alone: <E, R>(lines: Effect.Effect<void, E, R>, last: () => void) => Effect.Effect<void, E, R>
-  /** Tells the peer a line in the server's name (CPT 5.9). */
-  readonly announce: (line: Uint8Array) => void
-  /** Leaves all timelines. */
-  readonly end: Effect.Effect<void>
-}
-
 /** Announcements that wait for a slow reader, shared by all who wait; with more, it misses the oldest. */
 const maxWaiting = 1024
 
 /** How often a store that cannot be read is asked again for what a follower has missed. */
 const retryRead = Schedule.spaced("1 second")
 
-/** For one session, in its scope: what it follows under a name, once it has one. */
-export const make = Effect.fnUntraced(function*(outlet: Outlet, outbox: Outbox) {
-  const timelines = yield* Timelines
-  const services = yield* Effect.context<MessageStore | Timelines>()
-  const scope = yield* Effect.scope
-  return (username: Name.Username) => followingOf(username, { outlet, outbox, scope, services, timelines })
-})
-
-const followingOf = (username: Name.Username, session: {
+/** What a session brings with it. */
+export interface Parts {
   readonly outlet: Outlet
   readonly outbox: Outbox
   readonly scope: Scope.Scope
   readonly services: Context.Context<MessageStore | Timelines>
-  readonly timelines: Timelines["Service"]
-}): Following => {
-  const { outbox, outlet } = session
-  const turn = Semaphore.makeUnsafe(1)
-  const behind = new Set<Cursor>()
-  let announcements: Array<Uint8Array> = []
-  let state: "closed" | "open" | "alone" = "closed"
-  let catchingUp = false
+}
 
-  const catchUpAll = Effect.gen(function*() {
-    while (behind.size > 0 || announcements.length > 0) {
-      yield* outlet.drained
-      const texts = announcements
-      announcements = []
-      if (texts.length > 0) yield* turn.withPermit(outbox.write(Buffer.concat(texts)))
-      for (const cursor of behind) {
-        yield* turn.withPermit(catchUp(following, cursor)).pipe(
-          Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })
-        )
-        if (cursor.at < cursor.timeline.head()) continue
-        cursor.behind = false
-        behind.delete(cursor)
-      }
-    }
-  })
+/** What a session follows under its name, once it has one. A class, and made bit by bit: most sessions only listen. */
+export class Following implements Reader<PeerGone> {
+  readonly username: Name.Username
+  readonly cursors = new Map<string, Cursor>()
+  readonly #parts: Parts
+  #turn: Semaphore.Semaphore | undefined
+  #behind: Set<Cursor> | undefined
+  #announcements: Array<Uint8Array> | undefined
+  #state: "closed" | "open" | "alone" = "closed"
+  #catchingUp = false
 
-  const start = () => {
-    if (catchingUp || state !== "open" || (behind.size === 0 && announcements.length === 0)) return
-    catchingUp = true
-    catchUpAll.pipe(
-      Effect.ignore, // the peer is gone, and whoever reads from it notices that too
-      Effect.ensuring(Effect.sync(() => {
-        catchingUp = false
-      })),
-      Effect.runForkWith(session.services),
-      Fiber.runIn(session.scope)
+  constructor(username: Name.Username, parts: Parts) {
+    this.username = username
+    this.#parts = parts
+  }
+
+  /** From now on the peer may be told of others: it has been told that it is logged in. */
+  open(): void {
+    this.#state = "open"
+    this.#start()
+  }
+
+  isReady(): boolean {
+    return this.#state === "open" && !this.#parts.outlet.isFull()
+  }
+
+  push(lines: Uint8Array): void {
+    this.#parts.outbox.push(lines)
+  }
+
+  flush(): void {
+    this.#parts.outbox.flush()
+  }
+
+  write(lines: Uint8Array): Effect.Effect<void, PeerGone> {
+    return this.#parts.outbox.write(lines)
+  }
+
+  fallBehind(cursor: Cursor): void {
+    this.#behind ??= new Set()
+    this.#behind.add(cursor)
+    this.#start()
+  }
+
+  /** Tells the peer a line in the server's name (CPT 5.9). */
+  announce(line: Uint8Array): void {
+    this.#announcements ??= []
+    this.#announcements.push(line)
+    if (this.#announcements.length > maxWaiting) this.#announcements.shift()
+    this.#start()
+  }
+
+  /** Runs what must not be interrupted by other lines; `last` is its last line, if it succeeds. */
+  alone<E, R>(lines: Effect.Effect<void, E, R>, last: () => void): Effect.Effect<void, E, R> {
+    return this.#inTurn(
+      Effect.suspend(() => {
+        this.#state = "alone"
+        return lines
+      }).pipe(
+        Effect.map(last),
+        Effect.ensuring(Effect.sync(() => this.open()))
+      )
     )
   }
 
-  const following: Following = {
-    username,
-    cursors: new Map(),
-    isReady: () => state === "open" && !outlet.isFull(),
-    push: (lines) => outbox.push(lines),
-    flush: () => outbox.flush(),
-    fallBehind: (cursor) => {
-      behind.add(cursor)
-      start()
-    },
-    write: (lines) => outbox.write(lines),
-    open: () => {
-      state = "open"
-      start()
-    },
-    alone: (lines, last) =>
-      turn.withPermit(
-        Effect.suspend(() => {
-          state = "alone"
-          return lines
-        }).pipe(
-          Effect.map(last),
-          Effect.ensuring(Effect.sync(() => {
-            state = "open"
-            start()
-          }))
-        )
-      ),
-    announce: (line) => {
-      announcements.push(line)
-      if (announcements.length > maxWaiting) announcements.shift()
-      start()
-    },
-    end: Effect.suspend(() => {
-      state = "closed"
-      return Effect.forEach(following.cursors.values(), session.timelines.leave, { discard: true })
+  /** Leaves all timelines. */
+  end(): Effect.Effect<void, never, Timelines> {
+    this.#state = "closed"
+    return Effect.flatMap(Timelines, ({ leave }) => Effect.forEach(this.cursors.values(), leave, { discard: true }))
+  }
+
+  #inTurn<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    this.#turn ??= Semaphore.makeUnsafe(1)
+    return this.#turn.withPermit(effect)
+  }
+
+  #isBehind(): boolean {
+    return (this.#behind?.size ?? 0) > 0 || (this.#announcements?.length ?? 0) > 0
+  }
+
+  #start(): void {
+    if (this.#catchingUp || this.#state !== "open" || !this.#isBehind()) return
+    this.#catchingUp = true
+    this.#catchUpAll().pipe(
+      Effect.ignore, // the peer is gone, and whoever reads from it notices that too
+      Effect.ensuring(Effect.sync(() => {
+        this.#catchingUp = false
+      })),
+      Effect.runForkWith(this.#parts.services),
+      Fiber.runIn(this.#parts.scope)
+    )
+  }
+
+  #catchUpAll() {
+    return Effect.gen({ self: this }, function*() {
+      const behind = this.#behind ??= new Set()
+      while (this.#isBehind()) {
+        yield* this.#parts.outlet.drained
+        const texts = this.#announcements ?? []
+        this.#announcements = undefined
+        if (texts.length > 0) yield* this.#inTurn(this.write(Buffer.concat(texts)))
+        for (const cursor of behind) {
+          yield* this.#inTurn(catchUp(this, cursor)).pipe(
+            Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })
+          )
+          if (cursor.at < cursor.timeline.head()) continue
+          cursor.behind = false
+          behind.delete(cursor)
+        }
+      }
     })
   }
-  return following
 }

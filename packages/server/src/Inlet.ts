@@ -6,8 +6,7 @@
  * Two kinds, as with the `Outlet`: straight from the `node:net` socket where there is one ("data" takes two turns of
  * Node's queues less than "readable", and no scope), and over the reader of any other `Socket`.
  */
-import { NodeSocket } from "@effect/platform-node"
-import { Effect, Exit, Option, Schema, type Scope } from "effect"
+import { Effect, Exit, Schema, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"
 import type { Socket as NetSocket } from "node:net"
@@ -19,23 +18,22 @@ class EndOfInput extends Schema.TaggedError<EndOfInput>()("EndOfInput", {}) {}
 export interface Inlet<A> {
   /** Waits for what `hear` leaves to do. One at a time. */
   readonly next: Effect.Effect<A, EndOfInput | PeerGone>
+  /** Nothing more can come. */
+  readonly hasEnded: () => boolean
 }
+
+type End = Exit.Exit<never, EndOfInput | PeerGone>
+
+// Made once: an error costs its stack, and these say no more than their names
+const ended: End = Exit.fail(new EndOfInput({}))
+const broken: End = Exit.fail(new PeerGone({}))
 
 /** Does what can be done at once, and gives what is left; undefined if that is nothing. */
 export type Hear<A> = (bytes: Uint8Array) => A | undefined
 
-export const make = <A>(
-  socket: Socket.Socket,
-  hear: Hear<A>
-): Effect.Effect<Inlet<A>, Socket.SocketError, Scope.Scope> =>
-  Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
-    Option.isSome(net)
-      ? Effect.sync(() => fromNet(net.value, hear))
-      : Effect.map(Socket.readerBytes(socket), (pull) => fromReader(pull, hear)))
-
-const fromNet = <A>(socket: NetSocket, hear: Hear<A>): Inlet<A> => {
+export const fromNet = <A>(socket: NetSocket, hear: Hear<A>): Inlet<A> => {
   let early: Array<Uint8Array> = [] // nobody has waited for it yet
-  let end: EndOfInput | PeerGone | undefined
+  let end: End | undefined
   let resume: ((result: Effect.Effect<A, EndOfInput | PeerGone>) => void) | undefined
 
   const tell = (result: Effect.Effect<A, EndOfInput | PeerGone>) => {
@@ -56,21 +54,18 @@ const fromNet = <A>(socket: NetSocket, hear: Hear<A>): Inlet<A> => {
     early.push(bytes)
     socket.pause()
   })
-  const finish = (error: EndOfInput | PeerGone) => {
-    end ??= error
-    tell(Exit.fail(end))
-  }
-  socket.on("end", () => finish(new EndOfInput({})))
+  socket.on("end", () => tell(end ??= ended))
   socket.on("close", (hadError) => {
     if (hadError) early = []
-    finish(hadError ? new PeerGone({}) : new EndOfInput({}))
+    tell(end ??= hadError ? broken : ended)
   })
   return {
+    hasEnded: () => end !== undefined,
     next: Effect.callback((continueWith) => {
       resume = continueWith
       for (let bytes; resume === continueWith && (bytes = early.shift()) !== undefined;) take(bytes)
       if (resume !== continueWith) return
-      if (end !== undefined) return tell(Exit.fail(end))
+      if (end !== undefined) return tell(end)
       if (socket.isPaused()) socket.resume()
       return Effect.sync(() => {
         if (resume === continueWith) resume = undefined
@@ -79,17 +74,21 @@ const fromNet = <A>(socket: NetSocket, hear: Hear<A>): Inlet<A> => {
   }
 }
 
-const fromReader = <A>(
-  pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>,
+export const fromReader = <A>(
+  socket: Socket.Socket,
   hear: Hear<A>
-): Inlet<A> => {
-  const next: Effect.Effect<A, EndOfInput | PeerGone> = Effect.matchEffect(pull, {
-    onFailure: ({ reason }) =>
-      Effect.fail(reason._tag === "SocketCloseError" && reason.code === 1000 ? new EndOfInput({}) : new PeerGone({})),
-    onSuccess: (chunks) => {
-      const left = hear(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
-      return left === undefined ? next : Effect.succeed(left)
-    }
+): Effect.Effect<Inlet<A>, Socket.SocketError, Scope.Scope> =>
+  Effect.map(Socket.readerBytes(socket), (pull) => {
+    let hasEnded = false
+    const next: Effect.Effect<A, EndOfInput | PeerGone> = Effect.matchEffect(pull, {
+      onFailure: ({ reason }) => {
+        hasEnded = true
+        return reason._tag === "SocketCloseError" && reason.code === 1000 ? ended : broken
+      },
+      onSuccess: (chunks) => {
+        const left = hear(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+        return left === undefined ? next : Effect.succeed(left)
+      }
+    })
+    return { next, hasEnded: () => hasEnded }
   })
-  return { next }
-}

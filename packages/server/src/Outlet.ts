@@ -6,8 +6,7 @@
  * Two kinds: straight to the `node:net` socket where there is one, which can tell what the kernel has taken and whether
  * anything moves; and over the writer of any other `Socket` (WebSocket, in memory).
  */
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Duration, Effect, Fiber, Latch, Option, Schema, type Scope } from "effect"
+import { Duration, Effect, Fiber, Latch, Schema } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"
 import type { Socket as NetSocket } from "node:net"
@@ -18,7 +17,7 @@ export class PeerGone extends Schema.TaggedError<PeerGone>()("PeerGone", {}) {}
 
 export interface Outlet {
   /** What the kernel calls the connection, if it is one of TCP. */
-  readonly connection: Kernel.Key | undefined
+  readonly connection: () => Kernel.Key | undefined
   /** Bytes written so far: the place of the next byte. */
   readonly written: () => number
   /** Hands over bytes, which must not change any more. After the end of the connection they are dropped. */
@@ -55,17 +54,13 @@ const looks = 4
 /** Milliseconds in which a peer that was gone already is noticed: the next turn of the event loop, on a busy day. */
 const resetWithin = 50
 
-/** To be made before the reader of the socket is acquired: what is made first ends last. */
-export const make = (socket: Socket.Socket, options: Options): Effect.Effect<Outlet, never, Scope.Scope> =>
-  Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
-    Option.isSome(net)
-      ? fromNet(net.value, options)
-      : fromWriter(socket, options))
-
-const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options) {
+/** To be made before the inlet: what is made first ends last. */
+export const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options) {
   const scope = yield* Effect.scope
   const fork = Effect.runForkWith(yield* Effect.context())
-  const connection = Kernel.keyOf(socket)
+  let key: Kernel.Key | undefined
+  const connection = () => key ??= Kernel.keyOf(socket)
+  void socket.remoteAddress // Node keeps it then, also for when the kernel no longer knows it
   const notFull = Latch.makeUnsafe(true)
   let full = false
   let written = 0
@@ -82,7 +77,14 @@ const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options)
 
   // CPT 5.8: cut only when nothing has moved. The kernel's buffers are large, and it says that it has room only when a
   // third of them is free: a peer that takes a KB a second would look asleep for minutes.
-  const place = () => `${socket.writableLength} ${connection === undefined ? "" : Kernel.unacknowledged(connection)}`
+  const place = () => {
+    const key = connection()
+    return `${socket.writableLength} ${key === undefined ? "" : Kernel.unacknowledged(key)}`
+  }
+  const isReset = () => {
+    const key = connection()
+    return key !== undefined && Kernel.isReset(key)
+  }
   const watch = Effect.gen(function*() {
     const look = Duration.times(options.writeDeadline, 1 / looks)
     let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
@@ -119,9 +121,8 @@ const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options)
     isFull: () => full,
     isGone: () => socket.destroyed,
     isHandedOver: (place) => written - socket.writableLength >= place,
-    isAnsweredByReset: () =>
-      connection !== undefined && performance.now() - writtenAt < resetWithin && Kernel.isReset(connection),
-    isLost: () => socket.destroyed || (connection !== undefined && Kernel.isReset(connection)),
+    isAnsweredByReset: () => performance.now() - writtenAt < resetWithin && isReset(),
+    isLost: () => socket.destroyed || isReset(),
     drained: Effect.andThen(notFull.await, unlessGone),
     end: Effect.callback<void>((resume) => {
       if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
@@ -137,7 +138,7 @@ const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: Options)
   return outlet
 })
 
-const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
+export const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
   const writer = yield* socket.writer
   const something = Latch.makeUnsafe(false)
   const notFull = Latch.makeUnsafe(true)
@@ -165,7 +166,7 @@ const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, options: O
     Effect.suspend(() => gone ? Effect.fail(new PeerGone({})) : Effect.void)
   )
   const outlet: Outlet = {
-    connection: undefined,
+    connection: () => undefined,
     written: () => written,
     write: (bytes) => {
       if (gone) return

@@ -3,7 +3,7 @@
  * public layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
  */
 import { Decline, type Message, Notice } from "@cpt/schema"
-import { Context, Duration, Effect, Fiber, Layer, Schedule } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Schedule, Tracer } from "effect"
 import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"
@@ -11,7 +11,7 @@ import { Directory } from "./Directory.ts"
 import * as Kernel from "./Kernel.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import { ServerConfig } from "./ServerConfig.ts"
-import { type Services, Session } from "./Session.ts"
+import * as Session from "./Session.ts"
 import { noticeLine, Timelines } from "./Timeline.ts"
 
 /** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
@@ -42,12 +42,14 @@ export class Server extends Context.Service<Server, {
 
 const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
   const config = yield* ServerConfig
-  const sessions = new Set<Session["Service"]>()
+  const sessions = new Set<Session.Session>()
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections
   let stopping = false
 
-  const admit = Effect.gen(function*() {
-    const session = yield* Session
+  // A span that nobody sees was measured at a tenth of a login
+  const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
+
+  const admit = Effect.fnUntraced(function*(session: Session.Session) {
     if (stopping) return yield* session.refuse(new Decline.ShuttingDown({}))
     // A session that has just ended may not have been noticed yet
     if (sessions.size >= config.maxSessions) yield* Effect.sleep(fullPatience)
@@ -56,14 +58,15 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     yield* Effect.ensuring(session.run, Effect.sync(() => sessions.delete(session)))
   })
   const serve = (socket: Socket.Socket) =>
-    Effect.withFiber<void, never, Services>((fiber) => {
+    Effect.withFiber<void, never, Session.Services>((fiber) => {
       fibers.add(fiber)
-      return admit.pipe(
-        Effect.provide(Session.layer(socket), { local: true }),
+      const served = Session.make(socket).pipe(
+        Effect.flatMap(admit),
+        Effect.scoped,
         Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
-        Effect.ensuring(Effect.sync(() => fibers.delete(fiber))),
-        Effect.withSpan("cpt.session", { kind: "server" })
+        Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
       )
+      return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
     })
 
   const open = yield* Effect.forEach(
@@ -75,7 +78,10 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     Effect.flatMap((dead) =>
       Effect.forEach(
         sessions,
-        (session) => session.connection !== undefined && dead.has(session.connection) ? session.cut : Effect.void,
+        (session) => {
+          const connection = dead.size === 0 ? undefined : session.connection()
+          return connection !== undefined && dead.has(connection) ? session.cut : Effect.void
+        },
         { discard: true }
       )
     ),

@@ -1,5 +1,5 @@
 /**
- * One connection, as a Layer in its own scope: connecting → open → closing. It reads lines, lets through what its state
+ * One connection, in its own scope: connecting → open → closing. It reads lines, lets through what its state
  * allows, has one dispatch, and one place where errors become DECLINEs. Commands are carried out and answered strictly
  * in order (CPT 3.6), and a peer that does not take its answers is not read any further.
  *
@@ -7,14 +7,14 @@
  */
 import { Command, Decline, Framer, Limits, type Name } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Result } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Option, Result, Scope } from "effect"
 import type { Socket } from "effect/socket"
 import type { Accounts } from "./Accounts.ts"
 import { connect, logout, type Peer } from "./commands/Connect.ts"
 import { confirm, send } from "./commands/Send.ts"
 import { sync } from "./commands/Sync.ts"
 import type { Directory } from "./Directory.ts"
-import * as Following from "./Following.ts"
+import { Following } from "./Following.ts"
 import * as Inlet from "./Inlet.ts"
 import type * as Kernel from "./Kernel.ts"
 import { MessageStore } from "./MessageStore.ts"
@@ -26,7 +26,7 @@ import type { Timelines } from "./Timeline.ts"
 /** What a session needs of its server. */
 export type Services = Accounts | Directory | MessageStore | Timelines
 
-export class Session extends Context.Service<Session, {
+export interface Session {
   /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
   readonly run: Effect.Effect<void>
   /** Says why not, and ends. */
@@ -34,12 +34,9 @@ export class Session extends Context.Service<Session, {
   /** Tells the user a line, if one has logged in (CPT 5.9). */
   readonly announce: (line: Uint8Array) => void
   /** What the kernel calls its connection, if it is one of TCP. */
-  readonly connection: Kernel.Key | undefined
+  readonly connection: () => Kernel.Key | undefined
   /** Cuts the connection now. */
   readonly cut: Effect.Effect<void>
-}>()("@cpt/server/Session") {
-  static readonly layer = (socket: Socket.Socket): Layer.Layer<Session, Socket.SocketError, Services> =>
-    Layer.effect(this, make(socket))
 }
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
@@ -52,7 +49,7 @@ const lastLook = Duration.millis(50)
 const lastWords = Duration.millis(250)
 
 /** Milliseconds on a clock that nobody sets. */
-const uptime = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+const uptime = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 const nothing = new Uint8Array(0)
 const accept = Command.serverLine(new Command.Accept({}))
@@ -100,21 +97,26 @@ const readLine = (line: Framer.Line): Request => {
 const ipOf = (address: string | undefined): string | undefined =>
   address?.startsWith("::ffff:") === true ? address.slice(7) : address
 
-const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
-  const config = yield* ServerConfig
-  const services = yield* Effect.context<Services>()
-  const store = yield* MessageStore
-  const startedAt = yield* uptime
-  const net = yield* Effect.serviceOption(NodeSocket.NetSocket)
-  const remoteAddress = Option.isSome(net) ? ipOf(net.value.remoteAddress) : undefined
-  const outlet = yield* Outlet.make(socket, config)
-  const inlet = yield* Inlet.make(socket, (bytes) => hear(bytes))
+export const make = Effect.fnUntraced(function*(socket: Socket.Socket): Effect.fn.Return<
+  Session,
+  Socket.SocketError,
+  Services | Scope.Scope
+> {
+  const services = yield* Effect.context<Services | Scope.Scope>()
+  const config = Context.get(services, ServerConfig)
+  const store = Context.get(services, MessageStore)
+  const clock = Context.get(services, Clock.Clock)
+  const net = Option.getOrUndefined(Context.getOption(services, NodeSocket.NetSocket))
+  const startedAt = uptime(clock)
+  const remoteAddress = ipOf(net?.remoteAddress)
+  const outlet = yield* (net === undefined ? Outlet.fromWriter(socket, config) : Outlet.fromNet(net, config))
+  const inlet = net === undefined ? yield* Inlet.fromReader(socket, hear) : Inlet.fromNet(net, hear)
   const outbox = new Outbox(outlet)
   const framer = Framer.make(config.maxLineBytes)
 
-  const followingOf = yield* Following.make(outlet, outbox)
+  const parts = { outlet, outbox, services, scope: Context.get(services, Scope.Scope) }
 
-  let following: Following.Following | undefined // once it is open
+  let following: Following | undefined // once it is open
   let closing = false
   let stopping = false
   let storing = false
@@ -125,16 +127,17 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   /** Until the login there is a deadline, also for a peer that sends a byte a second. */
   const beforeLogin = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.flatMap(uptime, (now) =>
+    Effect.suspend(() =>
       Effect.timeoutOrElse(effect, {
-        duration: Math.max(0, startedAt + Duration.toMillis(config.loginDeadline) - now),
+        duration: Math.max(0, startedAt + Duration.toMillis(config.loginDeadline) - uptime(clock)),
         orElse: () => Effect.fail(new Decline.LoginTimeout({}))
-      }))
+      })
+    )
 
-  const peer: Peer<Following.Following> = {
+  const peer: Peer<Following> = {
     remoteAddress,
-    follower: followingOf,
-    beforeDeadline: beforeLogin,
+    follower: (username) => new Following(username, parts),
+    beforeDeadline: (rule) => Exit.isExit(rule) ? rule : beforeLogin(rule),
     isGone: () => storing && outlet.isLost()
   }
 
@@ -220,7 +223,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   const goodbye = Effect.suspend(() => outlet.isAnsweredByReset() ? outlet.destroy : noteAck())
 
   /** Carries out what need not wait, where it arrives; what must wait is the session's to do. */
-  const hear = (bytes: Uint8Array): Effect.Effect<void, Outlet.PeerGone, Services> | undefined => {
+  function hear(bytes: Uint8Array): Effect.Effect<void, Outlet.PeerGone, Services> | undefined {
     const lines = framer.push(bytes)
     if (lines.length === 0 || parting) return undefined
     heard = true
@@ -248,8 +251,8 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
   const hearTheRest = Effect.gen(function*() {
-    const until = (yield* uptime) + Duration.toMillis(lastWords)
-    while (!closing && (yield* uptime) < until) {
+    const until = uptime(clock) + Duration.toMillis(lastWords)
+    while (!closing && uptime(clock) < until) {
       heard = false
       const left = yield* Effect.timeoutOption(inlet.next, lastLook)
       if (Option.isSome(left)) yield* left.value
@@ -260,6 +263,7 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
   const part = Effect.gen(function*() {
     parting = true
+    if (inlet.hasEnded() && !stopping) return yield* outlet.end // nothing will come that could become a reset
     const rest = yield* Effect.forkChild(
       Effect.catch(
         inlet.next,
@@ -274,9 +278,9 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
 
   const leave = Effect.suspend(() => {
     if (following === undefined) return Effect.void
-    const { end, username } = following
+    const left = following
     following = undefined
-    return Effect.andThen(logout(username, peer), end)
+    return Effect.andThen(logout(left.username, peer), Effect.suspend(() => left.end()))
   })
 
   const run = converse.pipe(
@@ -308,11 +312,11 @@ const make = Effect.fnUntraced(function*(socket: Socket.Socket) {
       return part
     })
 
-  return Session.of({
+  return {
     run,
     refuse,
     announce: (line) => following?.announce(line),
     connection: outlet.connection,
     cut: outlet.destroy
-  })
+  }
 })

@@ -30,6 +30,11 @@ class Segment {
     return this.bytes.length + this.ends.length * (4 + 8 + 8)
   }
 
+  /** Whether a line of this size fits as it is. */
+  fits(size: number): boolean {
+    return this.length + size <= this.bytes.length && this.count < this.ends.length
+  }
+
   /** Makes room for a line, by doubling. False if that would make the segment too large. */
   reserve(size: number): boolean {
     const needed = this.length + size
@@ -80,24 +85,44 @@ export class Lines {
 
   /** Adds a line at the end; gives its bytes, with the line's end. */
   append(line: string, timestamp: Timestamp.Timestamp, sender: string): Uint8Array {
-    const size = Buffer.byteLength(line) + 1
+    this.add(line, timestamp, sender)
+    return this.last()
+  }
+
+  /** The bytes of the line that was added last. There must be one. */
+  last(): Uint8Array {
+    const segment = this.#segments.at(-1)!
+    return segment.bytes.subarray(segment.startOf(segment.count - 1), segment.length)
+  }
+
+  /** As `append`, but gives only the size: a view that nobody reads costs as much as the rest. */
+  add(line: string, timestamp: Timestamp.Timestamp, sender: string): number {
     let segment = this.#segments.at(-1)
-    const before = segment?.capacity ?? 0
-    if (segment?.reserve(size) === true) this.#capacity += segment.capacity - before
-    else {
-      segment = new Segment(Math.max(size, segment === undefined ? firstSegmentBytes : segmentBytes))
-      this.#segments.push(segment)
-      this.#capacity += segment.capacity
-    }
+    // A character takes at most three bytes: where so many fit, they need not be counted first
+    if (segment === undefined || !segment.fits(line.length * 3 + 1)) segment = this.#room(Buffer.byteLength(line) + 1)
     const start = segment.length
-    segment.bytes.write(line, start)
-    segment.bytes[start + size - 1] = 10
-    segment.length += size
-    segment.ends[segment.count] = segment.length
+    const end = start + segment.bytes.write(line, start)
+    segment.bytes[end] = 10
+    segment.length = end + 1
+    segment.ends[segment.count] = end + 1
     segment.timestamps[segment.count] = timestamp
     segment.senders.push(sender)
     segment.count++
-    return segment.bytes.subarray(start, segment.length)
+    return end + 1 - start
+  }
+
+  /** A segment with room for a line at the end. */
+  #room(size: number): Segment {
+    const last = this.#segments.at(-1)
+    const before = last?.capacity ?? 0
+    if (last?.reserve(size) === true) {
+      this.#capacity += last.capacity - before
+      return last
+    }
+    const segment = new Segment(Math.max(size, last === undefined ? firstSegmentBytes : segmentBytes))
+    this.#segments.push(segment)
+    this.#capacity += segment.capacity
+    return segment
   }
 
   /** Lines behind `after`, at most a segment of them, but for those of one sender; undefined if there are none. */

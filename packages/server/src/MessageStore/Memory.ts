@@ -36,10 +36,36 @@ class Entry {
   missingThrough = Timestamp.epoch
   readonly lines = new Lines()
   readonly watchers = new Set<(message: Appended) => void>()
+  #prefix = ""
+  #sender = ""
   constructor(name: string, kind: Kind) {
     this.name = name
     this.kind = kind
   }
+
+  /** How the lines of a sender begin: mostly the one's before. */
+  prefix(sender: string): string {
+    if (this.#sender !== sender) {
+      this.#sender = sender
+      this.#prefix = Command.msgPrefix(this.name, sender)
+    }
+    return this.#prefix
+  }
+}
+
+const thousandths = Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, "0"))
+let second = 0
+let secondDigits = ""
+
+/** A timestamp as text. Those that follow each other differ in the last digits: a tenth of the cost of a conversion. */
+const digits = (timestamp: Timestamp.Timestamp): string => {
+  const seconds = Math.floor(timestamp / 1000)
+  if (seconds === 0) return String(timestamp)
+  if (seconds !== second) {
+    second = seconds
+    secondDigits = String(seconds)
+  }
+  return secondDigits + thousandths[timestamp - seconds * 1000]!
 }
 
 const nothing = new Uint8Array(0)
@@ -67,14 +93,13 @@ class Memory {
   #store({ message, sender, target }: Draft, now: number): void {
     const entry = this.#entry(target, "open")
     const timestamp = Timestamp.next(now, entry.head)
-    const line = Command.msgLine(target, sender, timestamp, message)
-    const bytes = entry.lines.append(line, timestamp, sender)
+    const line = `${entry.prefix(sender)}${digits(timestamp)} ${message}`
+    this.#bytes += entry.lines.add(line, timestamp, sender) + messageOverhead
     entry.head = timestamp
-    this.#emptied.delete(entry)
+    if (this.#emptied.size > 0) this.#emptied.delete(entry)
     MutableList.append(this.#order, entry)
-    this.#bytes += bytes.length + messageOverhead
     if (entry.watchers.size === 0) return
-    const appended = { sender, timestamp, line: bytes }
+    const appended = { sender, timestamp, line: entry.lines.last() }
     for (const watcher of entry.watchers) watcher(appended)
   }
 

@@ -1,12 +1,10 @@
 /** `CONNECT <username>`: its checks in the order of CPT 3.2, and with the name, its inbox (CPT 5.5). */
 import { type Command, Decline, Name } from "@cpt/schema"
-import { Effect, Option, Schema } from "effect"
+import { Effect } from "effect"
 import { Accounts, type Refusal } from "../Accounts.ts"
 import { type Bearer, Directory } from "../Directory.ts"
 import { MessageStore } from "../MessageStore.ts"
 import type { Follower } from "../Timeline.ts"
-
-const asUsername = Schema.decodeUnknownOption(Name.Username)
 
 export interface Peer<F extends Follower> extends Bearer {
   readonly remoteAddress: string | undefined
@@ -21,8 +19,10 @@ export interface Peer<F extends Follower> extends Bearer {
 /** Gives who now bears the name, until `logout`, and follows its inbox. */
 export const connect = Effect.fnUntraced(function*<F extends Follower>(command: Command.Connect, peer: Peer<F>) {
   const [accounts, directory, store] = [yield* Accounts, yield* Directory, yield* MessageStore]
-  const username = Option.getOrUndefined(asUsername(command.username))
-  if (username === undefined || (yield* store.kindOf(username)) === "group") return yield* new Decline.UsernameTaken({})
+  const { username } = command
+  if (!Name.isUsername(username) || (yield* store.kindOf(username)) === "group") {
+    return yield* new Decline.UsernameTaken({})
+  }
   yield* peer.beforeDeadline(accounts.authorize({ username, remoteAddress: peer.remoteAddress })).pipe(
     Effect.catchTag("Declined", bareWord),
     Effect.interruptible // a server that stops does not wait for it
