@@ -47,7 +47,7 @@ export const make = (maxLineBytes: number): Framer => {
   const push = (chunk: Uint8Array): ReadonlyArray<Line> => {
     const lines: Array<Line> = []
     const bytes = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    // Asked once a chunk: a line of ASCII then costs a third of one that is checked and decoded as UTF-8
+    // Asked once a chunk: a line of ASCII then costs half of one that is checked and decoded as UTF-8
     const ascii = isAscii(bytes)
     let from = 0
     while (from < bytes.length) {

@@ -13,7 +13,7 @@
  * - A read that starts after an `append` has returned sees its messages.
  * - Watchers of a target are told of each message once, in order, before its `append` returns.
  * - Whoever calls `append` or `confirm` runs what it gives, once and at once. So a driver that need not wait may do it at
- *   the call and give back the `Exit`, and the server needs no fiber for it (measured: a quarter of an ACK).
+ *   the call and give back the `Exit`, and the server needs no fiber for it.
  */
 import type { Decline, Message, Name, Timestamp } from "@cpt/schema"
 import { Context, type Effect, type Scope } from "effect"

@@ -46,7 +46,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections
   let stopping = false
 
-  // A span that nobody sees was measured at a tenth of a login
+  // A span that nobody sees is not made
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
 
   const admit = Effect.fnUntraced(function*(session: Session.Session) {
