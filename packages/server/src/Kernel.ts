@@ -48,7 +48,32 @@ const readNow = (): string | undefined => {
 }
 
 /** Whether the connection is gone from the kernel while we still have it: the peer has answered with a reset. */
-export const isReset = (key: Key): boolean => readNow()?.includes(key) === false
+export const isResetNow = (key: Key): boolean => readNow()?.includes(key) === false
+
+const read = async (): Promise<string | undefined> => {
+  try {
+    return (await Promise.all(tables.map((table) => readFile(table, "latin1")))).join("")
+  } catch {
+    return undefined
+  }
+}
+
+let reading: Promise<unknown> = Promise.resolve()
+let next: Promise<string | undefined> | undefined
+
+/**
+ * The same, of a table that is read after the question, and beside the event loop: it is long where there are many
+ * connections, and in milliseconds with thousands. Whoever asks while one is being read shares the next.
+ */
+export const isReset = async (key: Key): Promise<boolean> => {
+  next ??= reading.then(() => {
+    next = undefined
+    const table = read()
+    reading = table
+    return table
+  })
+  return (await next)?.includes(key) === false
+}
 
 /** Bytes that the peer has not acknowledged; undefined if that is not known. */
 export const unacknowledged = (key: Key): number | undefined => {

@@ -67,6 +67,11 @@ export class Outbox {
     })
   }
 
+  /** Whether it is not known yet that the peer has seen the last ACK. */
+  awaitsConfirmation(): boolean {
+    return this.#unconfirmed !== undefined
+  }
+
   /**
    * To be asked when the peer goes on in good order: true, once, if the last ACK was with the kernel by then. The peer
    * is then taken to know of it (CPT 4.4).

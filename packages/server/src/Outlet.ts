@@ -32,7 +32,7 @@ export interface Outlet {
    * To be asked when the peer has just ended its side: whether it was gone before it could read what was written last.
    * Exact on this machine, where a reset comes at once; over a network it may still be under way.
    */
-  readonly isAnsweredByReset: () => boolean
+  readonly isAnsweredByReset: Effect.Effect<boolean>
   /** Whether the connection is gone, also where that has not been noticed since nobody reads from it. */
   readonly isLost: () => boolean
   /** Waits until the peer is no longer behind. */
@@ -81,10 +81,6 @@ export const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: O
     const key = connection()
     return `${socket.writableLength} ${key === undefined ? "" : Kernel.unacknowledged(key)}`
   }
-  const isReset = () => {
-    const key = connection()
-    return key !== undefined && Kernel.isReset(key)
-  }
   const watch = Effect.gen(function*() {
     const look = Duration.times(options.writeDeadline, 1 / looks)
     let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
@@ -121,8 +117,16 @@ export const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: O
     isFull: () => full,
     isGone: () => socket.destroyed,
     isHandedOver: (place) => written - socket.writableLength >= place,
-    isAnsweredByReset: () => performance.now() - writtenAt < resetWithin && isReset(),
-    isLost: () => socket.destroyed || isReset(),
+    isAnsweredByReset: Effect.suspend(() => {
+      const key = connection()
+      return key === undefined || performance.now() - writtenAt >= resetWithin
+        ? Effect.succeed(false)
+        : Effect.promise(() => Kernel.isReset(key))
+    }),
+    isLost: () => {
+      const key = connection()
+      return socket.destroyed || (key !== undefined && Kernel.isResetNow(key))
+    },
     drained: Effect.andThen(notFull.await, unlessGone),
     end: Effect.callback<void>((resume) => {
       if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
@@ -177,7 +181,7 @@ export const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, opt
     },
     isFull: () => written > handedOver,
     isGone: () => gone,
-    isAnsweredByReset: () => false,
+    isAnsweredByReset: Effect.succeed(false),
     isLost: () => gone,
     isHandedOver: (place) => handedOver >= place,
     drained,

@@ -220,7 +220,11 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket): Effect.f
   const noteAck = () => following !== undefined && outbox.confirmsAck() ? confirm(store, following.username) : Exit.void
 
   /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
-  const goodbye = Effect.suspend(() => outlet.isAnsweredByReset() ? outlet.destroy : noteAck())
+  const goodbye = Effect.suspend(() =>
+    outbox.awaitsConfirmation()
+      ? Effect.flatMap(outlet.isAnsweredByReset, (isReset) => isReset ? outlet.destroy : noteAck())
+      : Effect.void
+  )
 
   /** Carries out what need not wait, where it arrives; what must wait is the session's to do. */
   function hear(bytes: Uint8Array): Effect.Effect<void, Outlet.PeerGone, Services> | undefined {

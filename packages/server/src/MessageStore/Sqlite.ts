@@ -76,6 +76,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const cache = new Cache(options.cache ?? defaultCache)
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
+  const claiming = new Map<string, "group">() // what is not on disk yet, and nobody waits for
   const recent = new Map<string, number>() // the heads of targets that are not all in their places yet
   const pending = new Map<string, number>() // drafts on their way, of each target
   const room = Latch.makeUnsafe(true)
@@ -188,12 +189,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }
     }
     if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
-    // What a group is for those who follow it already goes with the next message
-    if (Exit.isFailure(committed)) {
-      waiting.unshift(
-        ...batch.filter((entry) => entry._tag === "claim" && entry.kind === "group" && kinds.has(entry.name))
-      )
-    }
+    const groups = batch.filter((entry) => entry._tag === "claim" && entry.kind === "group")
+    if (Exit.isFailure(committed)) waiting.unshift(...groups) // to go with the next message
+    else for (const entry of groups) if (entry._tag === "claim") claiming.delete(entry.name)
     const result = Exit.asVoid(committed)
     for (const entry of batch) if (entry._tag !== "confirm") entry.done(result)
   }).pipe(Effect.forever, Effect.forkScoped)
@@ -210,7 +208,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
   const kindOf = (name: Name.Name) =>
     Effect.suspend((): Effect.Effect<Kind | undefined, Decline.StorageUnavailable> => {
-      const known = kinds.get(name)
+      const known = kinds.get(name) ?? claiming.get(name)
       return known === undefined ? Effect.map(stored(name), ({ kind }) => kind) : Effect.succeed(known)
     })
 
@@ -292,8 +290,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
         if (before === "open" || pending.has(name)) {
           // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
-          if (kind === "group") enqueue({ _tag: "claim", name, kind, done: () => {} })
-          else {
+          if (kind === "group") {
+            claiming.set(name, kind)
+            enqueue({ _tag: "claim", name, kind, done: () => {} })
+          } else {
             yield* Effect.callback<void, Decline.StorageUnavailable>((resume) => {
               enqueue({ _tag: "claim", name, kind, done: resume })
             }).pipe(Effect.onError(() => Effect.sync(() => kinds.delete(name))))

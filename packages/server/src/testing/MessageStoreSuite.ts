@@ -624,6 +624,18 @@ export const messageStoreSuite = <E>(
           assert.isUndefined(yield* store.kindOf(target("ann")), "a sender is not a user for that")
         }))
 
+      test("are what they are at once, also when whoever made them so has gone again", (store) =>
+        Effect.gen(function*() {
+          for (const kind of ["user", "group"] as const) {
+            const name = target(`a-${kind}`)
+            yield* store.append([draft("ann", name, "1")])
+            yield* store.claim(name, kind)
+            yield* store.forget(name)
+            assert.strictEqual(yield* store.kindOf(name), kind)
+            assert.strictEqual(yield* store.claim(name, kind === "user" ? "group" : "user"), kind)
+          }
+        }))
+
       test("are forgotten without messages, and not with them", (store) =>
         Effect.gen(function*() {
           yield* store.claim(red, "user")
