@@ -9,6 +9,14 @@ if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
   process.exit(1)
 }
 
+if (version[0] < 24) {
+  // Node 22 calls its SQLite an experiment, on stderr, where a script expects what went wrong
+  var emitWarning = process.emitWarning
+  process.emitWarning = function(warning, type) {
+    if (type !== "ExperimentalWarning" || !/SQLite/.test(warning)) emitWarning.apply(process, arguments)
+  }
+}
+
 var fs = require("fs")
 var path = require("path")
 var vm = require("vm")

@@ -141,9 +141,9 @@ describe("a server that is killed", () => {
   it.live("keeps what it has ACKed, once and in order, and its followers lose nothing", () =>
     Effect.gen(function*() {
       const tally = yield* Effect.promise(async () =>
-        run({ bin, rounds: 12, seed: 20_261_125, jobs: 2, life: 6, power: "never" })
+        run({ bin, rounds: 16, seed: 20_261_125, jobs: 2, life: 8, power: "never" })
       )
-      assert.strictEqual(tally.rounds, 12)
+      assert.strictEqual(tally.rounds, 16)
       assert.isAbove(tally.acked, 0)
     }), 120_000)
 
@@ -152,7 +152,7 @@ describe("a server that is killed", () => {
     () =>
       Effect.gen(function*() {
         const tally = yield* Effect.promise(async () =>
-          run({ bin, rounds: 8, seed: 20_261_126, jobs: 2, life: 4, power: "always" })
+          run({ bin, rounds: 16, seed: 20_261_126, jobs: 2, life: 8, power: "always" })
         )
         assert.isAbove(tally.powerLosses, 0)
       }),
