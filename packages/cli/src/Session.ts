@@ -37,10 +37,7 @@ export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatie
   const explain = fromClient(Address.print(address), username)
   const client = yield* name.pipe(
     Effect.flatMap((username) => CptClient.connect({ username, ...address, tls, timeout })),
-    patiently(
-      timeout,
-      (error) => error._tag === "UsernameTaken" || (error._tag === "ConnectionFailed" && (isPatient || error.reached))
-    ),
+    patiently(timeout, (error) => mayPass(error, isPatient)),
     Effect.mapError(explain)
   )
   return {
@@ -49,6 +46,21 @@ export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatie
     follow: (starts: ReadonlyArray<Start>) => Stream.mapError(client.follow(starts), explain)
   }
 })
+
+const mayPass = (error: SessionError, isPatient: boolean): boolean => {
+  switch (error._tag) {
+    case "UsernameTaken":
+    case "ShuttingDown": // a server that is restarted is there again soon
+      return true
+    case "ConnectionFailed":
+      return isPatient || error.reached
+    case "ServerFull":
+    case "TooManyConnections":
+      return isPatient
+    default:
+      return false
+  }
+}
 
 /** Tries again, as long as the time allows, where waiting may help. */
 const patiently =

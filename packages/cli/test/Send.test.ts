@@ -66,16 +66,16 @@ describe("cpt send TARGET MESSAGE", () => {
       { concurrency: 4 }
     ))
 
-  it.live("waits for its name, which another command may soon be done with", () =>
+  it.live("waits for its name, which another command may soon be done with, and for a server that is restarted", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
       const result = yield* during(
         run(["send", "g", "hi", ...at(server)]),
         Effect.gen(function*() {
-          for (let i = 0; i < 3; i++) {
+          for (const reason of ["username_taken", "username_taken", "shutting_down"]) {
             const peer = yield* server.accept
             yield* peer.hears("CONNECT alice")
-            yield* peer.says("DECLINE username_taken")
+            yield* peer.says(`DECLINE ${reason}`)
           }
           yield* acks(yield* server.login("alice"), "SEND g hi")
         })

@@ -120,11 +120,7 @@ export class Tail {
 
   #mustRun(): void {
     const { ending, stderr } = this.#process
-    // Its first login may meet a server that stops; that is the end of it, as of any other command (CLI: 3)
-    if (ending?.status === 3 && stderr.includes("shutting_down")) this.#process = this.#start()
-    else if (ending !== undefined) {
-      throw new Violation(`cpt tail ended with ${ending.signal ?? ending.status}: ${stderr}`)
-    }
+    if (ending !== undefined) throw new Violation(`cpt tail ended with ${ending.signal ?? ending.status}: ${stderr}`)
   }
 
   #start(): Process {
