@@ -8,15 +8,17 @@ import { MessageStore } from "./MessageStore.ts"
 import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
 
 /**
- * How long a login waits for a name that is in use: the session that bears it may be busy storing the last message of a
- * peer that has gone already, and then the name is about to be free (CPT 3.2).
+ * How long a login waits for a name whose bearer is about to go: the peer has ended its side, and what it asked for is
+ * still being answered, on a slow disk maybe. Also where it is not known whether it has (CPT 3.2).
  */
 const patience = Duration.millis(100)
 
 /** Who bears a name: a session. */
 export interface Bearer {
-  /** Its connection is gone, and it is too busy to have noticed: storing what the peer said last, on a slow disk. */
-  readonly isGone: () => boolean
+  /** Whether the peer is still there: a session may be too busy to have noticed. Undefined if that is not known. */
+  readonly presence: Effect.Effect<"here" | "leaving" | "gone" | undefined>
+  /** Cuts the connection. */
+  readonly cut: Effect.Effect<void>
 }
 
 export class Directory extends Context.Service<Directory, {
@@ -53,9 +55,15 @@ export class Directory extends Context.Service<Directory, {
       return Directory.of({
         enter: Effect.fnUntraced(function*(name, bearer) {
           const other = online.get(name)
-          if (other !== undefined && !other.bearer.isGone()) {
-            yield* Effect.timeoutOption(Deferred.await(other.ending), patience)
-            if (online.has(name)) return yield* new Decline.UsernameTaken({})
+          if (other !== undefined) {
+            const presence = yield* other.bearer.presence
+            if (presence === "leaving" || presence === undefined) {
+              yield* Effect.timeoutOption(Deferred.await(other.ending), patience)
+            }
+            const still = online.get(name)
+            if (still !== undefined && (still !== other || presence !== "gone")) {
+              return yield* new Decline.UsernameTaken({})
+            }
           }
           online.set(name, { bearer, ending: Deferred.makeUnsafe() })
         }),

@@ -47,9 +47,6 @@ const readNow = (): string | undefined => {
   }
 }
 
-/** Whether the connection is gone from the kernel while we still have it: the peer has answered with a reset. */
-export const isResetNow = (key: Key): boolean => readNow()?.includes(key) === false
-
 const read = async (): Promise<string | undefined> => {
   try {
     return (await Promise.all(tables.map((table) => readFile(table, "latin1")))).join("")
@@ -61,19 +58,36 @@ const read = async (): Promise<string | undefined> => {
 let reading: Promise<unknown> = Promise.resolve()
 let next: Promise<string | undefined> | undefined
 
-/**
- * The same, of a table that is read after the question, and beside the event loop: it is long where there are many
- * connections, and in milliseconds with thousands. Whoever asks while one is being read shares the next.
- */
-export const isReset = async (key: Key): Promise<boolean> => {
+/** Whether a peer still speaks, has ended its side, or is gone: it has answered with a reset. */
+export type Presence = "here" | "leaving" | "gone"
+
+/** A table that is read after the question; whoever asks while one is being read shares the next. */
+const tableNow = (): Promise<string | undefined> => {
   next ??= reading.then(() => {
     next = undefined
     const table = read()
     reading = table
     return table
   })
-  return (await next)?.includes(key) === false
+  return next
 }
+
+/**
+ * What the kernel knows of a peer; undefined if that is not known. Asked beside the event loop: a table is long where there
+ * are many connections, and takes milliseconds with thousands. While it changes, a row may be passed over, so a connection
+ * is gone when two tables in a row do not have it.
+ */
+export const presence = async (key: Key): Promise<Presence | undefined> => {
+  for (let looks = 0; looks < 2; looks++) {
+    const table = await tableNow()
+    if (table === undefined) return undefined
+    const at = table.indexOf(key)
+    if (at !== -1) return table.startsWith(established, at + key.length) ? "here" : "leaving"
+  }
+  return "gone"
+}
+
+const established = "01 "
 
 /** Bytes that the peer has not acknowledged; undefined if that is not known. */
 export const unacknowledged = (key: Key): number | undefined => {

@@ -33,8 +33,8 @@ export interface Outlet {
    * Exact on this machine, where a reset comes at once; over a network it may still be under way.
    */
   readonly isAnsweredByReset: Effect.Effect<boolean>
-  /** Whether the connection is gone, also where that has not been noticed since nobody reads from it. */
-  readonly isLost: () => boolean
+  /** Whether the peer is still there, also where nobody has noticed since nobody reads from it; undefined if not known. */
+  readonly presence: Effect.Effect<Kernel.Presence | undefined>
   /** Waits until the peer is no longer behind. */
   readonly drained: Effect.Effect<void, PeerGone>
   /** Writes all there is and then the end of our side. */
@@ -102,6 +102,11 @@ export const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: O
   }
 
   const unlessGone = Effect.suspend(() => socket.destroyed ? Effect.fail(new PeerGone({})) : Effect.void)
+  const presence = Effect.suspend(() => {
+    if (socket.destroyed) return Effect.succeed("gone" as const)
+    const key = connection()
+    return key === undefined ? Effect.undefined : Effect.promise(() => Kernel.presence(key))
+  })
   const outlet: Outlet = {
     connection,
     written: () => written,
@@ -117,16 +122,12 @@ export const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: O
     isFull: () => full,
     isGone: () => socket.destroyed,
     isHandedOver: (place) => written - socket.writableLength >= place,
-    isAnsweredByReset: Effect.suspend(() => {
-      const key = connection()
-      return key === undefined || performance.now() - writtenAt >= resetWithin
-        ? Effect.succeed(false)
-        : Effect.promise(() => Kernel.isReset(key))
-    }),
-    isLost: () => {
-      const key = connection()
-      return socket.destroyed || (key !== undefined && Kernel.isResetNow(key))
-    },
+    isAnsweredByReset: Effect.suspend(() =>
+      performance.now() - writtenAt < resetWithin
+        ? Effect.map(presence, (presence) => presence === "gone")
+        : Effect.succeed(false)
+    ),
+    presence,
     drained: Effect.andThen(notFull.await, unlessGone),
     end: Effect.callback<void>((resume) => {
       if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
@@ -182,7 +183,7 @@ export const fromWriter = Effect.fnUntraced(function*(socket: Socket.Socket, opt
     isFull: () => written > handedOver,
     isGone: () => gone,
     isAnsweredByReset: Effect.succeed(false),
-    isLost: () => gone,
+    presence: Effect.sync(() => gone ? "gone" : undefined),
     isHandedOver: (place) => handedOver >= place,
     drained,
     end: drained, // the writer ends its side when the scope does

@@ -119,7 +119,6 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket): Effect.f
   let following: Following | undefined // once it is open
   let closing = false
   let stopping = false
-  let storing = false
   let parting = false
   let heard = false
   let refusedLogins = 0
@@ -138,7 +137,8 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket): Effect.f
     remoteAddress,
     follower: (username) => new Following(username, parts),
     beforeDeadline: (rule) => Exit.isExit(rule) ? rule : beforeLogin(rule),
-    isGone: () => storing && outlet.isLost()
+    presence: outlet.presence,
+    cut: outlet.destroy
   }
 
   const login = (command: Command.Connect) =>
@@ -161,13 +161,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket): Effect.f
       if (Exit.isSuccess(storedNow)) outbox.ack(sends.length)
       return storedNow
     }
-    storing = true
-    return storedNow.pipe(
-      Effect.map(() => outbox.ack(sends.length)),
-      Effect.ensuring(Effect.sync(() => {
-        storing = false
-      }))
-    )
+    return Effect.map(storedNow, () => outbox.ack(sends.length))
   }
 
   const carryOut = (request: Request): Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, Services> => {
