@@ -72,7 +72,8 @@ const rest = (socket: Socket) => Effect.promise(() => text(socket))
 describe("cpt serve", () => {
   it.live("says in one line where it listens and where the messages are", () =>
     Effect.gen(function*() {
-      const { line, port } = yield* serving(["--memory"])
+      // What the environment says of messages on disk is for other servers
+      const { line, port } = yield* serving(["--memory"], { CPT_KEEP: "1048576", CPT_CACHE: "1MiB" })
       assert.match(line, /^cpt: listening on 127\.0\.0\.1:\d+; messages are kept in memory only/)
       const socket = yield* connected(port)
       socket.end("CONNECT ann\nSEND red hi\n")
@@ -175,7 +176,8 @@ describe("cpt serve", () => {
         [["--memory", "--memory-limit", "lots"], {}, /^cpt: --memory-limit "lots": .*\n$/],
         [["--memory-limit", "10"], {}, /^cpt: --memory-limit goes with --memory; .*\n$/],
         [["--memory", "--keep", "30d"], {}, /^cpt: --keep is for messages on disk, .*\n$/],
-        [["--memory"], { CPT_CACHE: "1MiB" }, /^cpt: CPT_CACHE is for messages on disk, .*\n$/],
+        [["--memory", "--cache", "1MiB"], {}, /^cpt: --cache is for messages on disk, .*\n$/],
+        [[], { CPT_CACHE: "much" }, /^cpt: CPT_CACHE "much": .*\n$/],
         [["--keep", "30"], {}, /^cpt: --keep "30": .*\n$/],
         [["--keep", "0s"], {}, /^cpt: --keep "0s": .*\n$/],
         [["--keep-messages", "0"], {}, /^cpt: --keep-messages "0": .*\n$/],

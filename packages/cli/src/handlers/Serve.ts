@@ -5,10 +5,10 @@ import {
   layerMemory,
   layerSqlite,
   Listener,
-  type MemoryLimits,
   MessageStore,
   Server,
-  ServerConfig
+  ServerConfig,
+  type SqliteOptions
 } from "@cpt/server"
 import {
   ByteSize,
@@ -111,17 +111,40 @@ const given = Effect.fnUntraced(
 const setting = <A>(name: string, flag: Option.Option<string>, codec: Schema.ConstraintDecoder<A>, fallback: A) =>
   Effect.map(given(name, flag, codec), (given) => given === undefined ? fallback : given.value)
 
+/**
+ * The same, of a setting for one of the two stores. For the other one it would do nothing: as a flag it is refused; the
+ * environment may be that of several servers, and is not looked at.
+ */
+const ofStore = <A>(
+  isThisStore: boolean,
+  name: string,
+  flag: Option.Option<string>,
+  codec: Schema.ConstraintDecoder<A>,
+  otherwise: string
+): Effect.Effect<A | undefined, Failure> => {
+  if (isThisStore) return Effect.map(given(name, flag, codec), (given) => given?.value)
+  return Option.isSome(flag) ? Effect.fail(usage(`--${name} ${otherwise}`)) : Effect.undefined
+}
+
 const { defaults } = ServerConfig
 
-const read = (input: Omit<Input, "data" | "memory">) =>
-  Effect.all({
+const read = (input: Omit<Input, "data" | "memory">, isMemory: boolean) => {
+  const onDisk = <A>(name: string, flag: Option.Option<string>, codec: Schema.ConstraintDecoder<A>) =>
+    ofStore(!isMemory, name, flag, codec, "is for messages on disk, not with --memory")
+  return Effect.all({
     host: setting("host", input.host, Schema.NonEmptyString, "127.0.0.1"),
     port: setting("port", input.port, Port, Limits.defaultPort),
-    keep: given("keep", input.keep, Deadline),
-    keepMessages: given("keep-messages", input.keepMessages, Count),
-    keepBytes: given("keep-bytes", input.keepBytes, Size),
-    cache: given("cache", input.cache, Size),
-    memoryLimit: given("memory-limit", input.memoryLimit, MemoryLimit),
+    keep: onDisk("keep", input.keep, Deadline),
+    keepMessages: onDisk("keep-messages", input.keepMessages, Count),
+    keepBytes: onDisk("keep-bytes", input.keepBytes, Size),
+    cache: onDisk("cache", input.cache, Size),
+    memoryLimit: ofStore(
+      isMemory,
+      "memory-limit",
+      input.memoryLimit,
+      MemoryLimit,
+      "goes with --memory; on disk there is --keep-bytes"
+    ),
     maxLineBytes: setting("max-line-bytes", input.maxLineBytes, Count, defaults.maxLineBytes),
     maxSessions: setting("max-sessions", input.maxSessions, Count, defaults.maxSessions),
     maxFollowedGroups: setting("max-followed-groups", input.maxFollowedGroups, Count, defaults.maxFollowedGroups),
@@ -130,6 +153,7 @@ const read = (input: Omit<Input, "data" | "memory">) =>
     resendWindow: setting("resend-window", input.resendWindow, DurationFromText, Duration.millis(Limits.resendWindow)),
     live: setting("live", input.live, Switch, "on")
   })
+}
 
 /** In one line, what is wrong and what to do. */
 const cannotListen = (host: string, port: number) => (error: SocketServer.SocketServerError): Failure => {
@@ -156,46 +180,13 @@ const cannotListen = (host: string, port: number) => (error: SocketServer.Socket
   }
 }
 
-/** A value, and the name of the place that it came from. */
-type Given<A> = { readonly from: string; readonly value: A } | undefined
-
-/** What is set of a store: some of it is for one on disk, some for one in memory. */
-interface StoreSettings {
-  readonly resendWindow: number
-  readonly onDisk: {
-    readonly cache: Given<number>
-    readonly keep: Given<Duration.Duration>
-    readonly keepBytes: Given<number>
-    readonly keepMessages: Given<number>
-  }
-  readonly inMemory: { readonly memoryLimit: Given<Partial<MemoryLimits>> }
-}
-
-/** Where messages are. What is set for the other place is refused: it would do nothing. */
-const store = Effect.fnUntraced(
-  function*(memory: boolean, data: Option.Option<string>, { inMemory, onDisk, resendWindow }: StoreSettings) {
-    if (yield* Data.isMemory(memory, data)) {
-      for (const given of Object.values(onDisk)) {
-        if (given !== undefined) return yield* usage(`${given.from} is for messages on disk, not with --memory`)
-      }
-      return layerMemory({ ...inMemory.memoryLimit?.value, resendWindow })
-    }
-    if (inMemory.memoryLimit !== undefined) {
-      return yield* usage(`${inMemory.memoryLimit.from} goes with --memory; on disk there is --keep-bytes`)
-    }
-    const { cache, keep, keepBytes, keepMessages } = onDisk
-    return layerSqlite({
-      file: yield* Data.fileIn(yield* Data.makeDirectory(yield* Data.directory(data))),
-      resendWindow,
-      cache: cache?.value,
-      keep: {
-        age: keep === undefined ? undefined : Duration.toMillis(keep.value),
-        messages: keepMessages?.value,
-        bytes: keepBytes?.value
-      }
-    })
-  }
-)
+/** The store on disk, in its directory. */
+const onDisk = Effect.fnUntraced(function*(data: Option.Option<string>, options: Omit<SqliteOptions, "file">) {
+  return layerSqlite({
+    ...options,
+    file: yield* Data.fileIn(yield* Data.makeDirectory(yield* Data.directory(data)))
+  })
+})
 
 const isLoopback = (address: NetAddress.SocketAddress): boolean =>
   NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
@@ -210,19 +201,17 @@ const announceOurselves = Effect.gen(function*() {
 })
 
 export const serve = Effect.fnUntraced(function*({ data, memory, ...flags }: Input) {
-  const { cache, host, keep, keepBytes, keepMessages, live, memoryLimit, port, resendWindow, ...settings } =
-    yield* read(
-      flags
-    )
+  const isMemory = yield* Data.isMemory(memory, data)
+  const { cache, host, keep, keepBytes, keepMessages, live, memoryLimit, port, resendWindow: window, ...settings } =
+    yield* read(flags, isMemory)
+  const resendWindow = Duration.toMillis(window)
+  const age = keep === undefined ? undefined : Duration.toMillis(keep)
+  const store = isMemory
+    ? layerMemory({ ...memoryLimit, resendWindow })
+    : yield* onDisk(data, { resendWindow, cache, keep: { age, messages: keepMessages, bytes: keepBytes } })
   const server = Server.layer(Listener.tcp({ host, port })).pipe(
     Layer.provide(Accounts.layerOpen),
-    Layer.provideMerge(
-      yield* store(memory, data, {
-        resendWindow: Duration.toMillis(resendWindow),
-        onDisk: { cache, keep, keepBytes, keepMessages },
-        inMemory: { memoryLimit }
-      })
-    ),
+    Layer.provideMerge(store),
     Layer.provide(ServerConfig.layer({ ...settings, live: live === "on" })),
     Layer.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])) // stdout is for data
   )
