@@ -64,6 +64,8 @@ export class Directory extends Context.Service<Directory, {
             if (still !== undefined && (still !== other || presence !== "gone")) {
               return yield* new Decline.UsernameTaken({})
             }
+            // Whatever the kernel's table has passed over: two never bear one name
+            if (still !== undefined) yield* still.bearer.cut
           }
           online.set(name, { bearer, ending: Deferred.makeUnsafe() })
         }),

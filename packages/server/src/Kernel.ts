@@ -6,7 +6,6 @@
 import { Result } from "effect"
 import { NetAddress } from "effect/net"
 import { Buffer } from "node:buffer"
-import { readFileSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 
 const tables = ["/proc/net/tcp", "/proc/net/tcp6"]
@@ -39,17 +38,16 @@ export const keyOf = (socket: {
   return address === undefined ? undefined : `:${hex(localPort, 4)} ${address}:${hex(remotePort, 4)} `
 }
 
-const readNow = (): string | undefined => {
-  try {
-    return tables.map((table) => readFileSync(table, "latin1")).join("")
-  } catch {
-    return undefined
-  }
-}
+/** A system without IPv6 has no table of its connections. */
+const readTable = (table: string): Promise<string> =>
+  readFile(table, "latin1").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" && table !== tables[0]) return ""
+    throw error
+  })
 
 const read = async (): Promise<string | undefined> => {
   try {
-    return (await Promise.all(tables.map((table) => readFile(table, "latin1")))).join("")
+    return (await Promise.all(tables.map(readTable))).join("")
   } catch {
     return undefined
   }
@@ -90,8 +88,8 @@ export const presence = async (key: Key): Promise<Presence | undefined> => {
 const established = "01 "
 
 /** Bytes that the peer has not acknowledged; undefined if that is not known. */
-export const unacknowledged = (key: Key): number | undefined => {
-  const table = readNow()
+export const unacknowledged = async (key: Key): Promise<number | undefined> => {
+  const table = await tableNow()
   const at = table?.indexOf(key) ?? -1
   if (table === undefined || at === -1) return undefined
   // "… 01 TX_QUEUE:RX_QUEUE …"
@@ -104,13 +102,9 @@ const deadAfter = 7
 /** The connections whose peers no longer answer. Keepalive does not find them while bytes are under way to them. */
 export const dead = async (): Promise<ReadonlySet<Key>> => {
   const found = new Set<Key>()
-  for (const table of tables) {
-    const rows = await readFile(table, "latin1").catch(() => "")
-    for (
-      const row of rows.matchAll(/(:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} \S+ 01:[0-9A-F]+ ([0-9A-F]{8})/g)
-    ) {
-      if (Number.parseInt(row[2] ?? "", 16) >= deadAfter) found.add(row[1] ?? "")
-    }
-  }
+  const rows = (await tableNow() ?? "").matchAll(
+    /(:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} \S+ 01:[0-9A-F]+ ([0-9A-F]{8})/g
+  )
+  for (const row of rows) if (Number.parseInt(row[2] ?? "", 16) >= deadAfter) found.add(row[1] ?? "")
   return found
 }

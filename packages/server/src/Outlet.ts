@@ -77,17 +77,18 @@ export const fromNet = Effect.fnUntraced(function*(socket: NetSocket, options: O
 
   // CPT 5.8: cut only when nothing has moved. The kernel's buffers are large, and it says that it has room only when a
   // third of them is free: a peer that takes a KB a second would look asleep for minutes.
-  const place = () => {
+  const place = Effect.promise(async () => {
     const key = connection()
-    return `${socket.writableLength} ${key === undefined ? "" : Kernel.unacknowledged(key)}`
-  }
+    const unacknowledged = key === undefined ? undefined : await Kernel.unacknowledged(key)
+    return `${socket.writableLength} ${unacknowledged}`
+  })
   const watch = Effect.gen(function*() {
     const look = Duration.times(options.writeDeadline, 1 / looks)
     let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
     for (let still = 0; still < looks;) {
       yield* Effect.sleep(look)
       if (socket.writableLength === 0 || socket.destroyed) return
-      const now = place()
+      const now = yield* place
       still = now === before ? still + 1 : 0
       before = now
     }
