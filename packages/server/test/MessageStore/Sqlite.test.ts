@@ -483,6 +483,25 @@ describe("Database", () => {
       assert.deepStrictEqual(names, before)
     }))
 
+  it.live("counts what is not in its place yet", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          yield* store.append([...drafts(3), draft("hi", blue)])
+          yield* store.claim(red, "user")
+        }))
+      const inPlace = yield* isRight(file)
+      beside(file, (db) =>
+        db.exec(`
+          INSERT INTO recent (target, timestamp, sender, message)
+            SELECT target, timestamp, sender, message FROM messages ORDER BY timestamp;
+          DELETE FROM messages;
+          UPDATE names SET count = 0, bytes = 0, oldest = 0, head = 0`))
+      assert.deepStrictEqual(yield* isRight(file), inPlace)
+      assert.deepInclude(inPlace, { messages: 4, users: 1, groups: 0, open: 1 })
+    }))
+
   it.live("finds what is wrong", () =>
     Effect.gen(function*() {
       const file = yield* newFile

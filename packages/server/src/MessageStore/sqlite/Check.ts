@@ -72,6 +72,11 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
   let targets = 0
   let at = { target: 0, count: 0, bytes: 0, first: 0, last: 0 }
 
+  const countKind = (kind: unknown) => {
+    if (kind === kindCodes.group) report.groups++
+    else if (kind === kindCodes.user) report.users++
+    else report.open++
+  }
   const endTarget = () => {
     if (at.count === 0) return
     targets++
@@ -83,9 +88,7 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
       if (row[column] !== value) found(`counts: ${name} has ${column} ${value}, and ${row[column]} is written`)
     }
     if (Number(row["missing"]) >= at.first) found(`order: ${name} has messages that are written to be gone`)
-    if (row["kind"] === kindCodes.group) report.groups++
-    else if (row["kind"] === kindCodes.user) report.users++
-    else report.open++
+    countKind(row["kind"])
   }
   const add = (timestamp: number, bytes: number) => {
     report.messages++
@@ -114,12 +117,13 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
   const written = db.prepare("SELECT count(*) AS targets FROM names WHERE count > 0").get()?.["targets"]
   if (written !== targets) found(`counts: ${targets} names have messages, and ${written} are written to`)
   const recent = db.prepare(
-    `SELECT r.target, r.timestamp, octet_length(r.message) AS bytes, t.name, t.head, s.id AS sender
+    `SELECT r.target, r.timestamp, octet_length(r.message) AS bytes, t.name, t.kind, t.count, t.head, s.id AS sender
      FROM recent r LEFT JOIN names t ON t.id = r.target LEFT JOIN names s ON s.id = r.sender ORDER BY r.id`
   )
-  for (const { bytes, head, name, sender, target, timestamp } of recent.iterate()) {
+  for (const { bytes, count, head, kind, name, sender, target, timestamp } of recent.iterate()) {
     const [id, time] = [Number(target), Number(timestamp)]
     const last = heads.get(id) ?? Number(head ?? 0)
+    if (count === 0 && !heads.has(id)) countKind(kind) // none of its messages is in its place yet
     if (name === null || sender === null) found(`names: a recent message of ${id} has no name`)
     if (time <= last) found(`order: ${String(name)} goes from ${last} to ${time}`)
     heads.set(id, time)
