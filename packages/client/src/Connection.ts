@@ -108,7 +108,7 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
 ) {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
-  const framer = Framer.make(Limits.maxReceivedLineBytes)
+  const framer = new Framer.Framer(Limits.maxReceivedLineBytes)
   const gate = Latch.makeUnsafe(true)
   const ended = Deferred.makeUnsafe<void>()
   let lost: ExchangeError | undefined

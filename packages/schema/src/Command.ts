@@ -6,8 +6,8 @@
  */
 import { Effect, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
 import { type DeclineError, InvalidCommand, UnsupportedCommand } from "./Decline.ts"
-import { isMessage, Message } from "./Message.ts"
-import { GroupName, isTarget, Name, Target } from "./Name.ts"
+import { Message } from "./Message.ts"
+import { GroupName, Name, Target } from "./Name.ts"
 import { isTimestampField, TimestampField } from "./Timestamp.ts"
 
 /** `CONNECT <username>`: asks for a name. Whether a well-formed one can be had is the server's answer (CPT 3.2). */
@@ -206,28 +206,6 @@ export const readClientLine = (line: string): Result.Result<ClientCommand, Inval
     decodeClient(line),
     () => serverWords.has(wordOf(line)) ? new UnsupportedCommand({}) : new InvalidCommand({})
   )
-
-const SP = 32
-
-/**
- * Reads a `SEND`, by hand, since that is most of what a server reads: equal to the Schema (property-tested), at a quarter
- * of its cost, and at a ninth where the target is the known one. Undefined for anything else, which is for
- * {@link readClientLine} to judge.
- *
- * @param known a target that it may well go to, such as that of the `SEND` before
- */
-export const readSend = (line: string, known?: Target): Pick<Send, "target" | "message"> | undefined => {
-  if (!line.startsWith("SEND ")) return undefined
-  if (known !== undefined && line.startsWith(known, 5) && line.charCodeAt(5 + known.length) === SP) {
-    const message = line.slice(6 + known.length)
-    return isMessage(message) ? { target: known, message } : undefined
-  }
-  const end = line.indexOf(" ", 5)
-  if (end === -1) return undefined
-  const target = line.slice(5, end)
-  const message = line.slice(end + 1)
-  return isTarget(target) && isMessage(message) ? { target, message } : undefined
-}
 
 /** Reads a server's line. The error says what is wrong with it. */
 export const readServerLine: (line: string) => Result.Result<ServerCommand, Schema.SchemaError> = Schema

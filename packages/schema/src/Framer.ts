@@ -5,7 +5,8 @@
  * than the limit is skipped without being kept: both come out as a fault in the line's place, so that every line is
  * answered once, in order. What a line means is the Command's business.
  */
-import { Buffer, isAscii, isUtf8 } from "node:buffer"
+import { Buffer, isUtf8 } from "node:buffer"
+import { isPlain } from "./Plain.ts"
 
 /** A line without its end, or what is wrong with it. */
 export type Line = string | Fault
@@ -19,60 +20,99 @@ export class Fault {
   static readonly tooLong = new Fault("TooLong")
 }
 
-export interface Framer {
-  /**
-   * The lines that end in `chunk`. The chunk may be reused after the call. A line that has grown too long is reported
-   * as soon as that is certain, once; bytes after the last LF are kept for the next call (CPT 1.5: at the end of
-   * input they are no command).
-   */
-  readonly push: (chunk: Uint8Array) => ReadonlyArray<Line>
-}
-
 const LF = 10
 const CR = 13
 const nothing = Buffer.alloc(0)
 
-/** A framer for one connection. `maxLineBytes` is without the line's end. It holds at most one unfinished line. */
-export const make = (maxLineBytes: number): Framer => {
-  let rest = nothing // the unfinished line, always a copy: a kept view would keep the socket's whole slab
-  let skipping = false // inside a line that has been reported as too long
+/**
+ * A framer for one connection; it holds at most one unfinished line. For lines as texts there is `push`. Who reads them
+ * where they stand says `take`, then `next` as long as there is one: most lines then never become a string.
+ */
+export class Framer {
+  /** What the line stands in. Not to be used after the next `take`: it may be the socket's again. */
+  bytes: Buffer = nothing
+  /** The line is from here … */
+  start = 0
+  /** … to here, without its end. */
+  end = 0
+  /** It is longer than the limit, and is not there. */
+  isTooLong = false
+  /** All that was taken is visible ASCII, spaces, tabs and ends of lines: most text, which need not be looked at again. */
+  isPlain = false
 
-  const lineOf = (bytes: Buffer, from: number, lf: number, ascii: boolean): Line => {
-    const end = lf > from && bytes[lf - 1] === CR ? lf - 1 : lf
-    if (end - from > maxLineBytes) return Fault.tooLong
-    if (ascii) return bytes.toString("latin1", from, end)
-    return isUtf8(bytes.subarray(from, end)) ? bytes.toString("utf8", from, end) : Fault.notUtf8
+  readonly #maxLineBytes: number
+  #rest: Buffer = nothing // the unfinished line, always a copy: a kept view would keep the socket's whole slab
+  #isSkipping = false // inside a line that has been reported as too long
+  #from = 0
+
+  /** @param maxLineBytes of a line, without its end */
+  constructor(maxLineBytes: number) {
+    this.#maxLineBytes = maxLineBytes
   }
 
-  const push = (chunk: Uint8Array): ReadonlyArray<Line> => {
+  /**
+   * The lines that end in `chunk`, which may be reused after the call. A line that has grown too long is reported as soon
+   * as that is certain, once; bytes after the last LF are kept for the next call (CPT 1.5: at the end of input they are
+   * no command).
+   */
+  push(chunk: Uint8Array): ReadonlyArray<Line> {
     const lines: Array<Line> = []
-    const bytes = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    // Asked once a chunk: a line of ASCII then costs half of one that is checked and decoded as UTF-8
-    const ascii = isAscii(bytes)
-    let from = 0
-    while (from < bytes.length) {
-      const lf = bytes.indexOf(LF, from)
-      if (lf === -1) break
-      if (skipping) skipping = false
-      else if (rest.length === 0) lines.push(lineOf(bytes, from, lf, ascii))
-      else {
-        const line = Buffer.concat([rest, bytes.subarray(from, lf)])
-        lines.push(lineOf(line, 0, line.length, false))
-        rest = nothing
-      }
-      from = lf + 1
-    }
-    if (from === bytes.length || skipping) return lines
-    // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
-    const limit = bytes[bytes.length - 1] === CR ? maxLineBytes + 1 : maxLineBytes
-    if (rest.length + bytes.length - from > limit) {
-      lines.push(Fault.tooLong)
-      skipping = true
-      rest = nothing
-    } else {
-      rest = Buffer.concat([rest, bytes.subarray(from)])
-    }
+    this.take(chunk)
+    while (this.next()) lines.push(this.line())
     return lines
   }
-  return { push }
+
+  /** As `push`, for whoever then goes from line to line, to the last one. */
+  take(chunk: Uint8Array): void {
+    const bytes = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+    this.bytes = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])
+    this.#from = 0
+  }
+
+  /** Goes to the next line; false if there is none any more. */
+  next(): boolean {
+    const { bytes } = this
+    this.start = this.#from
+    const lf = this.start < bytes.length ? bytes.indexOf(LF, this.start) : -1
+    if (lf === -1) return this.#keepRest()
+    if (this.start === 0) this.isPlain = isPlain(bytes)
+    this.#from = lf + 1
+    if (this.#isSkipping) {
+      this.#isSkipping = false
+      return this.next()
+    }
+    this.end = lf > this.start && bytes[lf - 1] === CR ? lf - 1 : lf
+    this.isTooLong = this.end - this.start > this.#maxLineBytes
+    return true
+  }
+
+  /** Goes back to a line of this chunk, which began here. */
+  goBack(start: number): void {
+    this.#from = start
+    this.next()
+  }
+
+  /** The line as a text. */
+  line(): Line {
+    const { bytes, end, start } = this
+    if (this.isTooLong) return Fault.tooLong
+    // A line of ASCII costs half of one that is checked and decoded as UTF-8
+    if (this.isPlain) return bytes.toString("latin1", start, end)
+    return isUtf8(bytes.subarray(start, end)) ? bytes.toString("utf8", start, end) : Fault.notUtf8
+  }
+
+  /** There is no whole line any more; true if what is left is too long already. */
+  #keepRest(): boolean {
+    const { bytes, start } = this
+    const length = bytes.length - start
+    this.bytes = nothing
+    this.#from = 0
+    this.#rest = nothing
+    if (length === 0 || this.#isSkipping) return false
+    // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
+    const limit = bytes[bytes.length - 1] === CR ? this.#maxLineBytes + 1 : this.#maxLineBytes
+    this.isTooLong = this.#isSkipping = length > limit
+    if (!this.isTooLong) this.#rest = Buffer.concat([bytes.subarray(start)])
+    return this.isTooLong
+  }
 }

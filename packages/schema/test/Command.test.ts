@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Equal, Result, Schema } from "effect"
+import { Equal, Result, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import * as Command from "../src/Command.ts"
 import { fromReason, InvalidCommand, knownReasons, UnsupportedCommand } from "../src/Decline.ts"
 import * as Framer from "../src/Framer.ts"
 import * as Limits from "../src/Limits.ts"
 import { Message } from "../src/Message.ts"
-import { GroupName, isTarget as isTargetText, Name, Target } from "../src/Name.ts"
+import { GroupName, Name, Target } from "../src/Name.ts"
 import { isTimestampField, max as maxTimestamp, Timestamp } from "../src/Timestamp.ts"
 import {
   anyLine,
@@ -25,14 +25,12 @@ import {
   timestampNumber
 } from "./generators.ts"
 
-const isTarget = (text: string | undefined): text is Target => text !== undefined && isTargetText(text)
-
 const encodeClient = Schema.encodeSync(Command.ClientCommandFromLine)
 const encodeServer = Schema.encodeSync(Command.ServerCommandFromLine)
 
 /** The lines that a peer makes of these bytes. */
 const overTheWire = (line: string): ReadonlyArray<Framer.Line> =>
-  Framer.make(Limits.maxReceivedLineBytes).push(Buffer.from(`${line}\n`))
+  new Framer.Framer(Limits.maxReceivedLineBytes).push(Buffer.from(`${line}\n`))
 
 /** What a client's line is to a server: the command, or the word it is declined with. */
 const client = (line: string): unknown =>
@@ -188,27 +186,6 @@ describe("the commands of a client", () => {
       else assert.instanceOf(result.failure, InvalidCommand)
     }
   }, { arbitrary: { runs: 3000, size: 12 } })
-
-  const sendLine = Arbitrary.map(
-    Arbitrary.all([oneOf(nameText, nameText, hostileText), oneOf(messageText, messageText, hostileText)]),
-    ([to, text]) => `SEND ${to} ${text}`
-  )
-
-  it.prop(
-    "a SEND that is read by hand is what the Schema makes of it, whatever target was known; nothing else is read",
-    [oneOf(sendLine, sendLine, anyLine), nameText],
-    ([line, other]) => {
-      const result = Command.readClientLine(line)
-      const send = Result.isSuccess(result) && result.success._tag === "SEND" ? result.success : undefined
-      const expected = send === undefined ? undefined : { target: send.target, message: send.message }
-      assert.deepStrictEqual(Command.readSend(line), expected)
-      const rest = line.slice(5)
-      for (const known of [other, send?.target, rest, rest.slice(0, rest.indexOf(" ")), rest.slice(0, 1)]) {
-        if (isTarget(known)) assert.deepStrictEqual(Command.readSend(line, known), expected)
-      }
-    },
-    { arbitrary: { runs: 5000, size: 12 } }
-  )
 })
 
 describe("the commands of a server", () => {

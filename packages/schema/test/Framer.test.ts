@@ -46,7 +46,7 @@ const cutAt = (input: Uint8Array, places: ReadonlyArray<number>): ReadonlyArray<
 
 /** Feeds the pieces to one framer; after each of them it must have said what the bytes until there amount to. */
 const expectSame = (pieces: ReadonlyArray<Uint8Array>, max: number) => {
-  const framer = Framer.make(max)
+  const framer = new Framer.Framer(max)
   const got: Array<Framer.Line> = []
   const fed: Array<Uint8Array> = []
   for (const piece of pieces) {
@@ -58,7 +58,7 @@ const expectSame = (pieces: ReadonlyArray<Uint8Array>, max: number) => {
 }
 
 const text = (input: string): Uint8Array => new Uint8Array(Buffer.from(input, "latin1"))
-const linesOf = (input: string, max = 8): ReadonlyArray<Framer.Line> => Framer.make(max).push(text(input))
+const linesOf = (input: string, max = 8): ReadonlyArray<Framer.Line> => new Framer.Framer(max).push(text(input))
 const { notUtf8, tooLong } = Framer.Fault
 
 describe("Framer", () => {
@@ -73,7 +73,7 @@ describe("Framer", () => {
 
     it("CPT 1.1: no other character ends a line", () => {
       for (const other of ["\v", "\f", "\u0085", "\u2028", "\u2029", "\u001e", "\0"]) {
-        assert.deepStrictEqual(Framer.make(8).push(Buffer.from(`a${other}b\n`)), [`a${other}b`])
+        assert.deepStrictEqual(new Framer.Framer(8).push(Buffer.from(`a${other}b\n`)), [`a${other}b`])
       }
     })
 
@@ -99,7 +99,7 @@ describe("Framer", () => {
 
     it("CPT 1.4: the limit counts bytes, not characters", () => {
       assert.deepStrictEqual(
-        Framer.make(8).push(Buffer.from("éééé\néééée\n🦀🦀\n🦀🦀a\n")),
+        new Framer.Framer(8).push(Buffer.from("éééé\néééée\n🦀🦀\n🦀🦀a\n")),
         ["éééé", tooLong, "🦀🦀", tooLong]
       )
     })
@@ -125,7 +125,7 @@ describe("Framer", () => {
           const input = Uint8Array.from({ length }, (_, index) => alphabet[Math.floor(code / 5 ** index) % 5]!)
           const whole = JSON.stringify(oracle(input, max))
           for (let cuts = 0; cuts < 2 ** Math.max(0, length - 1); cuts++) {
-            const framer = Framer.make(max)
+            const framer = new Framer.Framer(max)
             const got: Array<Framer.Line> = []
             let from = 0
             for (let at = 1; at <= length; at++) {
@@ -191,7 +191,7 @@ describe("Framer", () => {
 
     it("CPT 1.6: a line that comes one byte at a time is read, at the limit of either side", () => {
       for (const max of [Limits.maxLineBytes, Limits.maxReceivedLineBytes]) {
-        const framer = Framer.make(max)
+        const framer = new Framer.Framer(max)
         const got: Array<Framer.Line> = []
         for (const byte of Buffer.from(`${"x".repeat(max)}\r\n`)) got.push(...framer.push(Uint8Array.of(byte)))
         assert.deepStrictEqual(got, ["x".repeat(max)])
@@ -201,7 +201,7 @@ describe("Framer", () => {
 
   describe("a line without end", () => {
     it("CPT 1.9: it is reported as soon as it is certain, once, before its end", () => {
-      const framer = Framer.make(8)
+      const framer = new Framer.Framer(8)
       assert.deepStrictEqual(framer.push(text("xxxxxxxx")), [])
       assert.deepStrictEqual(framer.push(text("x")), [tooLong])
       assert.deepStrictEqual(framer.push(text("x\r")), [])
@@ -209,7 +209,7 @@ describe("Framer", () => {
     })
 
     it("CPT 1.9: a CR behind a full line leaves it open, the byte after it decides", () => {
-      const framer = Framer.make(8)
+      const framer = new Framer.Framer(8)
       assert.deepStrictEqual(framer.push(text("xxxxxxxx\r")), [])
       assert.deepStrictEqual(framer.push(text("\nxxxxxxxx\r")), ["xxxxxxxx"])
       assert.deepStrictEqual(framer.push(text("x")), [tooLong])
@@ -226,7 +226,7 @@ describe("Framer", () => {
     }
 
     it("CPT 1.4: 50 MB of it cost no memory, and the session goes on at the next line", () => {
-      const framer = Framer.make(Limits.maxLineBytes)
+      const framer = new Framer.Framer(Limits.maxLineBytes)
       const chunk = new Uint8Array(64 * 1024).fill(0x78)
       const before = held()
       const got: Array<Framer.Line> = []
@@ -241,7 +241,7 @@ describe("Framer", () => {
     })
 
     it("CPT 1.4: 50 MB in packets smaller than the limit cost one line", () => {
-      const framer = Framer.make(Limits.maxLineBytes)
+      const framer = new Framer.Framer(Limits.maxLineBytes)
       const chunk = new Uint8Array(1000).fill(0x78)
       const before = held()
       const got: Array<Framer.Line> = []
@@ -256,7 +256,7 @@ describe("Framer", () => {
 
     it("CPT 1.4: the start of a line does not keep the chunk that it came in", async () => {
       const before = held()
-      const framers = Array.from({ length: 100 }, () => Framer.make(Limits.maxLineBytes))
+      const framers = Array.from({ length: 100 }, () => new Framer.Framer(Limits.maxLineBytes))
       for (const framer of framers) {
         const chunk = Buffer.alloc(1_000_000, "x")
         chunk.write("\nSYN", chunk.length - 4)

@@ -5,7 +5,7 @@
  *     node --conditions=source packages/server/benchmark/store.ts
  */
 import { Message, Name } from "@cpt/schema"
-import { layerMemory, layerSqlite, MessageStore } from "@cpt/server"
+import { Batch, layerMemory, layerSqlite, MessageStore } from "@cpt/server"
 import { Effect, type Layer } from "effect"
 import { fdatasync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -30,16 +30,14 @@ const store = (what: string, layer: Layer.Layer<MessageStore, unknown>, flights:
     const since = begin()
     let count = 0
     const flight = Effect.fnUntraced(function*(index: number) {
-      const draft = {
-        sender: Name.Username.make(`user${index}`),
-        target: Name.Target.make(`group${index}`),
-        message: Message.Message.make(text)
-      }
+      const sender = Name.Username.make(`user${index}`)
+      const target = Name.Target.make(`group${index}`)
+      const sent = Batch.of(
+        ...Array.from({ length: batch }, (_, index) => [target, Message.Message.make(`${text}${index}`)] as const)
+      )
       while (performance.now() < until) {
-        yield* store.confirm(draft.sender)
-        yield* store.append(
-          Array.from({ length: batch }, (_, index) => ({ ...draft, message: Message.Message.make(`${text}${index}`) }))
-        )
+        yield* store.confirm(sender)
+        yield* store.append(sender, sent)
         count += batch
         yield* Effect.yieldNow
       }

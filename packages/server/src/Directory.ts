@@ -4,6 +4,7 @@
  */
 import { Decline, type Name } from "@cpt/schema"
 import { Context, Deferred, Duration, Effect, Exit, Layer } from "effect"
+import * as AtOnce from "./AtOnce.ts"
 import { MessageStore } from "./MessageStore.ts"
 import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
 
@@ -26,7 +27,7 @@ export class Directory extends Context.Service<Directory, {
   readonly enter: (name: Name.Username, bearer: Bearer) => Effect.Effect<void, Decline.UsernameTaken>
   /** The name is free again, if it is still this one's. */
   readonly exit: (name: Name.Username, bearer: Bearer) => Effect.Effect<void>
-  /** Follows the name as what it then is for good, and puts the cursor among the follower's. Undefined if it is the other. */
+  /** Follows the name as what it then is for good, and gives the follower the cursor. Undefined if it is the other. */
   readonly followAs: (
     kind: "user" | "group",
     name: Name.Username | Name.GroupName,
@@ -38,45 +39,52 @@ export class Directory extends Context.Service<Directory, {
     Effect.gen(function*() {
       const store = yield* MessageStore
       const timelines = yield* Timelines
-      const online = new Map<string, { readonly bearer: Bearer; readonly ending: Deferred.Deferred<void> }>()
+      const online = new Map<string, Bearer>()
+      const endings = new Map<Bearer, Deferred.Deferred<void>>() // of those that somebody waits for
 
-      const followAs = Effect.fnUntraced(function*(kind: "user" | "group", name: Name.Name, follower: Follower) {
-        // Followed first: what is followed is not forgotten between the two
-        const cursor = yield* timelines.follow(name, follower)
-        const settled = yield* Effect.onError(store.claim(name, kind), () => timelines.leave(cursor))
-        if (settled === kind) {
-          follower.cursors.set(name, cursor)
-          return cursor
-        }
-        yield* timelines.leave(cursor)
-        return undefined
-      }, Effect.uninterruptible)
+      const ending = (bearer: Bearer) =>
+        Effect.suspend(() => {
+          const known = endings.get(bearer)
+          const ending = known ?? Deferred.makeUnsafe<void>()
+          if (known === undefined) endings.set(bearer, ending)
+          return Deferred.await(ending)
+        })
+
+      /** The name is in use, as far as one knows. */
+      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer, other: Bearer) {
+        const presence = yield* other.presence
+        if (presence === "leaving" || presence === undefined) yield* Effect.timeoutOption(ending(other), patience)
+        const still = online.get(name)
+        if (still !== undefined && (still !== other || presence !== "gone")) return yield* new Decline.UsernameTaken({})
+        // Whatever the kernel's table has passed over: two never bear one name
+        if (still !== undefined) yield* still.cut
+        online.set(name, bearer)
+      })
 
       return Directory.of({
-        enter: Effect.fnUntraced(function*(name, bearer) {
+        enter: (name, bearer) => {
           const other = online.get(name)
-          if (other !== undefined) {
-            const presence = yield* other.bearer.presence
-            if (presence === "leaving" || presence === undefined) {
-              yield* Effect.timeoutOption(Deferred.await(other.ending), patience)
-            }
-            const still = online.get(name)
-            if (still !== undefined && (still !== other || presence !== "gone")) {
-              return yield* new Decline.UsernameTaken({})
-            }
-            // Whatever the kernel's table has passed over: two never bear one name
-            if (still !== undefined) yield* still.bearer.cut
-          }
-          online.set(name, { bearer, ending: Deferred.makeUnsafe() })
-        }),
-        exit: (name, bearer) =>
-          Effect.sync(() => {
-            const session = online.get(name)
-            if (session?.bearer !== bearer) return
-            online.delete(name)
-            Deferred.doneUnsafe(session.ending, Exit.void)
-          }),
-        followAs
+          if (other !== undefined) return takeOver(name, bearer, other)
+          online.set(name, bearer)
+          return Exit.void
+        },
+        exit: (name, bearer) => {
+          if (online.get(name) === bearer) online.delete(name)
+          const ending = endings.get(bearer)
+          if (ending === undefined) return Exit.void
+          endings.delete(bearer)
+          return Deferred.done(ending, Exit.void)
+        },
+        followAs: (kind, name, follower) =>
+          // Followed first: what is followed is not forgotten between the two
+          AtOnce.flatMap(timelines.follow(name, follower), (cursor) => {
+            const settled = AtOnce.onError(store.claim(name, kind), () => timelines.leave(cursor))
+            return AtOnce.flatMap(settled, (settled) => {
+              if (settled !== kind) return AtOnce.map(timelines.leave(cursor), () => undefined)
+              follower.follow(cursor)
+              return Exit.succeed(cursor)
+            })
+          })
       })
     })
   )

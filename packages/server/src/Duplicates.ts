@@ -4,7 +4,8 @@
  * Of each sender only the last message can be unconfirmed, because the protocol has one request in flight. An equal
  * message is then a re-send, within the window; any other message, or the confirmation, ends it.
  */
-import type { Draft } from "./MessageStore.ts"
+import { Buffer } from "node:buffer"
+import type { Batch } from "./Batch.ts"
 
 /**
  * Whether what comes now may be a re-send of what came at `at`, both in milliseconds: the window is not over. Where the
@@ -12,47 +13,96 @@ import type { Draft } from "./MessageStore.ts"
  */
 export const isResend = (at: number, now: number, window: number): boolean => window > 0 && now - at <= window
 
+/** A sender's last message. Changed in place: a message costs no object, and mostly no memory. */
 interface Last {
-  readonly sender: Draft["sender"]
-  target: Draft["target"]
-  message: Draft["message"]
+  /** Undefined if it has been confirmed. */
+  target: string | undefined
   at: number
+  text: Buffer
+  length: number
 }
 
-/** For a store in memory: one message a sender, and none that is confirmed or older than the window. */
+/** Senders that are looked at when one comes that is not known: so many more are forgotten than come. */
+const looks = 2
+
+/** For a store in memory: one message a sender, and in time none that is confirmed or older than the window. */
 export class Duplicates {
   readonly #window: number
-  readonly #last = new Map<string, Last>() // oldest first: an entry is always put at the end
-  #newest: Last | undefined // the one at the end, which is the same sender's again when many come in one go
+  readonly #last = new Map<string, Last>()
+  #sweep = this.#last.entries()
 
   /** @param window milliseconds in which an equal message is a re-send; 0 switches the check off */
   constructor(window: number) {
     this.#window = window
   }
 
-  /** Whether this is a re-send of the sender's last message. If not, it is the sender's last message from now on. */
-  isResend({ message, sender, target }: Draft, now: number): boolean {
-    const last = this.#newest?.sender === sender ? this.#newest : this.#last.get(sender)
-    if (last !== undefined) {
-      if (last.target === target && last.message === message && isResend(last.at, now, this.#window)) return true
-      last.target = target
-      last.message = message
-      last.at = now
-      if (last === this.#newest) return false
-      this.#last.delete(sender)
+  /** Calls `store` with the index of each message that is no re-send; the last of them is the sender's last from now on. */
+  forEachNew(sender: string, batch: Batch, now: number, store: (index: number) => void): void {
+    if (this.#window === 0) {
+      for (let index = 0; index < batch.count; index++) store(index)
+      return
     }
-    if (this.#window === 0) return false
-    this.#newest = last ?? { sender, target, message, at: now }
-    this.#last.set(sender, this.#newest)
-    for (const [sender, { at }] of this.#last) {
-      if (isResend(at, now, this.#window)) break
-      this.#last.delete(sender)
+    const last = this.#of(sender, now)
+    let before = -1 // the message before is this one of the batch, if it is in it
+    for (let index = 0; index < batch.count; index++) {
+      if (before === -1 ? this.#isLast(last, batch, index, now) : areEqual(batch, before, index)) continue
+      before = index
+      store(index)
     }
-    return false
+    if (before !== -1) remember(last, batch, before, now)
   }
 
   confirm(sender: string): void {
-    this.#last.delete(sender)
-    if (this.#newest?.sender === sender) this.#newest = undefined
+    const last = this.#last.get(sender)
+    if (last !== undefined) last.target = undefined
   }
+
+  #of(sender: string, now: number): Last {
+    let last = this.#last.get(sender)
+    if (last === undefined) {
+      this.#forget(now)
+      last = { target: undefined, at: 0, text: nothing, length: 0 }
+      this.#last.set(sender, last)
+    }
+    return last
+  }
+
+  #isLast({ at, length, target, text }: Last, { bytes, ends, starts, targets }: Batch, index: number, now: number) {
+    const [start, end] = [starts[index]!, ends[index]!]
+    return target === targets[index] && length === end - start && isResend(at, now, this.#window) &&
+      text.compare(bytes, start, end, 0, length) === 0
+  }
+
+  #forget(now: number): void {
+    for (let look = 0; look < looks; look++) {
+      const { done, value } = this.#sweep.next()
+      if (done === true) {
+        this.#sweep = this.#last.entries()
+        return
+      }
+      const [sender, { at, target }] = value
+      if (target === undefined || !isResend(at, now, this.#window)) this.#last.delete(sender)
+    }
+  }
+}
+
+const nothing = Buffer.alloc(0)
+
+/** Whether two messages of a batch are: mostly their first bytes tell. */
+const areEqual = ({ bytes, ends, starts, targets }: Batch, one: number, other: number): boolean => {
+  const [from, start, length] = [starts[one]!, starts[other]!, ends[one]! - starts[one]!]
+  if (length !== ends[other]! - start || targets[one] !== targets[other]) return false
+  let at = 0
+  while (at < length && bytes[from + at] === bytes[start + at]) at++
+  return at === length
+}
+
+const remember = (last: Last, { bytes, ends, starts, targets }: Batch, index: number, now: number): void => {
+  const [start, end] = [starts[index]!, ends[index]!]
+  const length = end - start
+  if (last.text.length < length || last.text.length > 8 * length + 64) last.text = Buffer.allocUnsafe(2 * length)
+  bytes.copy(last.text, 0, start, end)
+  last.target = targets[index]
+  last.at = now
+  last.length = length
 }

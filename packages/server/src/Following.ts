@@ -4,13 +4,13 @@
  * between the first answer to a SYNC and its ENDSYNC nothing else is written (CPT 5.6).
  */
 import type { Name } from "@cpt/schema"
-import { type Context, Effect, Fiber, Schedule, type Scope, Semaphore } from "effect"
+import { Effect, Schedule, Semaphore } from "effect"
 import { Buffer } from "node:buffer"
+import * as AtOnce from "./AtOnce.ts"
 import { catchUp, type Reader } from "./commands/Sync.ts"
-import type { MessageStore } from "./MessageStore.ts"
+import type { Connection, PeerGone } from "./Connection.ts"
 import type { Outbox } from "./Outbox.ts"
-import type { Outlet, PeerGone } from "./Outlet.ts"
-import { type Cursor, Timelines } from "./Timeline.ts"
+import type { Cursor, Timelines } from "./Timeline.ts"
 
 /** Announcements that wait for a slow reader, shared by all who wait; with more, it misses the oldest. */
 const maxWaiting = 1024
@@ -20,22 +20,24 @@ const retryRead = Schedule.spaced("1 second")
 
 /** What a session brings with it. */
 export interface Parts {
-  readonly outlet: Outlet
+  readonly connection: Connection
   readonly outbox: Outbox
-  readonly scope: Scope.Scope
-  readonly services: Context.Context<MessageStore | Timelines>
+  readonly timelines: Timelines["Service"]
+  /** Runs what a session does by itself, until it ends. */
+  readonly fork: (effect: Effect.Effect<void>) => void
 }
 
-/** What a session follows under its name, once it has one. A class, and made bit by bit: most sessions only listen. */
+/** What a session follows under its name, once it has one. Made bit by bit, since most sessions only listen. */
 export class Following implements Reader<PeerGone> {
   readonly username: Name.Username
-  readonly cursors = new Map<string, Cursor>()
   readonly #parts: Parts
+  #inbox: Cursor | undefined
+  #groups: Map<string, Cursor> | undefined
   #turn: Semaphore.Semaphore | undefined
   #behind: Set<Cursor> | undefined
   #announcements: Array<Uint8Array> | undefined
   #state: "closed" | "open" | "alone" = "closed"
-  #catchingUp = false
+  #isCatchingUp = false
 
   constructor(username: Name.Username, parts: Parts) {
     this.username = username
@@ -48,8 +50,22 @@ export class Following implements Reader<PeerGone> {
     this.#start()
   }
 
+  get groups(): number {
+    return this.#groups?.size ?? 0
+  }
+
+  cursor(target: string): Cursor | undefined {
+    return target === this.username ? this.#inbox : this.#groups?.get(target)
+  }
+
+  follow(cursor: Cursor): void {
+    const { target } = cursor.timeline
+    if (target === this.username) this.#inbox = cursor
+    else (this.#groups ??= new Map()).set(target, cursor)
+  }
+
   isReady(): boolean {
-    return this.#state === "open" && !this.#parts.outlet.isFull()
+    return this.#state === "open" && !this.#parts.connection.isFull()
   }
 
   push(lines: Uint8Array): void {
@@ -92,9 +108,13 @@ export class Following implements Reader<PeerGone> {
   }
 
   /** Leaves all timelines. */
-  end(): Effect.Effect<void, never, Timelines> {
+  end(): Effect.Effect<void> {
     this.#state = "closed"
-    return Effect.flatMap(Timelines, ({ leave }) => Effect.forEach(this.cursors.values(), leave, { discard: true }))
+    const { leave } = this.#parts.timelines
+    const left = this.#inbox === undefined ? Effect.void : leave(this.#inbox)
+    const groups = this.#groups
+    if (groups === undefined) return left
+    return AtOnce.flatMap(left, () => Effect.forEach(groups.values(), leave, { discard: true }))
   }
 
   #inTurn<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -107,15 +127,15 @@ export class Following implements Reader<PeerGone> {
   }
 
   #start(): void {
-    if (this.#catchingUp || this.#state !== "open" || !this.#isBehind()) return
-    this.#catchingUp = true
-    this.#catchUpAll().pipe(
-      Effect.ignore, // the peer is gone, and whoever reads from it notices that too
-      Effect.ensuring(Effect.sync(() => {
-        this.#catchingUp = false
-      })),
-      Effect.runForkWith(this.#parts.services),
-      Fiber.runIn(this.#parts.scope)
+    if (this.#isCatchingUp || this.#state !== "open" || !this.#isBehind()) return
+    this.#isCatchingUp = true
+    this.#parts.fork(
+      this.#catchUpAll().pipe(
+        Effect.ignore, // the peer is gone, and whoever reads from it notices that too
+        Effect.ensuring(Effect.sync(() => {
+          this.#isCatchingUp = false
+        }))
+      )
     )
   }
 
@@ -123,12 +143,12 @@ export class Following implements Reader<PeerGone> {
     return Effect.gen({ self: this }, function*() {
       const behind = this.#behind ??= new Set()
       while (this.#isBehind()) {
-        yield* this.#parts.outlet.drained
+        yield* this.#parts.connection.drained
         const texts = this.#announcements ?? []
         this.#announcements = undefined
-        if (texts.length > 0) yield* this.#inTurn(this.write(Buffer.concat(texts)))
+        if (texts.length > 0) yield* this.#inTurn(Effect.suspend(() => this.write(Buffer.concat(texts))))
         for (const cursor of behind) {
-          yield* this.#inTurn(catchUp(this, cursor)).pipe(
+          yield* this.#inTurn(catchUp(this.#parts.timelines, this, cursor)).pipe(
             Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })
           )
           if (cursor.at < cursor.timeline.head()) continue

@@ -6,24 +6,18 @@
  * one transaction with the message, also when several servers share a store. It knows nothing of sessions and sockets.
  *
  * The contract, for every driver:
- * - Every method is atomic, and drafts are stored in the order in which they come.
+ * - Every method is atomic, and the messages of a batch are stored in their order.
  * - `append` returns when the messages are as safe as the driver makes them, and not before (CPT 4.1). When it fails,
- *   none of its drafts is stored.
+ *   none of its messages is stored.
  * - Each stored message has a timestamp of `max(now, that of the message before it in its target + 1)` (CPT 4.2).
  * - A read that starts after an `append` has returned sees its messages.
  * - Watchers of a target are told of each message once, in order, before its `append` returns.
- * - Whoever calls `append` or `confirm` runs what it gives, once and at once. So a driver that need not wait may do it at
- *   the call and give back the `Exit`, and the server needs no fiber for it.
+ * - Whoever calls a method runs what it gives, once and at once. So a driver that need not wait may do it at the call and
+ *   give back the `Exit`: a login and a SEND then need no fiber (which halved the CPU of an ACK).
  */
-import type { Decline, Message, Name, Timestamp } from "@cpt/schema"
-import { Context, type Effect, type Scope } from "effect"
-
-/** A message on its way into the store. */
-export interface Draft {
-  readonly sender: Name.Username
-  readonly target: Name.Target
-  readonly message: Message.Message
-}
+import type { Decline, Name, Timestamp } from "@cpt/schema"
+import { Context, type Effect } from "effect"
+import type { Batch } from "./Batch.ts"
 
 /** A message that has just been stored. */
 export interface Appended {
@@ -31,6 +25,11 @@ export interface Appended {
   readonly timestamp: Timestamp.Timestamp
   /** Its `MSG` line with the line's end, encoded once for all who follow. Not to be changed. */
   readonly line: Uint8Array
+}
+
+/** Who wants to know of new messages. What it does must not wait or throw. */
+export interface Watcher {
+  readonly tell: (message: Appended) => void
 }
 
 /** A run of messages of one target, as they go out. */
@@ -53,10 +52,10 @@ export class MessageStore extends Context.Service<MessageStore, {
   readonly description: string
 
   /**
-   * Stores messages of one session. A draft that is a re-send of its sender's last message (CPT 4.4) is not stored
-   * again, and counts as done.
+   * Stores messages of one sender. One that is a re-send of the sender's last message (CPT 4.4) is not stored again, and
+   * counts as done. What is kept is copied at the call: the batch is the caller's again after it.
    */
-  readonly append: (drafts: ReadonlyArray<Draft>) => Effect.Effect<void, Decline.StorageUnavailable>
+  readonly append: (sender: Name.Username, batch: Batch) => Effect.Effect<void, Decline.StorageUnavailable>
 
   /** The sender is known to have seen the ACK of its last message: an equal one is a new one from now on (CPT 4.4). */
   readonly confirm: (sender: Name.Username) => Effect.Effect<void>
@@ -68,27 +67,26 @@ export class MessageStore extends Context.Service<MessageStore, {
   }) => Effect.Effect<Page, Decline.StorageUnavailable>
 
   /**
-   * Tells `watcher` of each message that comes into `target` from now on, until the scope ends. Gives the timestamp of
-   * the last message before: everything up to it is there to be read, everything behind it is told. 0 if there is none.
-   * The watcher must not block or throw.
+   * Tells `watcher` of each message that comes into `target` from now on. Gives the timestamp of the last message before:
+   * everything up to it is there to be read, everything behind it is told. 0 if there is none.
    */
   readonly watch: (
     target: Name.Name,
-    watcher: (message: Appended) => void
-  ) => Effect.Effect<Timestamp.Timestamp, Decline.StorageUnavailable, Scope.Scope>
+    watcher: Watcher
+  ) => Effect.Effect<Timestamp.Timestamp, Decline.StorageUnavailable>
+
+  /** Ends that. A name without messages that nobody watches is nobody's again (CPT 2.2). */
+  readonly unwatch: (target: Name.Name, watcher: Watcher) => Effect.Effect<void>
 
   /** What a name is; undefined if nobody has used it. */
   readonly kindOf: (name: Name.Name) => Effect.Effect<Kind | undefined, Decline.StorageUnavailable>
 
-  /** Makes an unused or open name a user or a group, and says what it is now: what was settled before stays. */
+  /**
+   * Makes an unused or open name a user or a group, for whoever watches it, and says what it is now: what was settled
+   * before stays.
+   */
   readonly claim: (
     name: Name.Name,
     kind: "user" | "group"
   ) => Effect.Effect<"user" | "group", Decline.StorageUnavailable>
-
-  /**
-   * The last session that bore or followed the name is gone: without messages it is nobody's again (CPT 2.2). Not if it
-   * is watched: then somebody has come meanwhile.
-   */
-  readonly forget: (name: Name.Name) => Effect.Effect<void>
 }>()("@cpt/server/MessageStore") {}

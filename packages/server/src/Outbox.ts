@@ -3,68 +3,86 @@
  * (a `cork` and many writes was measured at three quarters of that). It also knows whether the last ACK has left.
  */
 import { Command } from "@cpt/schema"
-import { Effect } from "effect"
+import { type Effect, Exit } from "effect"
 import { Buffer } from "node:buffer"
-import type { Outlet, PeerGone } from "./Outlet.ts"
+import type { Connection, PeerGone } from "./Connection.ts"
 
-const ack = `${Command.serverLine(new Command.Ack({}))}\n`
-/** Characters of answers that are gathered at most, but for those of one command. */
+/** Bytes of answers that are gathered at most, but for those of one command. */
 const largeAnswers = 64 * 1024
 
-const oneAck = Buffer.from(ack)
+/** The bytes of a line, for those that are said again and again. */
+export const bytesOf = (line: string): Buffer => Buffer.from(`${line}\n`)
+
+const ack = bytesOf(Command.serverLine(new Command.Ack({})))
+const keptAcks = 1024
+const acks: Array<Buffer | undefined> = []
+
+/** So many ACKs; they are made once. */
+const acksOf = (count: number): Buffer => {
+  if (count > keptAcks) return Buffer.alloc(count * ack.length, ack)
+  return acks[count] ??= Buffer.alloc(count * ack.length, ack)
+}
 
 export class Outbox {
-  readonly #outlet: Outlet
-  #answers = ""
-  #chunks: Array<Uint8Array> = []
-  #acks = false // among the answers
+  readonly #connection: Connection
+  #acks = 0 // behind the chunks
+  #hasAcked = false // among what is not written yet
+  #chunks: Array<Uint8Array> | undefined
+  #size = 0
   #unconfirmed: number | undefined // the place behind the last ACK
 
-  constructor(outlet: Outlet) {
-    this.#outlet = outlet
-  }
-
-  /** Adds an answer, a line without its end. */
-  answer(line: string): void {
-    this.#answers += `${line}\n`
+  constructor(connection: Connection) {
+    this.#connection = connection
   }
 
   /** Adds the answers to so many SENDs. */
   ack(count: number): void {
-    this.#answers += count === 1 ? ack : ack.repeat(count)
-    this.#acks = true
-  }
-
-  /** Whether the answers are enough for a write of their own: what comes in one go need not go out in one. */
-  isLarge(): boolean {
-    return this.#answers.length >= largeAnswers
+    this.#acks += count
+    this.#hasAcked = true
   }
 
   /** Adds whole lines, which must not change any more. */
   push(lines: Uint8Array): void {
-    this.#takeAnswers()
-    if (lines.length > 0) this.#chunks.push(lines)
+    const chunks = this.#chunks ??= []
+    if (this.#acks > 0) this.#takeAcks(chunks)
+    if (lines.length === 0) return
+    chunks.push(lines)
+    this.#size += lines.length
   }
 
-  /** Writes all there is, at once. Whoever can wait looks at the outlet first. */
+  /** Whether there is enough for a write of its own: what comes in one go need not go out in one. */
+  isLarge(): boolean {
+    return this.#size + ack.length * this.#acks >= largeAnswers
+  }
+
+  /** Writes all there is, at once. Whoever can wait looks at the connection first. */
   flush(): void {
-    this.#takeAnswers()
     const chunks = this.#chunks
-    if (chunks.length === 0) return
-    this.#chunks = []
-    this.#outlet.write(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
-    if (!this.#acks) return
-    this.#acks = false
-    this.#unconfirmed = this.#outlet.written()
+    if (chunks === undefined) {
+      if (this.#acks === 0) return
+      this.#connection.write(acksOf(this.#acks))
+      this.#acks = 0
+    } else {
+      this.#takeAcks(chunks)
+      this.#chunks = undefined
+      this.#size = 0
+      if (chunks.length > 0) this.#connection.write(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+    }
+    if (!this.#hasAcked) return
+    this.#hasAcked = false
+    this.#unconfirmed = this.#connection.written()
   }
 
   /** Writes all there is and these lines, and waits while the peer is behind. */
   write(lines: Uint8Array): Effect.Effect<void, PeerGone> {
-    return Effect.suspend(() => {
-      this.push(lines)
-      this.flush()
-      return this.#outlet.isFull() || this.#outlet.isGone() ? this.#outlet.drained : Effect.void
-    })
+    this.push(lines)
+    this.flush()
+    return this.room()
+  }
+
+  /** Waits while the peer is behind. */
+  room(): Effect.Effect<void, PeerGone> {
+    return this.#connection.isFull() || this.#connection.isGone() ? this.#connection.drained : Exit.void
   }
 
   /** Whether it is not known yet that the peer has seen the last ACK. */
@@ -77,14 +95,16 @@ export class Outbox {
    * is then taken to know of it (CPT 4.4).
    */
   confirmsAck(): boolean {
-    if (this.#unconfirmed === undefined || !this.#outlet.isHandedOver(this.#unconfirmed)) return false
+    if (this.#unconfirmed === undefined || !this.#connection.isHandedOver(this.#unconfirmed)) return false
     this.#unconfirmed = undefined
     return true
   }
 
-  #takeAnswers(): void {
-    if (this.#answers === "") return
-    this.#chunks.push(this.#answers === ack ? oneAck : Buffer.from(this.#answers))
-    this.#answers = ""
+  #takeAcks(chunks: Array<Uint8Array>): void {
+    if (this.#acks === 0) return
+    const bytes = acksOf(this.#acks)
+    this.#acks = 0
+    chunks.push(bytes)
+    this.#size += bytes.length
   }
 }

@@ -3,15 +3,23 @@
  * public layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
  */
 import { Decline, type Message, Notice } from "@cpt/schema"
-import { Context, Duration, Effect, Fiber, Layer, Schedule, Tracer } from "effect"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Schedule, Tracer } from "effect"
 import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
-import type { Accounts } from "./Accounts.ts"
+import type * as Net from "node:net"
+import { Accounts } from "./Accounts.ts"
+import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
 import * as Kernel from "./Kernel.ts"
-import type { MessageStore } from "./MessageStore.ts"
+import { isNetServer } from "./Listener.ts"
+import { LoginDeadline } from "./LoginDeadline.ts"
+import { MessageStore } from "./MessageStore.ts"
+import { NetConnection } from "./NetConnection.ts"
+import * as OtherConnection from "./OtherConnection.ts"
 import { ServerConfig } from "./ServerConfig.ts"
-import * as Session from "./Session.ts"
+import type { Services } from "./Services.ts"
+import { Session } from "./Session.ts"
 import { noticeLine, Timelines } from "./Timeline.ts"
 
 /** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
@@ -41,45 +49,72 @@ export class Server extends Context.Service<Server, {
 }
 
 const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
-  const config = yield* ServerConfig
-  const sessions = new Set<Session.Session>()
+  const [config, clock] = [yield* ServerConfig, yield* Clock.Clock]
+  const services: Services = {
+    config,
+    clock,
+    accounts: yield* Accounts,
+    directory: yield* Directory,
+    store: yield* MessageStore,
+    timelines: yield* Timelines,
+    loginDeadline: new LoginDeadline(clock, config.loginDeadline),
+    fork: Effect.runForkWith(yield* Effect.context())
+  }
+  const sessions = new Set<Session>()
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections
   let stopping = false
 
   // A span that nobody sees is not made
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
 
-  const admit = Effect.fnUntraced(function*(session: Session.Session) {
+  const refuseSoon = Effect.fnUntraced(function*(session: Session) {
     if (stopping) return yield* session.refuse(new Decline.ShuttingDown({}))
     // A session that has just ended may not have been noticed yet
-    if (sessions.size >= config.maxSessions) yield* Effect.sleep(fullPatience)
-    if (sessions.size >= config.maxSessions) return yield* session.refuse(new Decline.ServerFull({}))
-    sessions.add(session)
-    yield* Effect.ensuring(session.run, Effect.sync(() => sessions.delete(session)))
+    yield* Effect.sleep(fullPatience)
+    yield* sessions.size >= config.maxSessions ? session.refuse(new Decline.ServerFull({})) : run(session)
   })
-  const serve = (socket: Socket.Socket) =>
-    Effect.withFiber<void, never, Session.Services>((fiber) => {
+  const run = (session: Session) => {
+    sessions.add(session)
+    return session.run()
+  }
+  const serve = (connection: Connection): Effect.Effect<void> =>
+    Effect.withFiber((fiber) => {
+      const session = new Session(services, connection)
       fibers.add(fiber)
-      const served = Session.make(socket).pipe(
-        Effect.flatMap(admit),
-        Effect.scoped,
-        Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
-        Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
+      const served = Effect.ensuring(
+        stopping || sessions.size >= config.maxSessions ? refuseSoon(session) : run(session),
+        Effect.sync(() => {
+          sessions.delete(session)
+          fibers.delete(fiber)
+        })
       )
       return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
     })
+  const serveNet = (socket: Net.Socket) => {
+    const connection = new NetConnection(socket, config, services.fork)
+    return Effect.ensuring(serve(connection), connection.destroy)
+  }
+  const serveAny = (socket: Socket.Socket) =>
+    Effect.flatMap(
+      Effect.serviceOption(NodeSocket.NetSocket),
+      (net) =>
+        Option.isSome(net)
+          ? serveNet(net.value)
+          : Effect.scoped(Effect.flatMap(OtherConnection.make(socket, config), serve))
+    ).pipe(Effect.catchTag("SocketError", () => Effect.void)) // it ended before it began
 
   const open = yield* Effect.forEach(
     listeners,
     (listener) => Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer))
   )
+  yield* Effect.forkScoped(services.loginDeadline.watch)
   // CPT 3.2
   yield* Effect.promise(Kernel.dead).pipe(
     Effect.flatMap((dead) =>
       Effect.forEach(
         sessions,
         (session) => {
-          const connection = dead.size === 0 ? undefined : session.connection()
+          const connection = dead.size === 0 ? undefined : session.connection.key()
           return connection !== undefined && dead.has(connection) ? session.cut : Effect.void
         },
         { discard: true }
@@ -89,7 +124,10 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     Effect.forkScoped
   )
 
-  const running = yield* Effect.forEach(open, (listener) => Effect.forkScoped(listener.run(serve)))
+  const running = yield* Effect.forEach(
+    open,
+    (server) => Effect.forkScoped(isNetServer(server) ? server.accept(serveNet) : server.run(serveAny))
+  )
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
       stopping = true

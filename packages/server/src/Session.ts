@@ -1,43 +1,23 @@
 /**
- * One connection, in its own scope: connecting → open → closing. It reads lines, lets through what its state
- * allows, has one dispatch, and one place where errors become DECLINEs. Commands are carried out and answered strictly
- * in order (CPT 3.6), and a peer that does not take its answers is not read any further.
+ * One connection: connecting → open → closing. It reads lines, lets through what its state allows, has one dispatch, and
+ * one place where errors become DECLINEs. Commands are carried out and answered strictly in order (CPT 3.6), and a peer
+ * that does not take its answers is not read any further.
  *
- * What commands do is in `commands/`; how a session hears of others, in `Following`.
+ * What commands do is in `commands/`; how a session hears of others, in `Following`. Its fiber does what has to wait; the
+ * rest is done where it arrives.
  */
-import { Command, Decline, Framer, Limits, type Name } from "@cpt/schema"
-import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Clock, Context, Duration, Effect, Exit, Fiber, Option, Result, Scope } from "effect"
-import type { Socket } from "effect/socket"
-import type { Accounts } from "./Accounts.ts"
-import { connect, logout, type Peer } from "./commands/Connect.ts"
-import { confirm, send } from "./commands/Send.ts"
+import { Command, Decline, Framer, Limits, type Name, SendReader } from "@cpt/schema"
+import { Cause, type Clock, Duration, Effect, Exit, Fiber, Option, Result } from "effect"
+import { Buffer } from "node:buffer"
+import type { Refusal } from "./Accounts.ts"
+import * as AtOnce from "./AtOnce.ts"
+import { Batch } from "./Batch.ts"
+import { connect, type Peer } from "./commands/Connect.ts"
 import { sync } from "./commands/Sync.ts"
-import type { Directory } from "./Directory.ts"
+import type { Connection, Ear, EndOfInput, Left, PeerGone } from "./Connection.ts"
 import { Following } from "./Following.ts"
-import * as Inlet from "./Inlet.ts"
-import type * as Kernel from "./Kernel.ts"
-import { MessageStore } from "./MessageStore.ts"
-import { Outbox } from "./Outbox.ts"
-import * as Outlet from "./Outlet.ts"
-import { ServerConfig } from "./ServerConfig.ts"
-import type { Timelines } from "./Timeline.ts"
-
-/** What a session needs of its server. */
-export type Services = Accounts | Directory | MessageStore | Timelines
-
-export interface Session {
-  /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
-  readonly run: Effect.Effect<void>
-  /** Says why not, and ends. */
-  readonly refuse: (error: Decline.DeclineError) => Effect.Effect<void>
-  /** Tells the user a line, if one has logged in (CPT 5.9). */
-  readonly announce: (line: Uint8Array) => void
-  /** What the kernel calls its connection, if it is one of TCP. */
-  readonly connection: () => Kernel.Key | undefined
-  /** Cuts the connection now. */
-  readonly cut: Effect.Effect<void>
-}
+import { bytesOf, Outbox } from "./Outbox.ts"
+import type { Services } from "./Services.ts"
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
 const linger = Duration.millis(500)
@@ -49,39 +29,18 @@ const lastLook = Duration.millis(50)
 const lastWords = Duration.millis(250)
 
 /** Milliseconds on a clock that nobody sets. */
-const uptime = (clock: Clock.Clock) => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+export const uptime = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
-const nothing = new Uint8Array(0)
-const accept = Command.serverLine(new Command.Accept({}))
-const endSync = Command.serverLine(new Command.EndSync({}))
+const accept = bytesOf(Command.serverLine(new Command.Accept({})))
+const endSync = bytesOf(Command.serverLine(new Command.EndSync({})))
 
 /** What there is to answer: a command, SENDs that came in one go and are carried out in one go, or what is no command. */
 type Request =
   | Exclude<Command.ClientCommand, Command.Send>
-  | { readonly _tag: "SENDS"; readonly sends: Array<Sent> }
+  | { readonly _tag: "SENDS"; readonly batch: Batch }
   | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
 
-type Sent = NonNullable<ReturnType<typeof Command.readSend>>
-
-const requestsOf = (lines: ReadonlyArray<Framer.Line>): ReadonlyArray<Request> => {
-  const requests: Array<Request> = []
-  let sends: Array<Sent> | undefined
-  let target: Name.Target | undefined
-  for (const line of lines) {
-    const send = typeof line === "string" ? Command.readSend(line, target) : undefined
-    if (send === undefined) {
-      sends = undefined
-      requests.push(readLine(line))
-      continue
-    }
-    target = send.target
-    if (sends === undefined) requests.push({ _tag: "SENDS", sends: sends = [send] })
-    else sends.push(send)
-  }
-  return requests
-}
-
-const readLine = (line: Framer.Line): Request => {
+const requestOf = (line: Framer.Line): Request => {
   if (typeof line !== "string") {
     return {
       _tag: "NONE",
@@ -90,231 +49,346 @@ const readLine = (line: Framer.Line): Request => {
   }
   const read = Command.readClientLine(line)
   if (Result.isFailure(read)) return { _tag: "NONE", error: read.failure }
-  return read.success._tag === "SEND" ? { _tag: "SENDS", sends: [read.success] } : read.success
+  const command = read.success
+  return command._tag === "SEND" ? { _tag: "SENDS", batch: Batch.of([command.target, command.message]) } : command
 }
 
-/** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
-const ipOf = (address: string | undefined): string | undefined =>
-  address?.startsWith("::ffff:") === true ? address.slice(7) : address
+/** The SENDs that are being read, and handed on before anything else is read: one batch for all sessions. */
+const readNow = new Batch(Buffer.alloc(0))
 
-export const make = Effect.fnUntraced(function*(socket: Socket.Socket): Effect.fn.Return<
-  Session,
-  Socket.SocketError,
-  Services | Scope.Scope
-> {
-  const services = yield* Effect.context<Services | Scope.Scope>()
-  const config = Context.get(services, ServerConfig)
-  const store = Context.get(services, MessageStore)
-  const clock = Context.get(services, Clock.Clock)
-  const net = Option.getOrUndefined(Context.getOption(services, NodeSocket.NetSocket))
-  const startedAt = uptime(clock)
-  const remoteAddress = ipOf(net?.remoteAddress)
-  const outlet = yield* (net === undefined ? Outlet.fromWriter(socket, config) : Outlet.fromNet(net, config))
-  const inlet = net === undefined ? yield* Inlet.fromReader(socket, hear) : Inlet.fromNet(net, hear)
-  const outbox = new Outbox(outlet)
-  const framer = Framer.make(config.maxLineBytes)
+type Answer = Effect.Effect<void, Decline.DeclineError | PeerGone>
 
-  const parts = { outlet, outbox, services, scope: Context.get(services, Scope.Scope) }
+/** Made bit by bit, since most sessions only listen. */
+export class Session implements Ear, Peer<Following> {
+  readonly connection: Connection
+  readonly #services: Services
+  readonly #outbox: Outbox
+  readonly #framer: Framer.Framer
+  readonly #startedAt: number
+  #sends: SendReader | undefined
+  #following: Following | undefined // once it is open
+  #helpers: Set<Fiber.Fiber<void>> | undefined
+  #isClosing = false
+  #isStopping = false
+  #isParting = false
+  #isLate = false
+  #hasHeard = false
+  #refusedLogins = 0
+  #declinesInARow = 0
 
-  let following: Following | undefined // once it is open
-  let closing = false
-  let stopping = false
-  let parting = false
-  let heard = false
-  let refusedLogins = 0
-  let declinesInARow = 0
+  constructor(services: Services, connection: Connection) {
+    this.#services = services
+    this.connection = connection
+    this.#startedAt = uptime(services.clock)
+    this.#framer = new Framer.Framer(services.config.maxLineBytes)
+    this.#outbox = new Outbox(connection)
+  }
+
+  /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
+  run(): Effect.Effect<void> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function*() {
+        // Interrupted only where it waits for the peer to speak: what has been heard is carried out and answered
+        let over: Exit.Exit<void, EndOfInput | PeerGone> = Exit.void
+        this.#services.loginDeadline.add(this)
+        while (Exit.isSuccess(over) && !this.#hasToEnd()) {
+          over = yield* Effect.exit(Effect.flatten(restore(this.connection.next(this))))
+        }
+        const concluded = Exit.isFailure(over) ? yield* Effect.exit(this.#conclude(over.cause)) : Exit.void
+        this.#outbox.flush()
+        if (!this.#isStopping) yield* this.#leave
+        yield* this.#part
+        if (this.#isStopping) yield* this.#leave
+        this.#services.loginDeadline.delete(this)
+        if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
+        return yield* concluded
+      })
+    )
+  }
+
+  /** Says why not, and ends. */
+  refuse(error: Decline.DeclineError): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#decline(error)
+      this.#outbox.flush()
+      return this.#part
+    })
+  }
+
+  /** The time for the login is over. */
+  expire(): void {
+    this.#isLate = true
+    this.connection.wake(Effect.void)
+  }
+
+  /** Tells the user a line, if one has logged in (CPT 5.9). */
+  announce(line: Uint8Array): void {
+    this.#following?.announce(line)
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.connection.remoteAddress
+  }
+
+  get presence(): Connection["presence"] {
+    return this.connection.presence
+  }
+
+  /** Cuts the connection now. */
+  get cut(): Effect.Effect<void> {
+    return this.connection.destroy
+  }
+
+  follower(username: Name.Username): Following {
+    return new Following(username, {
+      connection: this.connection,
+      outbox: this.#outbox,
+      timelines: this.#services.timelines,
+      fork: (effect) => this.#help(effect)
+    })
+  }
 
   /** Until the login there is a deadline, also for a peer that sends a byte a second. */
-  const beforeLogin = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.suspend(() =>
-      Effect.timeoutOrElse(effect, {
-        duration: Math.max(0, startedAt + Duration.toMillis(config.loginDeadline) - uptime(clock)),
-        orElse: () => Effect.fail(new Decline.LoginTimeout({}))
-      })
-    )
-
-  const peer: Peer<Following> = {
-    remoteAddress,
-    follower: (username) => new Following(username, parts),
-    beforeDeadline: (rule) => Exit.isExit(rule) ? rule : beforeLogin(rule),
-    presence: outlet.presence,
-    cut: outlet.destroy
+  beforeDeadline(rule: Effect.Effect<void, Refusal>): Effect.Effect<void, Refusal | Decline.LoginTimeout> {
+    const { clock, config } = this.#services
+    return Effect.timeoutOrElse(rule, {
+      duration: Math.max(0, this.#startedAt + Duration.toMillis(config.loginDeadline) - uptime(clock)),
+      orElse: () => Effect.fail(new Decline.LoginTimeout({}))
+    })
   }
 
-  const login = (command: Command.Connect) =>
-    connect(command, peer).pipe(
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          if (error._tag !== "StorageUnavailable") refusedLogins++
-        })
-      ),
-      Effect.map((follower) => {
-        following = follower
-        outbox.answer(accept)
-        follower.open()
-      })
-    )
-
-  const stored = (sender: Name.Username, sends: ReadonlyArray<Sent>) => {
-    const storedNow = send(store, sends.map(({ message, target }) => ({ sender, target, message })))
-    if (Exit.isExit(storedNow)) {
-      if (Exit.isSuccess(storedNow)) outbox.ack(sends.length)
-      return storedNow
+  hear(bytes: Uint8Array): Left | undefined {
+    const framer = this.#framer
+    framer.take(bytes)
+    if (!framer.next()) return undefined
+    if (this.#isParting) return this.#overhear()
+    this.#hasHeard = true
+    const noted = this.#noteAck()
+    if (this.#following !== undefined && AtOnce.isThere(noted)) {
+      const { start } = framer
+      if (this.#readSends()) return this.#sendNow(this.#following.username)
+      framer.goBack(start)
     }
-    return Effect.map(storedNow, () => outbox.ack(sends.length))
+    const requests = this.#readAll()
+    return AtOnce.isThere(noted)
+      ? this.#answer(requests, 0)
+      : Effect.flatMap(noted, () => this.#answer(requests, 0) ?? Effect.void)
   }
 
-  const carryOut = (request: Request): Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, Services> => {
+  /** Reads what has come into `readNow`; false if that is not all SENDs. */
+  #readSends(): boolean {
+    const framer = this.#framer
+    const sends = this.#sends ??= new SendReader()
+    readNow.reset(framer.bytes)
+    do {
+      if (!sends.read(framer) || sends.target === undefined) return false
+      readNow.add(sends.target, sends.textStart, framer.end)
+    } while (framer.next())
+    return true
+  }
+
+  #sendNow(username: Name.Username): Left | undefined {
+    const { count } = readNow
+    const stored = this.#services.store.append(username, readNow)
+    if (!AtOnce.isThere(stored)) {
+      return Effect.andThen(this.#settle(Effect.map(stored, () => this.#outbox.ack(count)), count), this.#flush)
+    }
+    this.#outbox.ack(count)
+    this.#declinesInARow = 0
+    return this.#flushNow()
+  }
+
+  /** Reads what has come; SENDs that follow each other stay together. */
+  #readAll(): ReadonlyArray<Request> {
+    const framer = this.#framer
+    const sends = this.#sends ??= new SendReader()
+    const bytes = Buffer.from(framer.bytes) // what is carried out later must not change
+    const requests: Array<Request> = []
+    let batch: Batch | undefined
+    do {
+      if (sends.read(framer) && sends.target !== undefined) {
+        if (batch === undefined) requests.push({ _tag: "SENDS", batch: batch = new Batch(bytes) })
+        batch.add(sends.target, sends.textStart, framer.end)
+      } else {
+        batch = undefined
+        requests.push(requestOf(framer.line()))
+      }
+    } while (framer.next())
+    return requests
+  }
+
+  /** Nobody listens any more; but an unread line would become a reset. */
+  #overhear(): undefined {
+    while (this.#framer.next()) { /* over it */ }
+  }
+
+  /** Answers what need not wait, and gives what is left to do; undefined if that is nothing. */
+  #answer(requests: ReadonlyArray<Request>, from: number): Left | undefined {
+    for (let index = from; index < requests.length && !this.#isClosing; index++) {
+      const request = requests[index]!
+      const done = this.#carryOut(request)
+      const rest = () => this.#answer(requests, index + 1) ?? Effect.void
+      if (!AtOnce.isThere(done)) {
+        const times = request._tag === "SENDS" ? request.batch.count : 1
+        return Effect.flatMap(this.#settle(done, times, request._tag === "CONNECT"), rest)
+      }
+      this.#declinesInARow = 0
+      if (this.#outbox.isLarge() && this.#flushNow() !== undefined) return Effect.flatMap(this.connection.drained, rest)
+    }
+    return this.#flushNow()
+  }
+
+  #carryOut(request: Request): Answer {
     if (request._tag === "NONE") return Effect.fail(request.error)
+    const following = this.#following
     if (following === undefined) { // CPT 3.1
-      return request._tag === "CONNECT" ? login(request) : Effect.fail(new Decline.NotLoggedIn({}))
+      return request._tag === "CONNECT" ? this.#login(request) : Effect.fail(new Decline.NotLoggedIn({}))
     }
     switch (request._tag) {
       case "CONNECT":
         return Effect.fail(new Decline.AlreadyLoggedIn({}))
-      case "SENDS":
-        return stored(following.username, request.sends)
+      case "SENDS": {
+        const { batch } = request
+        return AtOnce.map(
+          this.#services.store.append(following.username, batch),
+          () => this.#outbox.ack(batch.count)
+        )
+      }
       case "SYNC":
       case "SYNC_INBOX":
-        return following.alone(sync(following, request), () => outbox.answer(endSync))
+        return following.alone(sync(this.#services, following, request), () => this.#outbox.push(endSync))
     }
+  }
+
+  #login(command: Command.Connect): Answer {
+    return AtOnce.map(connect(this.#services, command, this), (following) => {
+      this.#following = following
+      this.#services.loginDeadline.delete(this)
+      this.#outbox.push(accept)
+      following.open()
+    })
   }
 
   /** The only place where errors become DECLINEs. What the client cannot go on from ends the session (CPT 3.5). */
-  const decline = (error: Decline.DeclineError) => {
-    outbox.answer(Command.declineLine(error))
-    declinesInARow++
-    closing = declinesInARow >= Limits.maxDeclinesInARow || refusedLogins >= Limits.maxRefusedLogins ||
-      error._tag === "LoginTimeout"
+  #decline(error: Decline.DeclineError): void {
+    this.#outbox.push(bytesOf(Command.declineLine(error)))
+    this.#declinesInARow++
+    this.#isClosing = this.#declinesInARow >= Limits.maxDeclinesInARow ||
+      this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout"
   }
 
-  const settle = <R>(request: Request, done: Effect.Effect<void, Decline.DeclineError | Outlet.PeerGone, R>) =>
-    Effect.matchEffect(done, {
+  /** Carries it out; if that fails, it is declined, so many times. */
+  #settle(done: Answer, times: number, isConnect = false): Left {
+    return Effect.matchEffect(done, {
       onSuccess: () =>
         Effect.sync(() => {
-          declinesInARow = 0
+          this.#declinesInARow = 0
         }),
-      onFailure: (error) =>
-        error._tag === "PeerGone" ? Effect.fail(error) : Effect.sync(() => {
-          const times = request._tag === "SENDS" ? request.sends.length : 1
-          for (let i = 0; i < times && !closing; i++) decline(error)
+      onFailure: (error) => {
+        if (error._tag === "PeerGone") return Effect.fail(error)
+        return Effect.sync(() => {
+          if (isConnect && this.#following === undefined && error._tag !== "StorageUnavailable") this.#refusedLogins++
+          for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
         })
-    })
-
-  const answer = Effect.fnUntraced(function*(requests: ReadonlyArray<Request>) {
-    for (const request of requests) {
-      yield* settle(request, carryOut(request))
-      if (closing) break
-      if (outbox.isLarge()) yield* outbox.write(nothing)
-    }
-    yield* outbox.write(nothing)
-  })
-
-  /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
-  const noteAck = () => following !== undefined && outbox.confirmsAck() ? confirm(store, following.username) : Exit.void
-
-  /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
-  const goodbye = Effect.suspend(() =>
-    outbox.awaitsConfirmation()
-      ? Effect.flatMap(outlet.isAnsweredByReset, (isReset) => isReset ? outlet.destroy : noteAck())
-      : Effect.void
-  )
-
-  /** Carries out what need not wait, where it arrives; what must wait is the session's to do. */
-  function hear(bytes: Uint8Array): Effect.Effect<void, Outlet.PeerGone, Services> | undefined {
-    const lines = framer.push(bytes)
-    if (lines.length === 0 || parting) return undefined
-    heard = true
-    const noted = noteAck()
-    const requests = requestsOf(lines)
-    const [first] = requests
-    if (!Exit.isExit(noted) || requests.length > 1 || first?._tag !== "SENDS" || following === undefined) {
-      return Effect.andThen(noted, answer(requests))
-    }
-    const done = stored(following.username, first.sends)
-    if (!Exit.isExit(done) || Exit.isFailure(done)) return Effect.andThen(settle(first, done), outbox.write(nothing))
-    declinesInARow = 0
-    outbox.flush()
-    return outlet.isFull() || outlet.isGone() ? outlet.drained : undefined
-  }
-
-  // Interrupted only where it waits for the peer to speak: what has been heard is carried out and answered
-  const converse = Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      while (!closing) {
-        yield* yield* restore(following === undefined ? beforeLogin(inlet.next) : inlet.next)
       }
     })
-  )
+  }
+
+  #flushNow(): Left | undefined {
+    this.#outbox.flush()
+    return this.connection.isFull() || this.connection.isGone() ? this.connection.drained : undefined
+  }
+
+  get #flush(): Left {
+    return Effect.suspend(() => this.#flushNow() ?? Effect.void)
+  }
+
+  /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
+  #noteAck(): Effect.Effect<void> {
+    return this.#following !== undefined && this.#outbox.confirmsAck()
+      ? this.#services.store.confirm(this.#following.username)
+      : Exit.void
+  }
+
+  #hasToEnd(): boolean {
+    if (this.#isLate && this.#following === undefined && !this.#isClosing) this.#decline(new Decline.LoginTimeout({}))
+    return this.#isClosing
+  }
+
+  /** The conversation is over. */
+  #conclude(cause: Cause.Cause<EndOfInput | PeerGone>): Effect.Effect<void> {
+    if (Cause.hasInterrupts(cause)) {
+      return Effect.map(this.#hearTheRest, () => {
+        this.#isStopping = true
+        this.#decline(new Decline.ShuttingDown({}))
+      })
+    }
+    const error = Cause.findErrorOption(cause)
+    if (Option.isNone(error)) return Effect.failCause(Cause.die(Cause.squash(cause)))
+    return error.value._tag === "PeerGone" || this.connection.isGone() ? this.connection.destroy : this.#goodbye
+  }
+
+  /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
+  get #goodbye(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.#outbox.awaitsConfirmation()
+        ? Effect.flatMap(
+          this.connection.isAnsweredByReset,
+          (isReset) => isReset ? this.connection.destroy : this.#noteAck()
+        )
+        : Effect.void
+    )
+  }
 
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
-  const hearTheRest = Effect.gen(function*() {
-    const until = uptime(clock) + Duration.toMillis(lastWords)
-    while (!closing && uptime(clock) < until) {
-      heard = false
-      const left = yield* Effect.timeoutOption(inlet.next, lastLook)
-      if (Option.isSome(left)) yield* left.value
-      else if (!heard) return
-    }
-  }).pipe(Effect.ignore)
+  get #hearTheRest(): Effect.Effect<void> {
+    const now = () => uptime(this.#services.clock)
+    return Effect.gen({ self: this }, function*() {
+      const until = now() + Duration.toMillis(lastWords)
+      while (!this.#isClosing && now() < until) {
+        this.#hasHeard = false
+        const left = yield* Effect.timeoutOption(this.connection.next(this), lastLook)
+        if (Option.isSome(left)) yield* left.value
+        else if (!this.#hasHeard) return
+      }
+    }).pipe(Effect.ignore)
+  }
 
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
-  const part = Effect.gen(function*() {
-    parting = true
-    if (inlet.hasEnded() && !stopping) return yield* outlet.end // nothing will come that could become a reset
-    const rest = yield* Effect.forkChild(
-      Effect.catch(
-        inlet.next,
-        // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
-        (error) => stopping && error._tag === "EndOfInput" ? goodbye : Effect.void
+  get #part(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      this.#isParting = true
+      if (this.connection.hasEnded() && !this.#isStopping) {
+        return yield* this.connection.end // nothing will come that could become a reset
+      }
+      const rest = yield* Effect.forkChild(
+        Effect.catch(
+          this.connection.next(this),
+          // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
+          (error) => this.#isStopping && error._tag === "EndOfInput" ? this.#goodbye : Effect.void
+        )
       )
-    )
-    yield* outlet.end
-    yield* Effect.timeoutOption(Fiber.await(rest), linger)
-    yield* Fiber.interrupt(rest)
-  }).pipe(Effect.ignore, Effect.provide(services))
-
-  const leave = Effect.suspend(() => {
-    if (following === undefined) return Effect.void
-    const left = following
-    following = undefined
-    return Effect.andThen(logout(left.username, peer), Effect.suspend(() => left.end()))
-  })
-
-  const run = converse.pipe(
-    Effect.catchTags({
-      LoginTimeout: (error) => Effect.sync(() => decline(error)),
-      EndOfInput: () => outlet.isGone() ? outlet.destroy : goodbye,
-      PeerGone: () => outlet.destroy
-    }),
-    Effect.onInterrupt(() =>
-      Effect.andThen(
-        hearTheRest,
-        Effect.sync(() => {
-          stopping = true
-          decline(new Decline.ShuttingDown({}))
-        })
-      )
-    ),
-    Effect.ensuring(Effect.suspend(() => {
-      outbox.flush()
-      return stopping ? Effect.andThen(part, leave) : Effect.andThen(leave, part)
-    })),
-    Effect.provide(services)
-  )
-
-  const refuse = (error: Decline.DeclineError) =>
-    Effect.suspend(() => {
-      decline(error)
-      outbox.flush()
-      return part
-    })
-
-  return {
-    run,
-    refuse,
-    announce: (line) => following?.announce(line),
-    connection: outlet.connection,
-    cut: outlet.destroy
+      yield* this.connection.end
+      yield* Effect.timeoutOption(Fiber.await(rest), linger)
+      yield* Fiber.interrupt(rest)
+    }).pipe(Effect.ignore)
   }
-})
+
+  get #leave(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const left = this.#following
+      if (left === undefined) return Effect.void
+      this.#following = undefined
+      return Effect.andThen(this.#services.directory.exit(left.username, this), left.end())
+    })
+  }
+
+  /** Runs what the session does beside the conversation, until it ends. */
+  #help(effect: Effect.Effect<void>): void {
+    const helpers = this.#helpers ??= new Set()
+    const fiber = this.#services.fork(effect)
+    if (fiber.pollUnsafe() !== undefined) return
+    helpers.add(fiber)
+    fiber.addObserver(() => helpers.delete(fiber))
+  }
+}

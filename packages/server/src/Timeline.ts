@@ -8,16 +8,17 @@
  * This file knows no sockets: a `Follower` is somebody who can take bytes.
  */
 import { Command, type Decline, type Message, type Name, Notice, Timestamp } from "@cpt/schema"
-import { Context, Deferred, Effect, Exit, Latch, Layer, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Latch, Layer } from "effect"
 import { Buffer } from "node:buffer"
-import { type Appended, MessageStore, type Page } from "./MessageStore.ts"
+import * as AtOnce from "./AtOnce.ts"
+import { type Appended, MessageStore, type Page, type Watcher } from "./MessageStore.ts"
 import { ServerConfig } from "./ServerConfig.ts"
 
 /** A session, as a timeline sees it. None of it may wait. */
 export interface Follower {
   readonly username: Name.Username
-  /** The timelines that it follows, by target; its inbox is one of them. */
-  readonly cursors: Map<string, Cursor>
+  /** From now on it follows a timeline, its inbox or a group. */
+  readonly follow: (cursor: Cursor) => void
   /** Whether it can be told something now. */
   readonly isReady: () => boolean
   /** Hands over lines; they are written when the tick's last timeline has spoken. */
@@ -36,6 +37,8 @@ export interface Cursor {
   at: Timestamp.Timestamp
   /** It is being brought to the head from the store: nothing live until it is there. */
   behind: boolean
+  /** Where it is among the cursors of its timeline. */
+  index: number
 }
 
 interface Timeline {
@@ -62,32 +65,77 @@ export class Timelines extends Context.Service<Timelines, {
   )
 }
 
-/** A timeline from the inside. */
-class Live implements Timeline {
+/** What all timelines share. */
+interface Shared {
+  readonly live: boolean
+  /** Something has been stored in this tick. */
+  readonly touched: (timeline: Live) => void
+}
+
+/** A timeline from the inside. Made bit by bit: most are the inboxes of users whom nobody writes to. */
+class Live implements Timeline, Watcher {
   readonly target: Name.Name
-  readonly cursors = new Set<Cursor>()
-  readonly scope = Scope.makeUnsafe()
-  /** Done when the store has been asked where the timeline is. */
-  readonly started = Deferred.makeUnsafe<void, Decline.StorageUnavailable>()
+  readonly cursors: Array<Cursor> = []
+  /** Done when the store has been asked where the timeline is; undefined from then on. */
+  starting: Deferred.Deferred<void, Decline.StorageUnavailable> | undefined
   /** What was stored in this tick, and the last message before it. */
-  fresh: Array<Appended> = []
-  before: Timestamp.Timestamp = Timestamp.epoch
-  constructor(target: Name.Name) {
+  #fresh: Array<Appended> | undefined
+  #before: Timestamp.Timestamp = Timestamp.epoch
+  readonly #shared: Shared
+
+  constructor(target: Name.Name, shared: Shared) {
     this.target = target
+    this.#shared = shared
   }
 
   head(): Timestamp.Timestamp {
-    return this.fresh.at(-1)?.timestamp ?? this.before
+    return this.#fresh?.at(-1)?.timestamp ?? this.#before
+  }
+
+  /** Up to here is there to be read. What was told while the store was being asked may have gone by already. */
+  begin(head: Timestamp.Timestamp): void {
+    if (this.#before < head) this.#before = head
+  }
+
+  tell(message: Appended): void {
+    if (!this.#shared.live) { // CPT 5.7
+      this.#before = message.timestamp
+      return
+    }
+    if (this.#fresh !== undefined) {
+      this.#fresh.push(message)
+      return
+    }
+    this.#fresh = [message]
+    this.#shared.touched(this)
+  }
+
+  add(follower: Follower): Cursor {
+    const cursor = { timeline: this, follower, at: this.head(), behind: false, index: this.cursors.length }
+    this.cursors.push(cursor)
+    return cursor
+  }
+
+  /** False if it is not one of this timeline, or no longer. */
+  remove(cursor: Cursor): boolean {
+    const { cursors } = this
+    if (cursors[cursor.index] !== cursor) return false
+    const last = cursors.pop()
+    if (last === undefined || last === cursor) return true
+    last.index = cursor.index
+    cursors[cursor.index] = last
+    return true
   }
 
   /** Gives what is fresh to whoever is where it begins. Work is per follower one comparison and one push. */
   deliver(reached: Set<Follower>): void {
-    const { before, fresh } = this
+    const before = this.#before
+    const fresh = this.#fresh ?? []
     const head = this.head()
-    this.fresh = []
-    this.before = head
+    this.#fresh = undefined
+    this.#before = head
     const senders = new Set<string>(fresh.map(({ sender }) => sender))
-    let all: Buffer | undefined
+    let all: Uint8Array | undefined
     for (const cursor of this.cursors) {
       if (cursor.at >= head) continue // a SYNC in this tick has been faster
       const { follower } = cursor
@@ -112,7 +160,8 @@ class Live implements Timeline {
 export const noticeLine = (target: Name.Name, text: Message.Message): Buffer =>
   Buffer.from(`${Command.msgLine(target, Notice.sender, Timestamp.epoch, text)}\n`)
 
-const linesOf = (messages: ReadonlyArray<Appended>): Buffer => Buffer.concat(messages.map(({ line }) => line))
+const linesOf = (messages: ReadonlyArray<Appended>): Uint8Array =>
+  messages.length === 1 ? messages[0]!.line : Buffer.concat(messages.map(({ line }) => line))
 
 const make = Effect.gen(function*() {
   const store = yield* MessageStore
@@ -120,60 +169,57 @@ const make = Effect.gen(function*() {
   const timelines = new Map<string, Live>()
   let touched: Array<Live> = []
   const somethingFresh = Latch.makeUnsafe(false)
-
-  const start = (target: Name.Name): Live => {
-    const timeline = new Live(target)
-    timelines.set(target, timeline)
-    return timeline
-  }
-
-  const watch = (timeline: Live) =>
-    store.watch(timeline.target, (message) => {
-      if (!live) { // CPT 5.7
-        timeline.before = message.timestamp
-        return
-      }
-      if (timeline.fresh.push(message) > 1) return
+  const shared: Shared = {
+    live,
+    touched: (timeline) => {
       touched.push(timeline)
       somethingFresh.openUnsafe()
-    }).pipe(Scope.provide(timeline.scope))
+    }
+  }
 
   // A name whose last follower leaves while another comes is watched by the other's timeline, and so not forgotten
   const stop = (timeline: Live): Effect.Effect<void> => {
     if (timelines.get(timeline.target) === timeline) timelines.delete(timeline.target)
-    return Effect.andThen(Scope.close(timeline.scope, Exit.void), store.forget(timeline.target))
+    return store.unwatch(timeline.target, timeline)
   }
 
-  const follow = Effect.fnUntraced(function*(target: Name.Name, follower: Follower): Effect.fn.Return<
-    Cursor,
-    Decline.StorageUnavailable
-  > {
-    let timeline = timelines.get(target)
-    if (timeline === undefined) {
-      timeline = start(target)
-      const started = yield* Effect.exit(watch(timeline))
-      // What was told while the store was being asked may have gone by already
-      if (Exit.isSuccess(started)) timeline.before = Timestamp.fromMillis(Math.max(timeline.before, started.value))
-      else yield* stop(timeline)
-      Deferred.doneUnsafe(timeline.started, Exit.asVoid(started))
+  /** The first follower of a target has the store asked where that is. */
+  const start = (target: Name.Name, follower: Follower): Effect.Effect<Cursor, Decline.StorageUnavailable> => {
+    const timeline = new Live(target, shared)
+    timelines.set(target, timeline)
+    const started = store.watch(target, timeline)
+    if (AtOnce.isThere(started)) {
+      timeline.begin(started.value)
+      return Exit.succeed(timeline.add(follower))
     }
-    yield* Deferred.await(timeline.started)
-    // Who came first may have left again meanwhile, and the timeline with it
-    if (timelines.get(target) !== timeline) return yield* follow(target, follower)
-    const cursor: Cursor = { timeline, follower, at: timeline.head(), behind: false }
-    timeline.cursors.add(cursor)
-    return cursor
-  }, Effect.uninterruptible)
-
-  const leave = (cursor: Cursor): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const timeline = timelines.get(cursor.timeline.target)
-      if (timeline === undefined || !timeline.cursors.delete(cursor) || timeline.cursors.size > 0) return Effect.void
-      return stop(timeline)
+    const starting = timeline.starting = Deferred.makeUnsafe()
+    return Effect.flatMap(Effect.exit(started), (started) => {
+      timeline.starting = undefined
+      if (Exit.isSuccess(started)) timeline.begin(started.value)
+      const ready = Exit.isSuccess(started) ? Effect.void : stop(timeline)
+      return Effect.andThen(ready, () => {
+        Deferred.doneUnsafe(starting, Exit.asVoid(started))
+        return Exit.isSuccess(started) ? Exit.succeed(timeline.add(follower)) : Exit.failCause(started.cause)
+      })
     })
+  }
+
+  const follow = (target: Name.Name, follower: Follower): Effect.Effect<Cursor, Decline.StorageUnavailable> => {
+    const timeline = timelines.get(target)
+    if (timeline === undefined) return start(target, follower)
+    if (timeline.starting === undefined) return Exit.succeed(timeline.add(follower))
+    // Who came first may have left again meanwhile, and the timeline with it
+    return Effect.flatMap(Deferred.await(timeline.starting), () => follow(target, follower))
+  }
+
+  const leave = (cursor: Cursor): Effect.Effect<void> => {
+    const timeline = timelines.get(cursor.timeline.target)
+    if (timeline === undefined || !timeline.remove(cursor) || timeline.cursors.length > 0) return Exit.void
+    return stop(timeline)
+  }
 
   const read = (target: Name.Name, after: Timestamp.Timestamp, except?: Name.Username) =>
-    Effect.map(store.read(target, { after, except }), ({ last, lines, missingThrough, through }) => ({
+    AtOnce.map(store.read(target, { after, except }), ({ last, lines, missingThrough, through }) => ({
       lines: missingThrough === 0
         ? lines
         : Buffer.concat([noticeLine(target, Notice.missing(missingThrough)), lines]),

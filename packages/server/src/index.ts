@@ -3,9 +3,10 @@
  * and account rules (`Accounts`).
  */
 export { Accounts, type Login, type Refusal } from "./Accounts.ts"
+export { Batch } from "./Batch.ts"
 export * as Database from "./Database.ts"
 export * as Listener from "./Listener.ts"
-export { type Appended, type Draft, type Kind, MessageStore, type Page } from "./MessageStore.ts"
+export { type Appended, type Kind, MessageStore, type Page, type Watcher } from "./MessageStore.ts"
 export { layerMemory, type MemoryLimits } from "./MessageStore/Memory.ts"
 export { CannotOpen, layerSqlite, type Options as SqliteOptions } from "./MessageStore/Sqlite.ts"
 export type { Keep } from "./MessageStore/sqlite/Retention.ts"

@@ -5,6 +5,7 @@ import { Effect, Latch, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { copyOf } from "./support/stores.ts"
 import { type Connection, end, overTcp, type World } from "./support/World.ts"
 
 const say = (connection: Connection, lines: string) => connection.say(Buffer.from(lines))
@@ -85,7 +86,10 @@ describe("CPT 3.2: a name whose bearer is gone while its last message is being s
         Effect.map(MessageStore, (store) =>
           MessageStore.of({
             ...store,
-            append: (drafts) => Effect.andThen(disk.await, store.append(drafts))
+            append: (sender, batch) => {
+              const kept = copyOf(batch)
+              return Effect.andThen(disk.await, Effect.suspend(() => store.append(sender, kept)))
+            }
           }))
       ).pipe(Layer.provide(layerMemory()))
       const world = yield* overTcp({ store: slow })

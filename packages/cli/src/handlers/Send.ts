@@ -13,7 +13,7 @@ import { json } from "../Visible.ts"
 const lines = Effect.gen(function*() {
   const { stdin, stdinIsTerminal } = yield* Stdio.Stdio
   if (yield* stdinIsTerminal) yield* (yield* Output).note("each line is a message; Ctrl-D ends")
-  const framer = Framer.make(Limits.maxReceivedLineBytes)
+  const framer = new Framer.Framer(Limits.maxReceivedLineBytes)
   let number = 0
   return stdin.pipe(
     Stream.mapError((error) => failed(`cannot read stdin: ${explainFile(error)}`)),

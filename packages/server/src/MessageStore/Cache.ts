@@ -3,6 +3,7 @@
  * bound over all of them: when it is reached, they lose their oldest lines in turn.
  */
 import { Timestamp } from "@cpt/schema"
+import type { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 import { Lines } from "./Lines.ts"
 
@@ -40,10 +41,11 @@ export class Cache {
     this.trim(tail, tail.head)
   }
 
-  /** Adds a line; gives its bytes, with the line's end. */
-  append(tail: Tail, line: string, timestamp: Timestamp.Timestamp, sender: string): Uint8Array {
+  /** Adds a line, with its end; gives its bytes. */
+  append(tail: Tail, line: Buffer, timestamp: Timestamp.Timestamp): Uint8Array {
     const before = tail.lines.capacity
-    const bytes = tail.lines.append(line, timestamp, sender)
+    tail.lines.add(nothing, line, 0, line.length - 1, timestamp)
+    const bytes = tail.lines.last()
     tail.head = timestamp
     if (before === 0) this.#tails.add(tail)
     this.#bytes += tail.lines.capacity - before
@@ -60,7 +62,7 @@ export class Cache {
   }
 
   /** A page of what is behind `after`; undefined if that is not all in memory. */
-  read(tail: Tail, after: Timestamp.Timestamp, except: string | undefined): Page | undefined {
+  read(tail: Tail, after: Timestamp.Timestamp, except: Uint8Array | undefined): Page | undefined {
     if (after < tail.start) return undefined
     const page = tail.lines.page(after, except) ?? { lines: nothing, through: later(after, tail.head) }
     return { ...page, last: page.through >= tail.head, missingThrough: Timestamp.epoch }

@@ -14,7 +14,6 @@ class Segment {
   bytes: Buffer
   ends: Uint32Array
   timestamps: Float64Array
-  readonly senders: Array<string> = []
   length = 0
   first = 0 // lines before this one have been dropped
   count = 0
@@ -25,9 +24,9 @@ class Segment {
     this.timestamps = new Float64Array(this.ends.length)
   }
 
-  /** Bytes of memory: of lines, and of the index, with a pointer to the sender. */
+  /** Bytes of memory: of lines, and of the index. */
   get capacity(): number {
-    return this.bytes.length + this.ends.length * (4 + 8 + 8)
+    return this.bytes.length + this.ends.length * (4 + 8)
   }
 
   /** Whether a line of this size fits as it is. */
@@ -58,6 +57,13 @@ class Segment {
     return index === 0 ? 0 : this.ends[index - 1]!
   }
 
+  beginsWith(index: number, head: Uint8Array): boolean {
+    const start = this.startOf(index)
+    let at = 0
+    while (at < head.length && this.bytes[start + at] === head[at]) at++
+    return at === head.length
+  }
+
   /** The first line behind `after`; `count` if there is none. */
   indexAfter(after: number): number {
     let [low, high] = [this.first, this.count]
@@ -83,32 +89,29 @@ export class Lines {
     return this.#segments.length === 0
   }
 
-  /** Adds a line at the end; gives its bytes, with the line's end. */
-  append(line: string, timestamp: Timestamp.Timestamp, sender: string): Uint8Array {
-    this.add(line, timestamp, sender)
-    return this.last()
-  }
-
   /** The bytes of the line that was added last. There must be one. */
   last(): Uint8Array {
     const segment = this.#segments.at(-1)!
     return segment.bytes.subarray(segment.startOf(segment.count - 1), segment.length)
   }
 
-  /** As `append`, but gives only the size: a view costs 42 ns, and mostly nobody reads it. */
-  add(line: string, timestamp: Timestamp.Timestamp, sender: string): number {
-    let segment = this.#segments.at(-1)
-    // A character takes at most three bytes: where so many fit, they need not be counted first
-    if (segment === undefined || !segment.fits(line.length * 3 + 1)) segment = this.#room(Buffer.byteLength(line) + 1)
-    const start = segment.length
-    const end = start + segment.bytes.write(line, start)
-    segment.bytes[end] = 10
-    segment.length = end + 1
-    segment.ends[segment.count] = end + 1
+  /** Adds a line at the end, of its head and its text, which is in `bytes`; gives its size, with the line's end. */
+  add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): number {
+    const size = head.length + end - start + 1
+    const last = this.#segments.at(-1)
+    const segment = last?.fits(size) === true ? last : this.#room(size)
+    const to = segment.bytes
+    let at = segment.length
+    for (let index = 0; index < head.length; index++) to[at + index] = head[index]! // so short, a loop is faster
+    at += head.length
+    bytes.copy(to, at, start, end)
+    at += end - start
+    to[at++] = 10
+    segment.length = at
+    segment.ends[segment.count] = at
     segment.timestamps[segment.count] = timestamp
-    segment.senders.push(sender)
     segment.count++
-    return end + 1 - start
+    return size
   }
 
   /** A segment with room for a line at the end. */
@@ -125,19 +128,19 @@ export class Lines {
     return segment
   }
 
-  /** Lines behind `after`, at most a segment of them, but for those of one sender; undefined if there are none. */
+  /** Lines behind `after`, at most a segment of them, but for those that begin with `except`; undefined without any. */
   page(
     after: Timestamp.Timestamp,
-    except: string | undefined
+    except: Uint8Array | undefined
   ): { readonly lines: Uint8Array; readonly through: Timestamp.Timestamp } | undefined {
     for (const segment of this.#segments) {
       let from = segment.indexAfter(after)
-      if (except !== undefined) { while (from < segment.count && segment.senders[from] === except) from++ }
+      if (except !== undefined) { while (from < segment.count && segment.beginsWith(from, except)) from++ }
       if (from === segment.count) continue
       let to = segment.count
       if (except !== undefined) {
-        const own = segment.senders.indexOf(except, from)
-        if (own !== -1) to = own
+        to = from + 1
+        while (to < segment.count && !segment.beginsWith(to, except)) to++
       }
       return {
         lines: segment.bytes.subarray(segment.startOf(from), segment.ends[to - 1]!),

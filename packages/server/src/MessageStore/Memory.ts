@@ -2,10 +2,12 @@
  * The store in memory: as fast as it gets, gone when the process ends. Bounded by messages and bytes; the oldest go
  * first, over all targets, and a reader who asks behind what is left is told (CPT 5.4).
  */
-import { Command, Limits, Timestamp } from "@cpt/schema"
+import { Limits, type Name, Timestamp } from "@cpt/schema"
 import { Clock, Effect, Exit, Layer, MutableList } from "effect"
+import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
-import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
+import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
+import { Head, headOf } from "./Head.ts"
 import { Lines } from "./Lines.ts"
 
 export interface MemoryLimits {
@@ -28,46 +30,41 @@ const messageOverhead = 32
 /** Of how many names it is remembered that messages are missing when none is left; for the oldest it is forgotten. */
 const rememberedNames = 100_000
 
-/** What is kept of one name. */
+/** What is kept of one name. Made bit by bit: most names are those of users who only listen. */
 class Entry {
   readonly name: string
   kind: Kind
   head = Timestamp.epoch // of the last message, also of one that is gone
   missingThrough = Timestamp.epoch
-  readonly lines = new Lines()
-  readonly watchers = new Set<(message: Appended) => void>()
-  #prefix = ""
-  #sender = ""
+  lines: Lines | undefined
+  watchers: ReadonlyArray<Watcher> = nobody
+  #lineHead: Head | undefined
   constructor(name: string, kind: Kind) {
     this.name = name
     this.kind = kind
   }
 
-  /** How the lines of a sender begin: mostly the one's before. */
-  prefix(sender: string): string {
-    if (this.#sender !== sender) {
-      this.#sender = sender
-      this.#prefix = Command.msgPrefix(this.name, sender)
+  get isEmpty(): boolean {
+    return this.lines?.isEmpty ?? true
+  }
+
+  /** Adds a message of a batch and tells of it; gives its line's size. */
+  add(sender: Name.Username, batch: Batch, index: number, timestamp: Timestamp.Timestamp): number {
+    const { bytes, ends, starts } = batch
+    const head = this.#lineHead ??= new Head(this.name)
+    const lines = this.lines ??= new Lines()
+    head.set(sender, timestamp)
+    this.head = timestamp
+    const size = lines.add(head.bytes, bytes, starts[index]!, ends[index]!, timestamp)
+    if (this.watchers.length > 0) {
+      const appended = { sender, timestamp, line: lines.last() }
+      for (const watcher of this.watchers) watcher.tell(appended)
     }
-    return this.#prefix
+    return size
   }
 }
 
-const thousandths = Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, "0"))
-let second = 0
-let secondDigits = ""
-
-/** A timestamp as text. Those that follow each other differ in the last digits only: 9 ns, a conversion 163. */
-const digits = (timestamp: Timestamp.Timestamp): string => {
-  const seconds = Math.floor(timestamp / 1000)
-  if (seconds === 0) return String(timestamp)
-  if (seconds !== second) {
-    second = seconds
-    secondDigits = String(seconds)
-  }
-  return secondDigits + thousandths[timestamp - seconds * 1000]!
-}
-
+const nobody: ReadonlyArray<Watcher> = []
 const nothing = new Uint8Array(0)
 
 class Memory {
@@ -83,39 +80,31 @@ class Memory {
     this.#duplicates = new Duplicates(limits.resendWindow)
   }
 
-  append(drafts: ReadonlyArray<Draft>, now: number): void {
-    for (const draft of drafts) {
-      if (!this.#duplicates.isResend(draft, now)) this.#store(draft, now)
-    }
+  append(sender: Name.Username, batch: Batch, now: number): void {
+    let entry: Entry | undefined
+    this.#duplicates.forEachNew(sender, batch, now, (index) => {
+      const target = batch.targets[index]!
+      if (entry?.name !== target) entry = this.#entry(target, "open")
+      this.#bytes += entry.add(sender, batch, index, Timestamp.next(now, entry.head)) + messageOverhead
+      if (this.#emptied.size > 0) this.#emptied.delete(entry)
+      MutableList.append(this.#order, entry)
+    })
     while (this.#order.length > this.#limits.messages || this.#bytes > this.#limits.bytes) this.#dropOldest()
-  }
-
-  #store({ message, sender, target }: Draft, now: number): void {
-    const entry = this.#entry(target, "open")
-    const timestamp = Timestamp.next(now, entry.head)
-    const line = `${entry.prefix(sender)}${digits(timestamp)} ${message}`
-    this.#bytes += entry.lines.add(line, timestamp, sender) + messageOverhead
-    entry.head = timestamp
-    if (this.#emptied.size > 0) this.#emptied.delete(entry)
-    MutableList.append(this.#order, entry)
-    if (entry.watchers.size === 0) return
-    const appended = { sender, timestamp, line: entry.lines.last() }
-    for (const watcher of entry.watchers) watcher(appended)
   }
 
   #dropOldest(): void {
     const entry = MutableList.take(this.#order)
-    if (entry === MutableList.Empty) return
+    if (entry === MutableList.Empty || entry.lines === undefined) return
     const { size, timestamp } = entry.lines.dropFirst()
     this.#bytes -= size + messageOverhead
     entry.missingThrough = timestamp
-    if (!entry.lines.isEmpty) return
+    if (!entry.isEmpty) return
     this.#emptied.add(entry)
-    if (entry.watchers.size === 0) entry.kind = "open"
+    if (entry.watchers.length === 0) entry.kind = "open"
     for (const oldest of this.#emptied) {
       if (this.#emptied.size <= Math.max(rememberedNames, this.#limits.messages)) break
       this.#emptied.delete(oldest)
-      if (oldest.watchers.size === 0) this.#entries.delete(oldest.name)
+      if (oldest.watchers.length === 0) this.#entries.delete(oldest.name)
     }
   }
 
@@ -123,20 +112,26 @@ class Memory {
     const entry = this.#entries.get(target)
     if (entry === undefined) return { lines: nothing, through: after, last: true, missingThrough: Timestamp.epoch }
     const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
-    const page = entry.lines.page(after, except)
+    const page = entry.lines?.page(after, except === undefined ? undefined : headOf(target, except))
     if (page !== undefined) return { ...page, last: page.through === entry.head, missingThrough }
     const through = entry.head > after ? entry.head : after
     return { lines: nothing, through, last: true, missingThrough }
   }
 
-  watch(target: string, watcher: (message: Appended) => void): Entry {
+  watch(target: string, watcher: Watcher): Timestamp.Timestamp {
     const entry = this.#entry(target, "open")
-    entry.watchers.add(watcher)
-    return entry
+    entry.watchers = [...entry.watchers, watcher]
+    return entry.head
   }
 
-  unwatch(entry: Entry, watcher: (message: Appended) => void): void {
-    entry.watchers.delete(watcher)
+  unwatch(target: string, watcher: Watcher): void {
+    const entry = this.#entries.get(target)
+    if (entry === undefined) return
+    entry.watchers = entry.watchers.filter((other) => other !== watcher)
+    if (entry.watchers.length > 0 || !entry.isEmpty) return
+    entry.kind = "open"
+    // Where messages have been dropped, that they were there is not forgotten yet
+    if (!this.#emptied.has(entry)) this.#entries.delete(target)
   }
 
   kindOf(name: string): Kind | undefined {
@@ -146,14 +141,6 @@ class Memory {
   claim(name: string, kind: "user" | "group"): "user" | "group" {
     const entry = this.#entry(name, kind)
     return entry.kind === "open" ? entry.kind = kind : entry.kind
-  }
-
-  forget(name: string): void {
-    const entry = this.#entries.get(name)
-    if (entry === undefined || !entry.lines.isEmpty || entry.watchers.size > 0) return
-    entry.kind = "open"
-    // Where messages have been dropped, that they were there is not forgotten yet
-    if (!this.#emptied.has(entry)) this.#entries.delete(name)
   }
 
   confirm(sender: string): void {
@@ -179,26 +166,22 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
         description:
           `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
           `${limits.messages.toLocaleString("en")} messages or ${Math.floor(limits.bytes / 1024 / 1024)} MiB`,
-        append: (drafts) => {
-          memory.append(drafts, clock.currentTimeMillisUnsafe())
+        append: (sender, batch) => {
+          memory.append(sender, batch, clock.currentTimeMillisUnsafe())
           return Exit.void
         },
         confirm: (sender) => {
           memory.confirm(sender)
           return Exit.void
         },
-        read: (target, { after, except }) => Effect.sync(() => memory.read(target, after, except)),
-        watch: (target, watcher) =>
-          Effect.map(
-            Effect.acquireRelease(
-              Effect.sync(() => memory.watch(target, watcher)),
-              (entry) => Effect.sync(() => memory.unwatch(entry, watcher))
-            ),
-            (entry) => entry.head
-          ),
-        kindOf: (name) => Effect.sync(() => memory.kindOf(name)),
-        claim: (name, kind) => Effect.sync(() => memory.claim(name, kind)),
-        forget: (name) => Effect.sync(() => memory.forget(name))
+        read: (target, { after, except }) => Exit.succeed(memory.read(target, after, except)),
+        watch: (target, watcher) => Exit.succeed(memory.watch(target, watcher)),
+        unwatch: (target, watcher) => {
+          memory.unwatch(target, watcher)
+          return Exit.void
+        },
+        kindOf: (name) => Exit.succeed(memory.kindOf(name)),
+        claim: (name, kind) => Exit.succeed(memory.claim(name, kind))
       })
     })
   )

@@ -7,8 +7,9 @@
 import { Command, Decline, Limits, type Name, Timestamp } from "@cpt/schema"
 import { Clock, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
 import { Worker } from "node:worker_threads"
-import { type Appended, type Draft, type Kind, MessageStore, type Page } from "../MessageStore.ts"
+import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Cache, type Tail } from "./Cache.ts"
+import { headOf } from "./Head.ts"
 import type { Keep } from "./sqlite/Retention.ts"
 import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
 import { type Committed, type Op, op, type Steps } from "./sqlite/Writer.ts"
@@ -35,6 +36,12 @@ const maxWaitingBytes = 32 * 1024 * 1024
 /** Drafts of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
 const maxCommitDrafts = 4096
 
+interface Draft {
+  readonly sender: Name.Username
+  readonly target: Name.Target
+  readonly message: string
+}
+
 /** What a draft takes, at a guess. */
 const sizeOf = ({ message }: Draft): number => message.length + 200
 
@@ -58,12 +65,12 @@ type Waiting =
 class Watched {
   /** Who has come, and may still be waiting to hear where the target is. */
   users = 0
-  readonly watchers = new Set<(message: Appended) => void>()
+  readonly watchers = new Set<Watcher>()
   /** Once it is known where the target is; what has come before that is `early`. */
   readonly tail = Deferred.makeUnsafe<Tail, Decline.StorageUnavailable>()
   known: Tail | undefined
   readonly early: Array<
-    { readonly line: string; readonly sender: Name.Username; readonly timestamp: Timestamp.Timestamp }
+    { readonly line: Buffer; readonly timestamp: Timestamp.Timestamp }
   > = []
 }
 
@@ -73,6 +80,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     resendWindow: options.resendWindow ?? Limits.resendWindow,
     keep: options.keep ?? {}
   }
+  const clock = yield* Clock.Clock
   const cache = new Cache(options.cache ?? defaultCache)
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
@@ -150,13 +158,13 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (to === undefined) return
     // Where the target is may have been read after this was committed, and before it is told
     if (to.known !== undefined && timestamp <= to.known.head) return
-    const line = Command.msgLine(target, sender, timestamp, message)
+    const line = Buffer.from(`${Command.msgLine(target, sender, timestamp, message)}\n`)
     if (to.known === undefined) {
-      to.early.push({ line, sender, timestamp })
+      to.early.push({ line, timestamp })
       return
     }
-    const appended = { sender, timestamp, line: cache.append(to.known, line, timestamp, sender) }
-    for (const watcher of to.watchers) watcher(appended)
+    const appended = { sender, timestamp, line: cache.append(to.known, line, timestamp) }
+    for (const watcher of to.watchers) watcher.tell(appended)
   }
 
   /** What becomes one transaction. */
@@ -217,8 +225,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     Effect.exit(stored(target)).pipe(Effect.map((found) => {
       if (Exit.isSuccess(found)) {
         const tail = cache.open(found.value.head)
-        for (const { line, sender, timestamp } of to.early) {
-          if (timestamp > tail.head) cache.append(tail, line, timestamp, sender)
+        for (const { line, timestamp } of to.early) {
+          if (timestamp > tail.head) cache.append(tail, line, timestamp)
         }
         to.early.length = 0
         to.known = tail
@@ -238,29 +246,40 @@ const make = Effect.fnUntraced(function*(options: Options) {
       return Effect.as(isFirst ? start(target, to) : Effect.void, to)
     })
 
-  const leave = (target: Name.Name, to: Watched, watcher: (message: Appended) => void) =>
-    Effect.sync(() => {
-      to.watchers.delete(watcher)
-      if (--to.users > 0) return
-      if (watched.get(target) === to) watched.delete(target)
-      if (to.known !== undefined) cache.close(to.known)
-    })
+  const leave = (target: Name.Name, to: Watched) => {
+    if (--to.users > 0) return
+    if (watched.get(target) === to) watched.delete(target)
+    if (to.known !== undefined) cache.close(to.known)
+    kinds.delete(target)
+  }
 
   return MessageStore.of({
     description: `in ${options.file}`,
 
-    append: (drafts) =>
-      Effect.flatMap(
-        Clock.currentTimeMillis,
-        (now) => waitingBytes > maxWaitingBytes ? Effect.andThen(room.await, append(drafts, now)) : append(drafts, now)
-      ).pipe(Effect.uninterruptible), // what is on its way to the disk cannot be called back, so its end is waited for
+    append: (sender, batch) => {
+      const drafts = Array.from({ length: batch.count }, (_, index): Draft => ({
+        sender,
+        target: batch.targets[index]!,
+        message: batch.bytes.toString("utf8", batch.starts[index], batch.ends[index])
+      }))
+      const now = clock.currentTimeMillisUnsafe()
+      // What is on its way to the disk cannot be called back, so its end is waited for
+      return Effect.uninterruptible(
+        waitingBytes > maxWaitingBytes ? Effect.andThen(room.await, append(drafts, now)) : append(drafts, now)
+      )
+    },
 
-    confirm: (sender) => Effect.sync(() => enqueue({ _tag: "confirm", sender })),
+    confirm: (sender) => {
+      enqueue({ _tag: "confirm", sender })
+      return Exit.void
+    },
 
     read: (target, { after, except }) =>
       Effect.suspend(() => {
         const tail = watched.get(target)?.known
-        const page = tail === undefined ? undefined : cache.read(tail, after, except)
+        const page = tail === undefined
+          ? undefined
+          : cache.read(tail, after, except === undefined ? undefined : headOf(target, except))
         if (page !== undefined) return Effect.succeed(page)
         const hasRecent = recent.has(target)
         return Effect.map(reader.read({ target, after, except, hasRecent }), (page): Page => ({
@@ -273,11 +292,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     watch: (target, watcher) =>
       Effect.gen(function*() {
-        const to = yield* Effect.acquireRelease(enter(target), (to) => leave(target, to, watcher))
-        const tail = yield* Deferred.await(to.tail)
+        const to = yield* enter(target)
+        const tail = yield* Effect.onError(Deferred.await(to.tail), () => Effect.sync(() => leave(target, to)))
         to.watchers.add(watcher)
         return tail.head
       }),
+
+    unwatch: (target, watcher) => {
+      const to = watched.get(target)
+      if (to?.watchers.delete(watcher) === true) leave(target, to)
+      return Exit.void
+    },
 
     kindOf,
 
@@ -300,11 +325,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
           }
         }
         return kind
-      }),
-
-    forget: (name) =>
-      Effect.sync(() => {
-        if (!watched.has(name)) kinds.delete(name)
       })
   })
 })

@@ -4,28 +4,34 @@
  */
 import { type Command, Decline, type Name, Notice, Timestamp } from "@cpt/schema"
 import { Effect } from "effect"
-import { Directory } from "../Directory.ts"
-import { MessageStore } from "../MessageStore.ts"
-import { ServerConfig } from "../ServerConfig.ts"
-import { type Cursor, type Follower, noticeLine, Timelines } from "../Timeline.ts"
+import type { Services } from "../Services.ts"
+import { type Cursor, type Follower, noticeLine, type Timelines } from "../Timeline.ts"
 
 /** The session that asks. */
 export interface Reader<E> extends Follower {
+  /** The groups that it follows. */
+  readonly groups: number
+  /** Where it is in what it follows under this name. */
+  readonly cursor: (target: string) => Cursor | undefined
   /** Writes lines, and waits while the peer is behind. Nothing else may write meanwhile (CPT 5.6). */
   readonly write: (lines: Uint8Array) => Effect.Effect<void, E>
 }
 
 /** Writes everything but the ENDSYNC. Fails before the first line, or not at all but for `E`. */
-export const sync = Effect.fnUntraced(function*<E>(reader: Reader<E>, command: Command.Sync | Command.SyncInbox) {
-  const timelines = yield* Timelines
+export const sync = Effect.fnUntraced(function*<E>(
+  services: Services,
+  reader: Reader<E>,
+  command: Command.Sync | Command.SyncInbox
+) {
+  const { config, timelines } = services
   const target = command._tag === "SYNC" ? command.group : reader.username
   const after = command._tag === "SYNC" ? command.after : Timestamp.epoch
-  const cursor = reader.cursors.get(target) ??
-    (command._tag === "SYNC" ? yield* followGroup(reader, command.group) : undefined)
+  const cursor = reader.cursor(target) ??
+    (command._tag === "SYNC" ? yield* followGroup(services, reader, command.group) : undefined)
   if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target))) // CPT 5.3
 
   // What this session should have been told live, and `after` passes over, comes before the answer
-  if ((yield* ServerConfig).live && cursor.at < after) yield* catchUp(reader, cursor)
+  if (config.live && cursor.at < after) yield* catchUp(timelines, reader, cursor)
 
   const head = cursor.timeline.head()
   let at: Timestamp.Timestamp = after
@@ -48,10 +54,10 @@ export const sync = Effect.fnUntraced(function*<E>(reader: Reader<E>, command: C
 
 /** Brings a cursor, from the store, to where the head of its timeline was at the start. */
 export const catchUp = Effect.fnUntraced(function*<E>(
+  timelines: Timelines["Service"],
   reader: Pick<Reader<E>, "username" | "write">,
   cursor: Cursor
 ) {
-  const timelines = yield* Timelines
   const head = cursor.timeline.head()
   while (cursor.at < head) {
     const page = yield* timelines.read(cursor.timeline.target, cursor.at, reader.username)
@@ -61,9 +67,12 @@ export const catchUp = Effect.fnUntraced(function*<E>(
 })
 
 /** A cursor into a group that the session has not followed yet; undefined for the inbox of somebody else. */
-const followGroup = Effect.fnUntraced(function*<E>(reader: Reader<E>, target: Name.GroupName) {
-  const [config, directory, store] = [yield* ServerConfig, yield* Directory, yield* MessageStore]
+const followGroup = Effect.fnUntraced(function*<E>(
+  { config, directory, store }: Services,
+  reader: Reader<E>,
+  target: Name.GroupName
+) {
   if ((yield* store.kindOf(target)) === "user") return undefined
-  if (reader.cursors.size > config.maxFollowedGroups) return yield* new Decline.Forbidden({})
+  if (reader.groups >= config.maxFollowedGroups) return yield* new Decline.Forbidden({})
   return yield* directory.followAs("group", target, reader)
 })

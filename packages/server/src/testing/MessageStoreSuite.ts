@@ -7,12 +7,13 @@
  * Each build of the layer is taken to be an empty store of its own. The suite runs under TestClock: a driver takes the
  * time of a message from Effect's Clock, and waits for nothing that needs that clock to move.
  */
-import { Command, Limits, Message, Name, Timestamp } from "@cpt/schema"
+import { Command, type Decline, Limits, Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
-import { type Appended, type Draft, type Kind, MessageStore } from "../MessageStore.ts"
+import { Batch } from "../Batch.ts"
+import { type Appended, type Kind, MessageStore } from "../MessageStore.ts"
 
 export interface SuiteOptions {
   /** Milliseconds in which the layer takes an equal, unconfirmed message for a re-send. Default: CPT's 120 s. */
@@ -24,6 +25,29 @@ export interface SuiteOptions {
 }
 
 type Store = MessageStore["Service"]
+
+/** A message on its way into the store. */
+interface Draft {
+  readonly sender: Name.Username
+  readonly target: Name.Target
+  readonly message: Message.Message
+}
+
+/** Those of each sender that follow each other, in one go. */
+const append = (store: Store, drafts: ReadonlyArray<Draft>): Effect.Effect<void, Decline.StorageUnavailable> => {
+  const [first] = drafts
+  if (first === undefined) return Effect.void
+  const end = drafts.findIndex(({ sender }) => sender !== first.sender)
+  const [own, others] = end === -1 ? [drafts, []] : [drafts.slice(0, end), drafts.slice(end)]
+  const batch = Batch.of(...own.map(({ message, target }) => [target, message] as const))
+  return Effect.flatMap(store.append(first.sender, batch), () => append(store, others))
+}
+
+/** Watches a target until the scope ends. */
+const watch = (store: Store, to: string, tell: (message: Appended) => void) => {
+  const watcher = { tell }
+  return Effect.acquireRelease(store.watch(target(to), watcher), () => store.unwatch(target(to), watcher))
+}
 
 /** A message as it is read, with its line taken apart. */
 interface Read {
@@ -140,8 +164,9 @@ class Model {
     return now
   }
 
-  forget(name: string, isWatched: boolean): void {
-    if (!isWatched && this.of(name).length === 0) this.kinds.delete(name)
+  /** Nobody watches it any more. */
+  forget(name: string): void {
+    if (this.of(name).length === 0) this.kinds.delete(name)
   }
 }
 
@@ -164,7 +189,6 @@ const Step = Schema.Union([
     except: Schema.Literals(["ann", "bob", "nobody"])
   }),
   Schema.TaggedStruct("claim", { target: Targets, kind: Schema.Literals(["user", "group"]) }),
-  Schema.TaggedStruct("forget", { target: Targets }),
   Schema.TaggedStruct("watch", { target: Targets }),
   Schema.TaggedStruct("unwatch", { target: Targets }),
   Schema.TaggedStruct("wait", { millis: Schema.Literals([1, 1000]) }),
@@ -186,7 +210,7 @@ const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyAr
     switch (step._tag) {
       case "append": {
         const drafts = step.drafts.map(({ sender, target, text }) => draft(sender, target, text))
-        yield* store.append(drafts)
+        yield* append(store, drafts)
         model.append(drafts, now)
         break
       }
@@ -205,20 +229,16 @@ const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyAr
         break
       }
       case "claim": {
+        if (!watching.has(step.target)) break
         const kind = yield* store.claim(target(step.target), step.kind)
         assert.strictEqual(kind, model.claim(step.target, step.kind), describeStep(step))
-        break
-      }
-      case "forget": {
-        yield* store.forget(target(step.target))
-        model.forget(step.target, watching.has(step.target))
         break
       }
       case "watch": {
         if (watching.has(step.target)) break
         const scope = yield* Scope.make()
         const told: Array<Read> = []
-        const head = yield* store.watch(target(step.target), (message) => told.push(readOf(step.target, message)))
+        const head = yield* watch(store, step.target, (message) => told.push(readOf(step.target, message)))
           .pipe(Scope.provide(scope))
         assert.strictEqual(head, model.head(step.target), "the head of a watched target")
         watching.set(step.target, { scope, told, from: head })
@@ -227,7 +247,9 @@ const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyAr
       case "unwatch": {
         const watched = watching.get(step.target)
         watching.delete(step.target)
-        if (watched !== undefined) yield* Scope.close(watched.scope, Exit.void)
+        if (watched === undefined) break
+        yield* Scope.close(watched.scope, Exit.void)
+        model.forget(step.target)
         break
       }
       case "wait":
@@ -293,9 +315,9 @@ export const messageStoreSuite = <E>(
     describe("append and read", () => {
       test("gives back what was stored, as the lines of the wire, oldest first", (store) =>
         Effect.gen(function*() {
-          yield* store.append([draft("ann", "red", "hi")])
+          yield* append(store, [draft("ann", "red", "hi")])
           yield* TestClock.setTime(now + 5)
-          yield* store.append([draft("bob", "red", "  é 🦀\t ")])
+          yield* append(store, [draft("bob", "red", "  é 🦀\t ")])
           const page = yield* store.read(target("red"), { after: Timestamp.epoch })
           assert.deepStrictEqual(linesOf(page.lines), [
             Command.msgLine("red", "ann", now, "hi"),
@@ -308,7 +330,7 @@ export const messageStoreSuite = <E>(
 
       test("takes drafts of many senders and targets at once, and keeps their order in each target", (store) =>
         Effect.gen(function*() {
-          yield* store.append([
+          yield* append(store, [
             draft("ann", "red", "1"),
             draft("bob", "blue", "2"),
             draft("bob", "red", "3"),
@@ -319,11 +341,11 @@ export const messageStoreSuite = <E>(
           assert.deepStrictEqual(textsOf((yield* readAll(store, "blue")).messages), ["2", "4"])
         }))
 
-      test("has nothing to do with no drafts", (store) => store.append([]))
+      test("has nothing to do with no drafts", (store) => append(store, []))
 
       test("reads what lies behind `after`, and not what is at it", (store) =>
         Effect.gen(function*() {
-          yield* store.append(series("ann", "red", 5)) // now … now + 4
+          yield* append(store, series("ann", "red", 5)) // now … now + 4
           const textsAfter = (after: number) =>
             Effect.map(readAll(store, "red", after), ({ messages }) => textsOf(messages))
           assert.deepStrictEqual(yield* textsAfter(now + 1), ["ann 2", "ann 3", "ann 4"])
@@ -334,7 +356,7 @@ export const messageStoreSuite = <E>(
 
       test("reads nothing behind the end, and does not go back there", (store) =>
         Effect.gen(function*() {
-          yield* store.append(series("ann", "red", 3))
+          yield* append(store, series("ann", "red", 3))
           for (const name of ["red", "nobody"]) {
             const page = yield* store.read(target(name), { after: at(now + 1000) })
             assert.deepStrictEqual(
@@ -353,11 +375,11 @@ export const messageStoreSuite = <E>(
       test("takes the longest names, and tells names apart by every letter", (store) =>
         Effect.gen(function*() {
           const names = ["é".repeat(32), "Red", "red", "0", "constructor", "__proto__", "a%b_c", "';--", "\\"]
-          yield* store.append(names.map((name) => draft("é".repeat(32), name, `to ${name}`)))
+          yield* append(store, names.map((name) => draft("é".repeat(32), name, `to ${name}`)))
           for (const name of names) {
             assert.deepStrictEqual(textsOf((yield* readAll(store, name)).messages), [`to ${name}`])
           }
-          yield* store.append([draft("__proto__", "blue", "x")])
+          yield* append(store, [draft("__proto__", "blue", "x")])
           assert.deepStrictEqual((yield* readAll(store, "blue")).messages.map(({ sender }) => sender), ["__proto__"])
         }))
 
@@ -365,7 +387,7 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           const texts: Array<string> = []
           for (const [index, sender] of [..."abbaaabbcabbb"].entries()) {
-            yield* store.append([draft(sender, "red", `${sender}${index}`)])
+            yield* append(store, [draft(sender, "red", `${sender}${index}`)])
             texts.push(`${sender}${index}`)
           }
           for (const except of ["a", "b", "c", "d"]) {
@@ -379,7 +401,7 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           const texts = Array.from({ length: 400 }, (_, index) => `${index} ${"x".repeat(index * 97 % 8000)}`)
           for (let from = 0; from < texts.length; from += 50) {
-            yield* store.append(texts.slice(from, from + 50).map((text) => draft("ann", "red", text)))
+            yield* append(store, texts.slice(from, from + 50).map((text) => draft("ann", "red", text)))
           }
           const { messages, through } = yield* readAll(store, "red")
           assert.deepStrictEqual(textsOf(messages), texts)
@@ -394,9 +416,12 @@ export const messageStoreSuite = <E>(
           for (const length of [1000, 5000, 8000, 50_000, 130_000, 200_000]) {
             const texts = Array.from({ length: Math.ceil(600_000 / length) }, (_, index) =>
               `${index} ${"x".repeat(length)}`)
-            yield* store.append(texts.map((text) =>
-              draft("ann", `red${length}`, text)
-            ))
+            yield* append(
+              store,
+              texts.map((text) =>
+                draft("ann", `red${length}`, text)
+              )
+            )
             assert.deepStrictEqual(textsOf((yield* readAll(store, `red${length}`)).messages), texts)
           }
         }))
@@ -404,16 +429,16 @@ export const messageStoreSuite = <E>(
       test("gives a line that is longer than a page as a page of its own", (store) =>
         Effect.gen(function*() {
           const texts = ["before", "x".repeat(maxPageBytes + 1), "between", "é".repeat(maxPageBytes), "after"]
-          yield* store.append(texts.map((text) => draft("ann", "red", text)))
+          yield* append(store, texts.map((text) => draft("ann", "red", text)))
           assert.deepStrictEqual(textsOf((yield* readAll(store, "red")).messages), texts)
         }))
 
       test("leaves alone what it has given", (store) =>
         Effect.gen(function*() {
-          yield* store.append(series("ann", "red", 3))
+          yield* append(store, series("ann", "red", 3))
           const page = yield* store.read(target("red"), { after: Timestamp.epoch })
           const copy = Buffer.from(page.lines)
-          for (let i = 0; i < 200; i++) yield* store.append(series("bob", "red", 10, i * 10))
+          for (let i = 0; i < 200; i++) yield* append(store, series("bob", "red", 10, i * 10))
           assert.isTrue(copy.equals(page.lines))
         }))
     })
@@ -424,12 +449,12 @@ export const messageStoreSuite = <E>(
 
       test("are the time, and one more than the last where the time has not moved", (store) =>
         Effect.gen(function*() {
-          yield* store.append(series("ann", "red", 3))
-          yield* store.append(series("bob", "red", 1))
+          yield* append(store, series("ann", "red", 3))
+          yield* append(store, series("bob", "red", 1))
           yield* TestClock.setTime(now + 2)
-          yield* store.append(series("ann", "red", 1, 3))
+          yield* append(store, series("ann", "red", 1, 3))
           yield* TestClock.setTime(now + 1000)
-          yield* store.append(series("ann", "red", 2, 4))
+          yield* append(store, series("ann", "red", 2, 4))
           assert.deepStrictEqual(
             yield* timestamps(store, "red"),
             [now, now + 1, now + 2, now + 3, now + 4, now + 1000, now + 1001]
@@ -438,19 +463,19 @@ export const messageStoreSuite = <E>(
 
       test("go on increasing when the clock jumps back, and follow it again when it has caught up", (store) =>
         Effect.gen(function*() {
-          yield* store.append(series("ann", "red", 1))
+          yield* append(store, series("ann", "red", 1))
           yield* TestClock.setTime(now - 3_600_000)
-          yield* store.append(series("bob", "red", 2))
+          yield* append(store, series("bob", "red", 2))
           yield* TestClock.setTime(now + 1)
-          yield* store.append(series("cat", "red", 1))
+          yield* append(store, series("cat", "red", 1))
           yield* TestClock.setTime(now + 10)
-          yield* store.append(series("dan", "red", 1))
+          yield* append(store, series("dan", "red", 1))
           assert.deepStrictEqual(yield* timestamps(store, "red"), [now, now + 1, now + 2, now + 3, now + 10])
         }))
 
       test("of one target do not depend on those of another", (store) =>
         Effect.gen(function*() {
-          yield* store.append([draft("ann", "red", "1"), draft("ann", "blue", "2"), draft("ann", "red", "3")])
+          yield* append(store, [draft("ann", "red", "1"), draft("ann", "blue", "2"), draft("ann", "red", "3")])
           assert.deepStrictEqual(yield* timestamps(store, "red"), [now, now + 1])
           assert.deepStrictEqual(yield* timestamps(store, "blue"), [now])
         }))
@@ -458,7 +483,7 @@ export const messageStoreSuite = <E>(
       test("are never 0, which is the server's own", (store) =>
         Effect.gen(function*() {
           yield* TestClock.setTime(0)
-          yield* store.append(series("ann", "red", 2))
+          yield* append(store, series("ann", "red", 2))
           assert.deepStrictEqual(yield* timestamps(store, "red"), [1, 2])
         }))
     })
@@ -469,70 +494,70 @@ export const messageStoreSuite = <E>(
 
       test("are stored once, and count as done", (store) =>
         Effect.gen(function*() {
-          yield* store.append([hi])
-          yield* store.append([hi])
-          yield* store.append([hi, hi])
+          yield* append(store, [hi])
+          yield* append(store, [hi])
+          yield* append(store, [hi, hi])
           assert.strictEqual(yield* count(store), 1)
         }))
 
       test("are known within one append too", (store) =>
         Effect.gen(function*() {
-          yield* store.append([hi, hi, draft("bob", "red", "hi"), hi])
+          yield* append(store, [hi, hi, draft("bob", "red", "hi"), hi])
           assert.strictEqual(yield* count(store), 2)
         }))
 
       test("are equal in sender, target and text", (store) =>
         Effect.gen(function*() {
-          yield* store.append([hi])
-          yield* store.append([draft("bob", "red", "hi")])
-          yield* store.append([hi])
+          yield* append(store, [hi])
+          yield* append(store, [draft("bob", "red", "hi")])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 2, "another's message ends nothing")
-          yield* store.append([draft("ann", "blue", "hi")])
+          yield* append(store, [draft("ann", "blue", "hi")])
           assert.strictEqual(yield* count(store, "blue"), 1)
-          yield* store.append([draft("ann", "blue", "hi ")])
+          yield* append(store, [draft("ann", "blue", "hi ")])
           assert.strictEqual(yield* count(store, "blue"), 2)
         }))
 
       test("are over with the sender's first other message", (store) =>
         Effect.gen(function*() {
-          yield* store.append([hi, draft("ann", "red", "ho"), hi])
+          yield* append(store, [hi, draft("ann", "red", "ho"), hi])
           assert.strictEqual(yield* count(store), 3)
-          yield* store.append([draft("ann", "blue", "hi")])
-          yield* store.append([hi])
+          yield* append(store, [draft("ann", "blue", "hi")])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 4)
         }))
 
       test("are over when the sender is known to have seen the ACK", (store) =>
         Effect.gen(function*() {
-          yield* store.append([hi])
+          yield* append(store, [hi])
           yield* store.confirm(user("bob"))
-          yield* store.append([hi])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 1, "another's ACK confirms nothing")
           yield* store.confirm(user("ann"))
-          yield* store.append([hi])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 2)
-          yield* store.append([hi])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 2, "the second is unconfirmed in its turn")
           yield* store.confirm(user("nobody"))
         }))
 
       test("are over after the window", (store) =>
         Effect.gen(function*() {
-          yield* store.append([hi])
+          yield* append(store, [hi])
           yield* TestClock.setTime(now + resendWindow - 1)
-          yield* store.append([hi])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 1)
           yield* TestClock.setTime(now + 2 * resendWindow)
-          yield* store.append([hi])
+          yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 2)
         }))
 
       test("are not told to watchers", (store) =>
         Effect.gen(function*() {
           const told: Array<Appended> = []
-          yield* store.watch(target("red"), (message) => told.push(message))
-          yield* store.append([hi, hi])
-          yield* store.append([hi])
+          yield* watch(store, "red", (message) => told.push(message))
+          yield* append(store, [hi, hi])
+          yield* append(store, [hi])
           assert.strictEqual(told.length, 1)
         }))
     })
@@ -541,10 +566,10 @@ export const messageStoreSuite = <E>(
       test("tells of each message of the target, once, in order, before its append returns", (store) =>
         Effect.gen(function*() {
           const told: Array<Read> = []
-          const head = yield* store.watch(target("red"), (message) => told.push(readOf("red", message)))
+          const head = yield* watch(store, "red", (message) => told.push(readOf("red", message)))
           assert.strictEqual(head, 0)
           for (let i = 0; i < 5; i++) {
-            yield* store.append([...series("ann", "red", 3, i * 3), ...series("bob", "blue", 2, i * 2)])
+            yield* append(store, [...series("ann", "red", 3, i * 3), ...series("bob", "blue", 2, i * 2)])
             assert.deepStrictEqual(told, (yield* readAll(store, "red")).messages)
           }
           assert.strictEqual(told.length, 15)
@@ -552,12 +577,12 @@ export const messageStoreSuite = <E>(
 
       test("gives the last message before it, and tells of none up to that", (store) =>
         Effect.gen(function*() {
-          yield* store.append(series("ann", "red", 3))
+          yield* append(store, series("ann", "red", 3))
           const told: Array<Read> = []
-          const head = yield* store.watch(target("red"), (message) => told.push(readOf("red", message)))
+          const head = yield* watch(store, "red", (message) => told.push(readOf("red", message)))
           assert.strictEqual(head, now + 2)
           assert.deepStrictEqual(told, [])
-          yield* store.append(series("bob", "red", 1))
+          yield* append(store, series("bob", "red", 1))
           assert.deepStrictEqual(told, [{ sender: "bob", timestamp: now + 3, text: "bob 0" }])
         }))
 
@@ -566,11 +591,11 @@ export const messageStoreSuite = <E>(
           const told: { readonly long: Array<string>; readonly short: Array<string> } = { long: [], short: [] }
           const note = (who: keyof typeof told) => (message: Appended) => told[who].push(readOf("red", message).text)
           const scope = yield* Scope.make()
-          yield* store.watch(target("red"), note("long"))
-          yield* store.watch(target("red"), note("short")).pipe(Scope.provide(scope))
-          yield* store.append(series("ann", "red", 1))
+          yield* watch(store, "red", note("long"))
+          yield* watch(store, "red", note("short")).pipe(Scope.provide(scope))
+          yield* append(store, series("ann", "red", 1))
           yield* Scope.close(scope, Exit.void)
-          yield* store.append(series("bob", "red", 1))
+          yield* append(store, series("bob", "red", 1))
           assert.deepStrictEqual(told, { long: ["ann 0", "bob 0"], short: ["ann 0"] })
         }))
 
@@ -583,14 +608,14 @@ export const messageStoreSuite = <E>(
               (writer) =>
                 Effect.forEach(
                   [0, 1, 2, 3, 4],
-                  (round) => Effect.andThen(Effect.yieldNow, store.append(series(writer, "red", 2, round * 2)))
+                  (round) => Effect.andThen(Effect.yieldNow, append(store, series(writer, "red", 2, round * 2)))
                 ),
               { concurrency: "unbounded" }
             )
           )
           yield* Effect.yieldNow
           yield* Effect.yieldNow
-          const head = yield* store.watch(target("red"), (message) => told.push(readOf("red", message)))
+          const head = yield* watch(store, "red", (message) => told.push(readOf("red", message)))
           const before = (yield* readAll(store, "red")).messages.filter(({ timestamp }) => timestamp <= head)
           yield* Fiber.join(writers)
           const { messages } = yield* readAll(store, "red")
@@ -605,21 +630,23 @@ export const messageStoreSuite = <E>(
       test("are nothing, open, and then a user or a group for good", (store) =>
         Effect.gen(function*() {
           assert.isUndefined(yield* store.kindOf(red))
-          yield* store.append(series("ann", "red", 1))
+          yield* append(store, series("ann", "red", 1))
           assert.strictEqual(yield* store.kindOf(red), "open")
+          yield* watch(store, "red", () => {})
           assert.strictEqual(yield* store.claim(red, "user"), "user")
           assert.strictEqual(yield* store.claim(red, "group"), "user")
           assert.strictEqual(yield* store.kindOf(red), "user")
-          yield* store.append(series("bob", "red", 1))
+          yield* append(store, series("bob", "red", 1))
           assert.strictEqual(yield* store.kindOf(red), "user")
           assert.strictEqual((yield* readAll(store, "red")).messages.length, 2)
         }))
 
       test("can be claimed before they are used", (store) =>
         Effect.gen(function*() {
+          yield* watch(store, "red", () => {})
           assert.strictEqual(yield* store.claim(red, "group"), "group")
           assert.strictEqual(yield* store.claim(red, "user"), "group")
-          yield* store.append(series("ann", "red", 1))
+          yield* append(store, series("ann", "red", 1))
           assert.strictEqual(yield* store.kindOf(red), "group")
           assert.isUndefined(yield* store.kindOf(target("ann")), "a sender is not a user for that")
         }))
@@ -628,43 +655,37 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           for (const kind of ["user", "group"] as const) {
             const name = target(`a-${kind}`)
-            yield* store.append([draft("ann", name, "1")])
-            yield* store.claim(name, kind)
-            yield* store.forget(name)
+            yield* append(store, [draft("ann", name, "1")])
+            yield* Effect.scoped(Effect.flatMap(watch(store, name, () => {}), () => store.claim(name, kind)))
             assert.strictEqual(yield* store.kindOf(name), kind)
+            yield* watch(store, name, () => {})
             assert.strictEqual(yield* store.claim(name, kind === "user" ? "group" : "user"), kind)
           }
         }))
 
-      test("are forgotten without messages, and not with them", (store) =>
+      test("are forgotten without messages when nobody watches them any more, and not with them", (store) =>
         Effect.gen(function*() {
-          yield* store.claim(red, "user")
-          yield* store.forget(red)
+          const bear = (kind: Exclude<Kind, "open">, meanwhile: Effect.Effect<unknown, Decline.StorageUnavailable>) =>
+            Effect.scoped(Effect.gen(function*() {
+              yield* watch(store, "red", () => {})
+              assert.strictEqual(yield* store.claim(red, kind), kind)
+              yield* meanwhile
+              assert.strictEqual(yield* store.kindOf(red), kind)
+            }))
+          yield* bear("user", Effect.void)
           assert.isUndefined(yield* store.kindOf(red))
-          assert.strictEqual(yield* store.claim(red, "group"), "group")
-          yield* store.append(series("ann", "red", 1))
-          yield* store.forget(red)
-          assert.strictEqual(yield* store.kindOf(red), "group")
-          yield* store.forget(target("nobody"))
-        }))
-
-      test("are not forgotten while they are watched", (store) =>
-        Effect.gen(function*() {
-          const scope = yield* Scope.make()
-          yield* store.watch(red, () => {}).pipe(Scope.provide(scope))
-          yield* store.claim(red, "group")
-          yield* store.forget(red)
-          assert.strictEqual(yield* store.kindOf(red), "group")
-          yield* Scope.close(scope, Exit.void)
-          yield* store.forget(red)
+          yield* bear("group", Effect.scoped(watch(store, "red", () => {})))
           assert.isUndefined(yield* store.kindOf(red))
+          yield* bear("group", Effect.suspend(() => append(store, series("ann", "red", 1))))
+          assert.strictEqual(yield* store.kindOf(red), "group")
         }))
 
       test("go to one of those who claim them at the same time", (store) =>
         Effect.gen(function*() {
+          yield* watch(store, "red", () => {})
           const claims = yield* Effect.forEach(
             Array.from({ length: 20 }, (_, index) => index % 2 === 0 ? "user" as const : "group" as const),
-            (kind) => Effect.andThen(Effect.yieldNow, store.claim(red, kind)),
+            (kind) => Effect.andThen(Effect.yieldNow, Effect.suspend(() => store.claim(red, kind))),
             { concurrency: "unbounded" }
           )
           assert.strictEqual(new Set(claims).size, 1)
@@ -678,7 +699,7 @@ export const messageStoreSuite = <E>(
           const writers = Array.from({ length: 10 }, (_, writer) => `w${writer}`)
           yield* Effect.forEach(
             writers,
-            (writer) => Effect.andThen(Effect.yieldNow, store.append(series(writer, "red", 20))),
+            (writer) => Effect.andThen(Effect.yieldNow, append(store, series(writer, "red", 20))),
             { concurrency: "unbounded" }
           )
           const { messages } = yield* readAll(store, "red")
@@ -698,7 +719,7 @@ export const messageStoreSuite = <E>(
           Effect.fnUntraced(function*(writer) {
             for (let round = 0; round < 3; round++) {
               yield* Effect.yieldNow
-              yield* store.append(series(writer, "red", 1, round))
+              yield* append(store, series(writer, "red", 1, round))
               const mine = (yield* readAll(store, "red")).messages.filter(({ sender }) => sender === writer)
               assert.strictEqual(mine.length, round + 1)
             }
@@ -710,7 +731,7 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           yield* Effect.forEach(
             Array.from({ length: 20 }),
-            () => Effect.andThen(Effect.yieldNow, store.append([draft("ann", "red", "hi")])),
+            () => Effect.andThen(Effect.yieldNow, append(store, [draft("ann", "red", "hi")])),
             { concurrency: "unbounded" }
           )
           assert.strictEqual((yield* readAll(store, "red")).messages.length, resendWindow > 0 ? 1 : 20)
@@ -720,11 +741,11 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           for (let turns = 0; turns < 5; turns++) {
             const to = `red${turns}`
-            const append = yield* Effect.forkChild(
-              store.append([...series("ann", to, 10), ...series("ann", `${to}b`, 10)])
+            const appending = yield* Effect.forkChild(
+              Effect.suspend(() => append(store, [...series("ann", to, 10), ...series("ann", `${to}b`, 10)]))
             )
             for (let i = 0; i < turns; i++) yield* Effect.yieldNow
-            yield* Fiber.interrupt(append)
+            yield* Fiber.interrupt(appending)
             const stored = (yield* readAll(store, to)).messages.length
             assert.include([0, 10], stored)
             assert.strictEqual((yield* readAll(store, `${to}b`)).messages.length, stored)
@@ -739,7 +760,7 @@ export const messageStoreSuite = <E>(
         test("drop the oldest, and say up to where", (store) =>
           Effect.gen(function*() {
             for (let round = 0; round < 6; round++) {
-              yield* store.append(series("ann", "red", limit / 2, round * limit / 2))
+              yield* append(store, series("ann", "red", limit / 2, round * limit / 2))
               const all = Array.from({ length: (round + 1) * limit / 2 }, (_, index) => `ann ${index}`)
               const { messages, missing } = yield* readAll(store, "red")
               const [first = assert.fail("nothing is left")] = messages
@@ -756,14 +777,14 @@ export const messageStoreSuite = <E>(
           "are over all targets, and what is gone is said even when nothing is left",
           (store) =>
             Effect.gen(function*() {
-              yield* store.append(series("ann", "red", 3))
+              yield* append(store, series("ann", "red", 3))
               yield* TestClock.setTime(now + 100)
-              yield* store.append(series("bob", "blue", limit))
+              yield* append(store, series("bob", "blue", limit))
               const { messages, missing } = yield* readAll(store, "red")
               assert.deepStrictEqual([messages, missing], [[], [now + 2]])
               assert.deepStrictEqual((yield* readAll(store, "red", now + 2)).missing, [])
               assert.strictEqual((yield* readAll(store, "blue")).messages.length, limit)
-              yield* store.append(series("ann", "red", 1, 3))
+              yield* append(store, series("ann", "red", 1, 3))
               const again = yield* readAll(store, "red")
               assert.deepStrictEqual([textsOf(again.messages), again.missing], [["ann 3"], [now + 2]])
             }),
@@ -772,10 +793,10 @@ export const messageStoreSuite = <E>(
 
         test("give timestamps that increase over what is gone", (store) =>
           Effect.gen(function*() {
-            yield* store.append(series("ann", "red", 3))
-            yield* store.append(series("bob", "blue", limit))
+            yield* append(store, series("ann", "red", 3))
+            yield* append(store, series("bob", "blue", limit))
             yield* TestClock.setTime(now - 1000)
-            yield* store.append(series("ann", "red", 1, 3))
+            yield* append(store, series("ann", "red", 1, 3))
             assert.deepStrictEqual((yield* readAll(store, "red")).messages.map(({ timestamp }) => timestamp), [now + 3])
           }), small)
 
@@ -783,11 +804,13 @@ export const messageStoreSuite = <E>(
           "let a name go when its last message has, unless somebody bears or follows it",
           (store) =>
             Effect.gen(function*() {
-              yield* store.append([draft("ann", "gone", "x"), draft("ann", "watched", "x")])
-              yield* store.claim(target("gone"), "user")
+              yield* append(store, [draft("ann", "gone", "x"), draft("ann", "watched", "x")])
+              yield* Effect.scoped(
+                Effect.flatMap(watch(store, "gone", () => {}), () => store.claim(target("gone"), "user"))
+              )
+              yield* watch(store, "watched", () => {})
               yield* store.claim(target("watched"), "user")
-              yield* store.watch(target("watched"), () => {})
-              yield* store.append(series("bob", "blue", limit))
+              yield* append(store, series("bob", "blue", limit))
               assert.strictEqual(yield* store.claim(target("watched"), "group"), "user")
               assert.strictEqual(yield* store.claim(target("gone"), "group"), "group")
             }),

@@ -53,7 +53,7 @@ export const makePeer: Effect.Effect<Peer> = Effect.suspend(() => make(Deferred.
 const make = Effect.fnUntraced(function*(ended: Deferred.Deferred<void>) {
   const said = yield* Queue.unbounded<Uint8Array, Socket.SocketError>()
   const lines = yield* Queue.unbounded<string, Socket.SocketError>()
-  const framer = Framer.make(Number.MAX_SAFE_INTEGER)
+  const framer = new Framer.Framer(Number.MAX_SAFE_INTEGER)
   const writes: Array<Uint8Array> = []
   const moving = Latch.makeUnsafe(true)
   let room = Number.POSITIVE_INFINITY

@@ -2,6 +2,7 @@ import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Layer, Schema } from "effect"
 import { Buffer } from "node:buffer"
+import { Batch } from "../../src/Batch.ts"
 import { MessageStore } from "../../src/MessageStore.ts"
 import { layerMemory } from "../../src/MessageStore/Memory.ts"
 import { messageStoreSuite } from "../../src/testing/index.ts"
@@ -44,11 +45,8 @@ describe("layerMemory", () => {
         const all: Array<{ readonly target: string; readonly text: string; readonly bytes: number }> = []
         for (const [index, { length, sender, target }] of program.entries()) {
           const text = `${index} ${"x".repeat(length)}`
-          yield* store.append([{
-            sender: Name.Username.make(sender),
-            target: Name.Target.make(target),
-            message: Message.Message.make(text)
-          }])
+          const batch = Batch.of([Name.Target.make(target), Message.Message.make(text)])
+          yield* store.append(Name.Username.make(sender), batch)
           const [, , , timestamp = ""] = (yield* left(store, target)).lines.at(-1)?.split(" ") ?? []
           all.push({ target, text, bytes: `MSG ${target} ${sender} ${timestamp} ${text}\n`.length + 32 })
 

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { Batch } from "../../src/Batch.ts"
 import * as Database from "../../src/Database.ts"
 import { type Appended, MessageStore } from "../../src/MessageStore.ts"
 import { layerSqlite, type Options } from "../../src/MessageStore/Sqlite.ts"
@@ -47,6 +48,16 @@ const use = <A, E>(file: string, f: (store: MessageStore["Service"]) => Effect.E
 const [ann, bob] = [Name.Username.make("ann"), Name.Username.make("bob")]
 const [red, blue] = [Name.Target.make("red"), Name.Target.make("blue")]
 const draft = (text: string, target = red, sender = ann) => ({ sender, target, message: Message.Message.make(text) })
+/** One after the other, those of each sender in one go. */
+const append = (store: MessageStore["Service"], drafts: ReadonlyArray<ReturnType<typeof draft>>) =>
+  Effect.forEach(
+    [...Map.groupBy(drafts, ({ sender }) => sender)],
+    ([sender, drafts]) =>
+      store.append(sender, Batch.of(...drafts.map(({ message, target }) => [target, message] as const))),
+    {
+      discard: true
+    }
+  )
 const drafts = (count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => draft(`message ${from + index}`))
 
@@ -101,9 +112,9 @@ describe("layerSqlite, opened again", () => {
   it.live("has what was stored, and goes on behind it (CPT 4.1, 4.2)", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => store.append([draft("1"), draft("2")]))
+      yield* use(file, (store) => append(store, [draft("1"), draft("2")]))
       const before = yield* use(file, (store) => store.read(red, { after: Timestamp.epoch }))
-      yield* use(file, (store) => store.append([draft("3")]))
+      yield* use(file, (store) => append(store, [draft("3")]))
       const after = yield* use(file, (store) => store.read(red, { after: before.through }))
       assert.isAbove(after.through, before.through)
       assert.deepStrictEqual(yield* use(file, textsIn), ["1", "2", "3"])
@@ -113,12 +124,12 @@ describe("layerSqlite, opened again", () => {
   it.live("knows a re-send whose ACK was not seen, also after it was stopped in good order (CPT 4.4)", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => store.append([draft("ok")]))
+      yield* use(file, (store) => append(store, [draft("ok")]))
       yield* use(file, (store) =>
         Effect.gen(function*() {
-          yield* store.append([draft("ok")])
+          yield* append(store, [draft("ok")])
           yield* store.confirm(ann)
-          yield* store.append([draft("ok")])
+          yield* append(store, [draft("ok")])
         }))
       assert.deepStrictEqual(yield* use(file, textsIn), ["ok", "ok"])
     }))
@@ -126,7 +137,7 @@ describe("layerSqlite, opened again", () => {
   it.live("stopped in good order, takes an equal message for a new one where the ACK was seen (CPT 4.4)", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      const sayOk = (store: MessageStore["Service"]) => Effect.andThen(store.append([draft("ok")]), store.confirm(ann))
+      const sayOk = (store: MessageStore["Service"]) => Effect.andThen(append(store, [draft("ok")]), store.confirm(ann))
       yield* use(file, sayOk)
       yield* use(file, sayOk)
       assert.deepStrictEqual(yield* use(file, textsIn), ["ok", "ok"])
@@ -136,10 +147,10 @@ describe("layerSqlite, opened again", () => {
     Effect.gen(function*() {
       const file = yield* newFile
       const store = yield* opened(file)
-      yield* store.append([draft("no"), draft("ok"), draft("hi", blue, bob)])
+      yield* append(store, [draft("no"), draft("ok"), draft("hi", blue, bob)])
       yield* store.confirm(ann)
       yield* store.confirm(bob)
-      yield* store.append([draft("to let the confirmations through", blue, Name.Username.make("carol"))])
+      yield* append(store, [draft("to let the confirmations through", blue, Name.Username.make("carol"))])
       // Before and after what is recent has been brought to its place
       const isInPlace = eventually(
         Effect.sync(() => beside(file, (db) => db.prepare("SELECT count(*) AS count FROM recent").get()?.["count"])),
@@ -150,8 +161,8 @@ describe("layerSqlite, opened again", () => {
         const copy = yield* copyOf(file)
         yield* use(copy, (store) =>
           Effect.gen(function*() {
-            yield* store.append([draft("ok"), draft("hi", blue, bob)])
-            yield* store.append([draft("no")])
+            yield* append(store, [draft("ok"), draft("hi", blue, bob)])
+            yield* append(store, [draft("no")])
             assert.deepStrictEqual(yield* textsIn(store), ["no", "ok", "no"])
             assert.strictEqual((yield* all(store, blue)).texts.length, 2)
           }))
@@ -164,11 +175,11 @@ describe("layerSqlite, opened again", () => {
       const file = yield* newFile
       yield* use(file, (store) =>
         Effect.gen(function*() {
-          yield* store.append([draft("1"), draft("2", blue)])
+          yield* append(store, [draft("1"), draft("2", blue)])
           yield* store.claim(red, "user")
           yield* store.claim(blue, "group")
           // Whoever follows does not wait for the disk; what comes next carries it there
-          yield* store.append([draft("3", blue)])
+          yield* append(store, [draft("3", blue)])
         }))
       yield* use(file, (store) =>
         Effect.gen(function*() {
@@ -183,7 +194,7 @@ describe("layerSqlite, opened again", () => {
       const store = yield* opened(file)
       const copies: Array<readonly [file: string, count: number]> = []
       for (let count = 0; count < 5000; count += 500) {
-        yield* store.append(drafts(500, count))
+        yield* append(store, drafts(500, count))
         copies.push([yield* copyOf(file), count + 500])
       }
       yield* Effect.forEach(
@@ -222,8 +233,8 @@ describe("layerSqlite, with a database of version 1", () => {
           assert.deepStrictEqual(yield* textsIn(store), ["first", "é"])
           assert.strictEqual(yield* store.kindOf(red), "group")
           assert.strictEqual(yield* store.kindOf(blue), "open")
-          yield* store.append([draft("é")]) // a re-send
-          yield* store.append([draft("next")])
+          yield* append(store, [draft("é")]) // a re-send
+          yield* append(store, [draft("next")])
           assert.deepStrictEqual(yield* textsIn(store), ["first", "é", "next"])
         }))
       const { bytes, groups, messages, open } = yield* isRight(file)
@@ -278,7 +289,7 @@ describe("layerSqlite refuses", () => {
   it.live("a database that is damaged", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => store.append(drafts(2000)))
+      yield* use(file, (store) => append(store, drafts(2000)))
       const size = statSync(file).size
       const leaf = "SELECT pageno FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' LIMIT 1 OFFSET 3"
       const page = Number(beside(file, (db) => db.prepare(leaf).get()?.["pageno"]))
@@ -309,18 +320,18 @@ describe("layerSqlite, while something else writes to the database", () => {
     Effect.gen(function*() {
       const file = yield* newFile
       const store = yield* opened(file)
-      yield* store.append([draft("before")])
+      yield* append(store, [draft("before")])
       yield* store.confirm(ann)
       const other = new DatabaseSync(file)
       other.exec("BEGIN IMMEDIATE")
       // An equal message, which must not be taken for a re-send of the one before when it comes again
-      const refused = yield* Effect.exit(store.append([draft("before")]))
+      const refused = yield* Effect.exit(append(store, [draft("before")]))
       assert.isTrue(Exit.isFailure(refused))
       assert.deepStrictEqual(yield* textsIn(store), ["before"])
       other.exec("ROLLBACK")
       other.close()
-      yield* store.append([draft("before")])
-      yield* store.append([draft("after")])
+      yield* append(store, [draft("before")])
+      yield* append(store, [draft("after")])
       assert.deepStrictEqual(yield* textsIn(store), ["before", "before", "after"])
     }).pipe(Effect.provide(Logger.layer([]))))
 })
@@ -332,7 +343,7 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
       yield* use(file, (store) =>
         Effect.gen(function*() {
           for (let count = 0; count < 3000; count += 300) {
-            yield* store.append([...drafts(300, count), draft(`${count}`, blue, bob)])
+            yield* append(store, [...drafts(300, count), draft(`${count}`, blue, bob)])
           }
           const { missing, texts } = yield* eventually(all(store), ({ texts }) => texts.length <= 10)
           assert.deepStrictEqual(texts, drafts(10, 2990).map(({ message }) => message))
@@ -349,11 +360,11 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
   it.live("does so too with what was there before it was asked to, and while more comes", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => store.append(drafts(4000)))
+      yield* use(file, (store) => append(store, drafts(4000)))
       yield* use(file, (store) =>
         Effect.gen(function*() {
           const rounds = yield* eventually(
-            Effect.andThen(store.append([draft(`${Math.random()}`)]), all(store)),
+            Effect.andThen(append(store, [draft(`${Math.random()}`)]), all(store)),
             ({ texts }) => texts.length <= 20
           )
           assert.isAbove(rounds.missing, 0)
@@ -366,10 +377,10 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
       const file = yield* newFile
       yield* use(file, (store) =>
         Effect.gen(function*() {
-          yield* store.append([draft("old"), draft("old too", blue)])
+          yield* append(store, [draft("old"), draft("old too", blue)])
           const { missing } = yield* eventually(all(store), ({ texts }) => texts.length === 0)
           assert.isAbove(missing, 0)
-          yield* store.append([draft("new")])
+          yield* append(store, [draft("new")])
           assert.deepStrictEqual(yield* all(store), { texts: ["new"], missing })
           assert.isAbove((yield* eventually(all(store, blue), ({ texts }) => texts.length === 0)).missing, 0)
         }), { keep: { age: 300 } })
@@ -382,7 +393,8 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
       yield* use(file, (store) =>
         Effect.gen(function*() {
           for (let count = 0; count < 8000; count += 200) {
-            yield* store.append(
+            yield* append(
+              store,
               Array.from({ length: 200 }, (_, index) => draft(long(count + index), index % 2 === 0 ? red : blue))
             )
           }
@@ -411,11 +423,13 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
     Effect.gen(function*() {
       const file = yield* newFile
       const store = yield* opened(file, { keep: { age: 200 } })
-      yield* store.watch(blue, () => {})
-      yield* store.append([draft("x"), draft("x", blue)])
+      const watcher = { tell: () => {} }
+      yield* store.watch(blue, watcher)
+      yield* store.watch(red, watcher)
+      yield* append(store, [draft("x"), draft("x", blue)])
       yield* store.claim(red, "user")
       yield* store.claim(blue, "user")
-      yield* store.forget(red) // its bearer has gone, and it has messages
+      yield* store.unwatch(red, watcher) // its bearer has gone, and it has messages
       assert.strictEqual(yield* store.kindOf(red), "user")
       yield* eventually(all(store), ({ texts }) => texts.length === 0)
       yield* eventually(all(store, blue), ({ texts }) => texts.length === 0)
@@ -427,8 +441,8 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
     Effect.gen(function*() {
       const file = yield* newFile
       const store = yield* opened(file, { keep: { messages: 3 } })
-      yield* store.watch(red, () => {})
-      yield* store.append(drafts(10))
+      yield* store.watch(red, { tell: () => {} })
+      yield* append(store, drafts(10))
       const { missing, texts } = yield* eventually(all(store), ({ texts }) => texts.length <= 3)
       assert.deepStrictEqual(texts, ["message 7", "message 8", "message 9"])
       assert.isAbove(missing, 0)
@@ -441,10 +455,10 @@ describe("layerSqlite, of what is watched", () => {
       const file = yield* newFile
       const store = yield* opened(file, { cache: 20_000 })
       const told: Array<Appended> = []
-      yield* store.append(drafts(100))
-      yield* store.watch(red, (message) => told.push(message))
+      yield* append(store, drafts(100))
+      yield* store.watch(red, { tell: (message) => told.push(message) })
       for (let count = 100; count < 1500; count += 100) {
-        yield* store.append([...drafts(100, count), draft(`${count}`, red, bob), draft(`${count}`, blue)])
+        yield* append(store, [...drafts(100, count), draft(`${count}`, red, bob), draft(`${count}`, blue)])
         const { texts } = yield* all(store)
         assert.strictEqual(texts.length, 100 + (count / 100) * 101)
         const some = yield* store.read(red, { after: told.at(-50)?.timestamp ?? Timestamp.epoch, except: bob })
@@ -458,12 +472,12 @@ describe("Database", () => {
     Effect.gen(function*() {
       const file = yield* newFile
       const store = yield* opened(file)
-      yield* store.append(drafts(3000))
+      yield* append(store, drafts(3000))
       const copy = join(dirname(file), "copy.db")
       const steps: Array<Database.BackupProgress> = []
       yield* Effect.all([
         Database.backup(file, copy, (progress) => steps.push(progress)),
-        Effect.forEach(drafts(200, 3000), (draft) => store.append([draft]), { discard: true })
+        Effect.forEach(drafts(200, 3000), (draft) => append(store, [draft]), { discard: true })
       ], { concurrency: 2 })
       assert.strictEqual(statSync(copy).mode & 0o777, 0o600)
       const { messages } = yield* isRight(copy)
@@ -474,7 +488,7 @@ describe("Database", () => {
   it.live("does not copy over what is there, and leaves nothing of what it could not finish", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => store.append(drafts(3)))
+      yield* use(file, (store) => append(store, drafts(3)))
       const before = readdirSync(dirname(file))
       const { message } = yield* Effect.flip(Database.backup(file, file))
       assert.include(message, "is there already")
@@ -488,7 +502,7 @@ describe("Database", () => {
       const file = yield* newFile
       yield* use(file, (store) =>
         Effect.gen(function*() {
-          yield* store.append([...drafts(3), draft("hi", blue)])
+          yield* append(store, [...drafts(3), draft("hi", blue)])
           yield* store.claim(red, "user")
         }))
       const inPlace = yield* isRight(file)
@@ -505,7 +519,7 @@ describe("Database", () => {
   it.live("finds what is wrong", () =>
     Effect.gen(function*() {
       const file = yield* newFile
-      yield* use(file, (store) => store.append([...drafts(3), draft("hi", blue)]))
+      yield* use(file, (store) => append(store, [...drafts(3), draft("hi", blue)]))
       const wrongs = [
         ["DELETE FROM messages WHERE message = 'message 1'", "counts: red has count 2, and 3 is written"],
         ["UPDATE names SET head = head + 1 WHERE name = 'red'", "counts: red has head"],

@@ -94,7 +94,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
     Effect.map(MessageStore, (store) =>
       MessageStore.of({
         description: "",
-        append: (drafts) => later(store.append(drafts)),
+        append: (sender, batch) => later(store.append(sender, batch)),
         confirm: (sender) => later(store.confirm(sender)),
         read: (target, options) => {
           Deferred.doneUnsafe(readOf.get(target) ?? Deferred.makeUnsafe<void>(), Effect.void)
@@ -103,7 +103,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
         watch: (target, watcher) => later(store.watch(target, watcher)),
         kindOf: (name) => later(store.kindOf(name)),
         claim: (name, kind) => later(store.claim(name, kind)),
-        forget: (name) => later(store.forget(name))
+        unwatch: (target, watcher) => later(store.unwatch(target, watcher))
       }))
   ).pipe(Layer.provide(layerMemory()))
   const live = yield* Clock.clockWith(Effect.succeed)

@@ -5,7 +5,6 @@
 import { Message } from "@cpt/schema"
 import { Accounts, layerMemory, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
 import { makeListener } from "@cpt/server/testing"
-import { NodeSocket } from "@effect/platform-node"
 import { assert } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { SocketServer } from "effect/socket"
@@ -92,17 +91,17 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
 const observed = (listener: AnyListener, ended: (port: number) => void): AnyListener =>
   Layer.effect(
     SocketServer.SocketServer,
-    Effect.map(SocketServer.SocketServer, ({ address, run }) =>
-      SocketServer.SocketServer.of({
-        address,
-        run: (handler) =>
-          run((socket) =>
-            Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) => {
-              const port = net._tag === "Some" ? net.value.remotePort : undefined
-              return Effect.ensuring(handler(socket), Effect.sync(() => port !== undefined && ended(port)))
-            })
-          )
-      }))
+    Effect.map(SocketServer.SocketServer, (server): Listener.NetServer => {
+      if (!Listener.isNetServer(server)) return assert.fail("not one of TCP")
+      return {
+        ...server,
+        accept: (handler) =>
+          server.accept((socket) => {
+            const { remotePort } = socket
+            return Effect.ensuring(handler(socket), Effect.sync(() => remotePort !== undefined && ended(remotePort)))
+          })
+      }
+    })
   ).pipe(Layer.provide(listener))
 
 /** Over TCP on this machine. */

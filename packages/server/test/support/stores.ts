@@ -1,6 +1,6 @@
 /** Stores that misbehave, over the one in memory. */
 import { Decline, Timestamp } from "@cpt/schema"
-import { layerMemory, MessageStore } from "@cpt/server"
+import { Batch, layerMemory, MessageStore } from "@cpt/server"
 import { Clock, Effect, Layer } from "effect"
 import { Buffer } from "node:buffer"
 
@@ -11,11 +11,24 @@ const over = (change: (store: Store) => Partial<Store>): Layer.Layer<MessageStor
     Layer.provide(layerMemory())
   )
 
+/** For a store that needs it after the call. */
+export const copyOf = (batch: Batch): Batch => {
+  const copy = new Batch(Buffer.from(batch.bytes))
+  for (let index = 0; index < batch.count; index++) {
+    copy.add(batch.targets[index]!, batch.starts[index]!, batch.ends[index]!)
+  }
+  return copy
+}
+
 const unavailable = Effect.fail(new Decline.StorageUnavailable({}))
 
 /** Cannot store what has a message `fail` in it. */
 export const failingAppends = over((store) => ({
-  append: (drafts) => drafts.some(({ message }) => message === "fail") ? unavailable : store.append(drafts)
+  append: (sender, batch) =>
+    Array.from({ length: batch.count }, (_, at) => batch.bytes.toString("utf8", batch.starts[at], batch.ends[at]))
+        .includes("fail")
+      ? unavailable
+      : store.append(sender, batch)
 }))
 
 /** Cannot read these targets: `broken` at all, and `half` behind its first page. */

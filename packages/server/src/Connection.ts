@@ -1,0 +1,70 @@
+/**
+ * A connection, as a session sees it. What arrives is given to the session at once, where it arrives; its fiber, which
+ * waits for `next`, is woken only by what that leaves to do (with SENDs read by hand, this halved the CPU of an ACK).
+ * Nobody is read while what was left is not done: backpressure is TCP's. Writing never waits: what has been written goes
+ * out in order, and whoever writes looks at `isFull` first, or waits for `drained` after. A peer that takes nothing for
+ * the write deadline is cut off (CPT 5.8), so every wait here ends.
+ *
+ * Two kinds: `NetConnection` is a `node:net` socket, which can tell what the kernel has taken and whether anything moves;
+ * `OtherConnection` is any other `Socket` (WebSocket, in memory).
+ */
+import { type Effect, Exit, Schema } from "effect"
+import type * as Kernel from "./Kernel.ts"
+
+/** The connection is gone: by the peer, the network, or a deadline. There is nobody left to tell. */
+export class PeerGone extends Schema.TaggedError<PeerGone>()("PeerGone", {}) {}
+
+/** The peer has ended its side in good order, maybe only to say that it has no more to ask (CPT 1.7). */
+export class EndOfInput extends Schema.TaggedError<EndOfInput>()("EndOfInput", {}) {}
+
+/** What the session's fiber has to do. */
+export type Left = Effect.Effect<void, PeerGone>
+
+/** Who hears what arrives. */
+export interface Ear {
+  /** Does what can be done at once, and gives what is left; undefined if that is nothing. */
+  readonly hear: (bytes: Uint8Array) => Left | undefined
+}
+
+export interface Connection {
+  /** Where the peer is; undefined if that is not on a network. */
+  readonly remoteAddress: string | undefined
+  /** What the kernel calls the connection, if it is one of TCP. */
+  readonly key: () => Kernel.Key | undefined
+
+  /** Lets somebody hear what arrives, and waits for what that leaves to do. One at a time. */
+  readonly next: (ear: Ear) => Effect.Effect<Left, EndOfInput | PeerGone>
+  /** Who waits for `next` gets this; nothing happens if nobody does. */
+  readonly wake: (left: Left) => void
+  /** Nothing more can come. */
+  readonly hasEnded: () => boolean
+
+  /** Bytes written so far: the place of the next byte. */
+  readonly written: () => number
+  /** Hands over bytes, which must not change any more. After the end of the connection they are dropped. */
+  readonly write: (bytes: Uint8Array) => void
+  /** The peer is behind: what can wait should. */
+  readonly isFull: () => boolean
+  /** The connection has been cut, or has broken: what is written is dropped. */
+  readonly isGone: () => boolean
+  /** Whether the kernel has every byte before this place (CPT 4.4). */
+  readonly isHandedOver: (place: number) => boolean
+  /** Waits until the peer is no longer behind. */
+  readonly drained: Effect.Effect<void, PeerGone>
+
+  /**
+   * To be asked when the peer has just ended its side: whether it was gone before it could read what was written last.
+   * Exact on this machine, where a reset comes at once; over a network it may still be under way.
+   */
+  readonly isAnsweredByReset: Effect.Effect<boolean>
+  /** Whether the peer is still there, also where nobody has noticed since nobody reads from it; undefined if not known. */
+  readonly presence: Effect.Effect<Kernel.Presence | undefined>
+  /** Writes all there is and then the end of our side. */
+  readonly end: Effect.Effect<void, PeerGone>
+  /** Cuts the connection now. */
+  readonly destroy: Effect.Effect<void>
+}
+
+// Made once: an error costs its stack, and these say no more than their names
+export const endOfInput: Exit.Exit<never, EndOfInput> = Exit.fail(new EndOfInput({}))
+export const peerGone: Exit.Exit<never, PeerGone> = Exit.fail(new PeerGone({}))

@@ -1,0 +1,49 @@
+/**
+ * Sessions that have not logged in yet, in the order in which they came, which is that of their deadlines: one fiber for
+ * all of them (CPT 3.4; a timeout for each was a tenth of a login).
+ */
+import { type Clock, Duration, Effect, Latch } from "effect"
+import { type Session, uptime } from "./Session.ts"
+
+export class LoginDeadline {
+  readonly #clock: Clock.Clock
+  readonly #millis: number
+  readonly #waiting = new Map<Session, number>() // since when
+  readonly #someone = Latch.makeUnsafe(false)
+
+  constructor(clock: Clock.Clock, deadline: Duration.Duration) {
+    this.#clock = clock
+    this.#millis = Duration.toMillis(deadline)
+  }
+
+  add(session: Session): void {
+    this.#waiting.set(session, uptime(this.#clock))
+    this.#someone.openUnsafe()
+  }
+
+  /** It has logged in, or ended. */
+  delete(session: Session): void {
+    this.#waiting.delete(session)
+  }
+
+  /** Tells each session when its time is over. */
+  get watch(): Effect.Effect<never> {
+    return Effect.gen({ self: this }, function*() {
+      for (;;) {
+        const [first] = this.#waiting
+        if (first === undefined) {
+          this.#someone.closeUnsafe()
+          yield* this.#someone.await
+          continue
+        }
+        const [session, since] = first
+        const left = since + this.#millis - uptime(this.#clock)
+        if (left > 0) yield* Effect.sleep(left)
+        else {
+          this.#waiting.delete(session)
+          session.expire()
+        }
+      }
+    })
+  }
+}

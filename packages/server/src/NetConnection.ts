@@ -1,0 +1,219 @@
+/** A connection that is a `node:net` socket. */
+import { Duration, Effect, Exit, type Fiber, Latch } from "effect"
+import type { Socket } from "node:net"
+import { type Connection, type Ear, type EndOfInput, endOfInput, type Left, PeerGone, peerGone } from "./Connection.ts"
+import * as Kernel from "./Kernel.ts"
+
+export interface Options {
+  readonly writeDeadline: Duration.Duration
+  readonly keepAlive: Duration.Duration
+}
+
+/** How often a peer that is behind is looked at in the time of the write deadline. */
+const looks = 4
+
+/** Milliseconds in which a peer that was gone already is noticed: the next turn of the event loop, on a busy day. */
+const resetWithin = 50
+
+/** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
+const ipOf = (address: string | undefined): string | undefined =>
+  address?.startsWith("::ffff:") === true ? address.slice(7) : address
+
+/** Made bit by bit, since most connections are idle: what few of them need, few of them have. */
+export class NetConnection implements Connection {
+  readonly remoteAddress: string | undefined
+  readonly #socket: Socket
+  readonly #options: Options
+  readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  #ear: Ear | undefined
+  #key: Kernel.Key | undefined
+  #early: Array<Uint8Array> | undefined // nobody has waited for it yet
+  #end: Exit.Exit<never, EndOfInput | PeerGone> | undefined
+  #resume: ((result: Effect.Effect<Left, EndOfInput | PeerGone>) => void) | undefined
+  #isFull = false
+  #notFull: Latch.Latch | undefined
+  #written = 0
+  #writtenAt = 0
+  #watching: Fiber.Fiber<void> | undefined
+
+  /** @param fork runs what a connection does by itself, until it is closed */
+  constructor(socket: Socket, options: Options, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+    this.#socket = socket
+    this.#options = options
+    this.#fork = fork
+    this.remoteAddress = ipOf(socket.remoteAddress) // Node keeps it then, also for when the kernel no longer knows it
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, Duration.toMillis(options.keepAlive))
+    socket.on("data", (bytes: Uint8Array) => this.#take(bytes))
+    socket.on("end", () => this.#tell(this.#end ??= endOfInput))
+    socket.on("error", () => {}) // "close" follows
+    socket.on("close", (hadError) => this.#hasClosed(hadError))
+  }
+
+  key(): Kernel.Key | undefined {
+    return this.#key ??= Kernel.keyOf(this.#socket)
+  }
+
+  next(ear: Ear): Effect.Effect<Left, EndOfInput | PeerGone> {
+    return Effect.callback((resume) => {
+      this.#ear = ear
+      this.#resume = resume
+      for (let bytes; this.#resume === resume && (bytes = this.#early?.shift()) !== undefined;) this.#take(bytes)
+      if (this.#resume !== resume) return
+      this.#early = undefined
+      if (this.#end !== undefined) return this.#tell(this.#end)
+      if (this.#socket.isPaused()) this.#socket.resume()
+      return Effect.sync(() => {
+        if (this.#resume === resume) this.#resume = undefined
+      })
+    })
+  }
+
+  wake(left: Left): void {
+    this.#tell(Exit.succeed(left))
+  }
+
+  hasEnded(): boolean {
+    return this.#end !== undefined
+  }
+
+  written(): number {
+    return this.#written
+  }
+
+  write(bytes: Uint8Array): void {
+    const socket = this.#socket
+    if (socket.destroyed || socket.writableEnded) return
+    this.#written += bytes.length
+    this.#writtenAt = performance.now()
+    if (socket.write(bytes) || this.#isFull) return
+    this.#isFull = true
+    if (this.#notFull === undefined) {
+      this.#notFull = Latch.makeUnsafe(false)
+      socket.on("drain", () => this.#hasDrained())
+    } else this.#notFull.closeUnsafe()
+    this.#watch()
+  }
+
+  isFull(): boolean {
+    return this.#isFull
+  }
+
+  isGone(): boolean {
+    return this.#socket.destroyed
+  }
+
+  isHandedOver(place: number): boolean {
+    return this.#written - this.#socket.writableLength >= place
+  }
+
+  get drained(): Effect.Effect<void, PeerGone> {
+    return this.#notFull === undefined ? this.#unlessGone : Effect.andThen(this.#notFull.await, this.#unlessGone)
+  }
+
+  get isAnsweredByReset(): Effect.Effect<boolean> {
+    return performance.now() - this.#writtenAt < resetWithin
+      ? Effect.map(this.presence, (presence) => presence === "gone")
+      : Effect.succeed(false)
+  }
+
+  get presence(): Effect.Effect<Kernel.Presence | undefined> {
+    return Effect.suspend(() => {
+      if (this.#socket.destroyed) return Effect.succeed("gone" as const)
+      const key = this.key()
+      return key === undefined ? Effect.undefined : Effect.promise(() => Kernel.presence(key))
+    })
+  }
+
+  get end(): Effect.Effect<void, PeerGone> {
+    return Effect.andThen(
+      Effect.callback<void>((resume) => {
+        const socket = this.#socket
+        if (socket.destroyed) return resume(Effect.void) // nothing would ever call back
+        const done = () => resume(Effect.void)
+        socket.once("close", done)
+        socket.end(done)
+        if (socket.writableLength > 0) this.#watch()
+        return Effect.sync(() => socket.off("close", done))
+      }),
+      this.#unlessGone
+    )
+  }
+
+  get destroy(): Effect.Effect<void> {
+    return Effect.sync(() => this.#socket.destroy())
+  }
+
+  get #unlessGone(): Effect.Effect<void, PeerGone> {
+    return Effect.suspend(() => this.#socket.destroyed ? Effect.fail(new PeerGone({})) : Effect.void)
+  }
+
+  #tell(result: Effect.Effect<Left, EndOfInput | PeerGone>): void {
+    const resume = this.#resume
+    this.#resume = undefined
+    resume?.(result)
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#resume === undefined) {
+      this.#early ??= []
+      this.#early.push(bytes)
+      this.#socket.pause()
+      return
+    }
+    try {
+      const left = this.#ear?.hear(bytes)
+      if (left !== undefined) this.#tell(Exit.succeed(left))
+    } catch (defect) {
+      this.#tell(Exit.die(defect)) // ends the session, and not the server
+    }
+  }
+
+  #hasDrained(): void {
+    this.#isFull = false
+    this.#notFull?.openUnsafe()
+  }
+
+  #hasClosed(hadError: boolean): void {
+    this.#notFull?.openUnsafe()
+    this.#watching?.interruptUnsafe()
+    if (hadError) this.#early = undefined
+    this.#tell(this.#end ??= hadError ? peerGone : endOfInput)
+  }
+
+  /**
+   * CPT 5.8: cuts the peer only when nothing has moved. The kernel's buffers are large, and it says that it has room only
+   * when a third of them is free: a peer that takes a KB a second would look asleep for minutes.
+   */
+  #watch(): void {
+    this.#watching ??= this.#fork(
+      Effect.ensuring(
+        this.#untilItMoves,
+        Effect.sync(() => {
+          this.#watching = undefined
+        })
+      )
+    )
+  }
+
+  get #untilItMoves(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const look = Duration.times(this.#options.writeDeadline, 1 / looks)
+      let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
+      for (let still = 0; still < looks;) {
+        yield* Effect.sleep(look)
+        if (this.#socket.writableLength === 0 || this.#socket.destroyed) return
+        const now = yield* Effect.promise(() => this.#place())
+        still = now === before ? still + 1 : 0
+        before = now
+      }
+      this.#socket.destroy()
+    })
+  }
+
+  async #place(): Promise<string> {
+    const key = this.key()
+    const unacknowledged = key === undefined ? undefined : await Kernel.unacknowledged(key)
+    return `${this.#socket.writableLength} ${unacknowledged}`
+  }
+}

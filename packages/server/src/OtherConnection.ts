@@ -1,0 +1,79 @@
+/** A connection over any `Socket`: WebSocket, in memory. Ends with its scope. */
+import { Effect, Latch } from "effect"
+import { Socket } from "effect/socket"
+import { Buffer } from "node:buffer"
+import { type Connection, type Ear, type EndOfInput, endOfInput, type Left, PeerGone, peerGone } from "./Connection.ts"
+import type { Options } from "./NetConnection.ts"
+
+export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
+  const writer = yield* socket.writer
+  const something = Latch.makeUnsafe(false)
+  const notFull = Latch.makeUnsafe(true)
+  let waiting: Array<Uint8Array> = []
+  let written = 0
+  let handedOver = 0
+  let isGone = false
+  const destroy = Effect.suspend(() => {
+    isGone = true
+    notFull.openUnsafe()
+    return Effect.ignore(writer.write(new Socket.CloseEvent(1001)))
+  })
+  const writeWhatWaits = Effect.gen(function*() {
+    yield* something.await
+    something.closeUnsafe()
+    const bytes = Buffer.concat(waiting)
+    waiting = []
+    yield* Effect.timeout(writer.write(bytes), options.writeDeadline)
+    handedOver += bytes.length
+    if (waiting.length === 0) notFull.openUnsafe()
+  })
+  yield* Effect.forever(writeWhatWaits).pipe(Effect.catch(() => destroy), Effect.forkScoped)
+  const drained = Effect.andThen(
+    notFull.await,
+    Effect.suspend(() => isGone ? Effect.fail(new PeerGone({})) : Effect.void)
+  )
+
+  const pull = yield* Socket.readerBytes(socket)
+  let hasEnded = false
+  const pulled = (ear: Ear): Effect.Effect<Left, EndOfInput | PeerGone> =>
+    Effect.matchEffect(pull, {
+      onFailure: ({ reason }): Effect.Effect<never, EndOfInput | PeerGone> => {
+        hasEnded = true
+        return reason._tag === "SocketCloseError" && reason.code === 1000 ? endOfInput : peerGone
+      },
+      onSuccess: (chunks) => {
+        const left = ear.hear(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+        return left === undefined ? pulled(ear) : Effect.succeed(left)
+      }
+    })
+  const woken = Latch.makeUnsafe(false)
+  let given: Left = Effect.void
+
+  const connection: Connection = {
+    remoteAddress: undefined,
+    key: () => undefined,
+    next: (ear) => Effect.raceFirst(pulled(ear), Effect.map(woken.await, () => given)),
+    wake: (left) => {
+      given = left
+      woken.openUnsafe()
+    },
+    hasEnded: () => hasEnded,
+    written: () => written,
+    write: (bytes) => {
+      if (isGone) return
+      written += bytes.length
+      waiting.push(bytes)
+      notFull.closeUnsafe()
+      something.openUnsafe()
+    },
+    isFull: () => written > handedOver,
+    isGone: () => isGone,
+    isHandedOver: (place) => handedOver >= place,
+    drained,
+    isAnsweredByReset: Effect.succeed(false),
+    presence: Effect.sync(() => isGone ? "gone" : undefined),
+    end: drained, // the writer ends its side when the scope does
+    destroy
+  }
+  return connection
+})

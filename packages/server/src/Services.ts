@@ -1,0 +1,20 @@
+/** What a session needs of its server: looked up once, and not at every login. */
+import type { Clock, Effect, Fiber } from "effect"
+import type { Accounts } from "./Accounts.ts"
+import type { Directory } from "./Directory.ts"
+import type { LoginDeadline } from "./LoginDeadline.ts"
+import type { MessageStore } from "./MessageStore.ts"
+import type { Settings } from "./ServerConfig.ts"
+import type { Timelines } from "./Timeline.ts"
+
+export interface Services {
+  readonly config: Settings
+  readonly clock: Clock.Clock
+  readonly accounts: Accounts["Service"]
+  readonly directory: Directory["Service"]
+  readonly store: MessageStore["Service"]
+  readonly timelines: Timelines["Service"]
+  readonly loginDeadline: LoginDeadline
+  /** Runs what a session does by itself; whoever calls it owns the fiber. */
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
+}
