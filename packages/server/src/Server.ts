@@ -61,7 +61,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     fork: Effect.runForkWith(yield* Effect.context())
   }
   const sessions = new Set<Session>()
-  const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections
+  const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let stopping = false
 
   // A span that nobody sees is not made
@@ -77,31 +77,33 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     sessions.add(session)
     return session.run()
   }
-  const serve = (connection: Connection): Effect.Effect<void> =>
-    Effect.withFiber((fiber) => {
-      const session = new Session(services, connection)
-      fibers.add(fiber)
-      const served = Effect.ensuring(
-        stopping || sessions.size >= config.maxSessions ? refuseSoon(session) : run(session),
-        Effect.sync(() => {
-          sessions.delete(session)
-          fibers.delete(fiber)
-        })
-      )
-      return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
-    })
+  const serve = (connection: Connection, end: Effect.Effect<void> = Effect.void): Effect.Effect<void> => {
+    const session = new Session(services, connection)
+    const isRefused = stopping || sessions.size >= config.maxSessions
+    const served = Effect.ensuring(
+      isRefused ? refuseSoon(session) : run(session),
+      Effect.suspend(() => {
+        sessions.delete(session)
+        return end
+      })
+    )
+    return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
+  }
   const serveNet = (socket: Net.Socket) => {
     const connection = new NetConnection(socket, config, services.fork)
-    return Effect.ensuring(serve(connection), connection.destroy)
+    return serve(connection, connection.destroy)
   }
   const serveAny = (socket: Socket.Socket) =>
-    Effect.flatMap(
-      Effect.serviceOption(NodeSocket.NetSocket),
-      (net) =>
+    Effect.withFiber((fiber) => {
+      fibers.add(fiber)
+      return Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
         Option.isSome(net)
           ? serveNet(net.value)
-          : Effect.scoped(Effect.flatMap(OtherConnection.make(socket, config), serve))
-    ).pipe(Effect.catchTag("SocketError", () => Effect.void)) // it ended before it began
+          : Effect.scoped(Effect.flatMap(OtherConnection.make(socket, config), serve))).pipe(
+          Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
+          Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
+        )
+    })
 
   const open = yield* Effect.forEach(
     listeners,
@@ -133,7 +135,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
       stopping = true
       const cutting = yield* Effect.suspend(() => Effect.forEach(sessions, (session) => session.cut, { discard: true }))
         .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
-      yield* Fiber.interruptAll(fibers) // at once; a listener would end them one after the other
+      yield* Fiber.interruptAll(fibers) // at once; their listeners would end them one after the other
       yield* Fiber.interruptAll(running)
       yield* Fiber.interrupt(cutting)
     })

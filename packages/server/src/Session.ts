@@ -15,9 +15,10 @@ import { Batch } from "./Batch.ts"
 import { connect, type Peer } from "./commands/Connect.ts"
 import { sync } from "./commands/Sync.ts"
 import type { Connection, Ear, EndOfInput, Left, PeerGone } from "./Connection.ts"
-import { Following } from "./Following.ts"
+import { Following, type Parts } from "./Following.ts"
 import { bytesOf, Outbox } from "./Outbox.ts"
 import type { Services } from "./Services.ts"
+import type { Timelines } from "./Timeline.ts"
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
 const linger = Duration.millis(500)
@@ -59,10 +60,10 @@ const readNow = new Batch(Buffer.alloc(0))
 type Answer = Effect.Effect<void, Decline.DeclineError | PeerGone>
 
 /** Made bit by bit, since most sessions only listen. */
-export class Session implements Ear, Peer<Following> {
+export class Session implements Ear, Peer<Following>, Parts {
   readonly connection: Connection
+  readonly outbox: Outbox
   readonly #services: Services
-  readonly #outbox: Outbox
   readonly #framer: Framer.Framer
   readonly #startedAt: number
   #sends: SendReader | undefined
@@ -81,7 +82,7 @@ export class Session implements Ear, Peer<Following> {
     this.connection = connection
     this.#startedAt = uptime(services.clock)
     this.#framer = new Framer.Framer(services.config.maxLineBytes)
-    this.#outbox = new Outbox(connection)
+    this.outbox = new Outbox(connection)
   }
 
   /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
@@ -95,7 +96,7 @@ export class Session implements Ear, Peer<Following> {
           over = yield* Effect.exit(Effect.flatten(restore(this.connection.next(this))))
         }
         const concluded = Exit.isFailure(over) ? yield* Effect.exit(this.#conclude(over.cause)) : Exit.void
-        this.#outbox.flush()
+        this.outbox.flush()
         if (!this.#isStopping) yield* this.#leave
         yield* this.#part
         if (this.#isStopping) yield* this.#leave
@@ -110,7 +111,7 @@ export class Session implements Ear, Peer<Following> {
   refuse(error: Decline.DeclineError): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#decline(error)
-      this.#outbox.flush()
+      this.outbox.flush()
       return this.#part
     })
   }
@@ -140,12 +141,7 @@ export class Session implements Ear, Peer<Following> {
   }
 
   follower(username: Name.Username): Following {
-    return new Following(username, {
-      connection: this.connection,
-      outbox: this.#outbox,
-      timelines: this.#services.timelines,
-      fork: (effect) => this.#help(effect)
-    })
+    return new Following(username, this)
   }
 
   /** Until the login there is a deadline, also for a peer that sends a byte a second. */
@@ -191,9 +187,9 @@ export class Session implements Ear, Peer<Following> {
     const { count } = readNow
     const stored = this.#services.store.append(username, readNow)
     if (!AtOnce.isThere(stored)) {
-      return Effect.andThen(this.#settle(Effect.map(stored, () => this.#outbox.ack(count)), count), this.#flush)
+      return Effect.andThen(this.#settle(Effect.map(stored, () => this.outbox.ack(count)), count), this.#flush)
     }
-    this.#outbox.ack(count)
+    this.outbox.ack(count)
     this.#declinesInARow = 0
     return this.#flushNow()
   }
@@ -201,12 +197,12 @@ export class Session implements Ear, Peer<Following> {
   /** Reads what has come; SENDs that follow each other stay together. */
   #readAll(): ReadonlyArray<Request> {
     const framer = this.#framer
-    const sends = this.#sends ??= new SendReader()
+    const sends = this.#following === undefined ? undefined : this.#sends ??= new SendReader()
     const bytes = Buffer.from(framer.bytes) // what is carried out later must not change
     const requests: Array<Request> = []
     let batch: Batch | undefined
     do {
-      if (sends.read(framer) && sends.target !== undefined) {
+      if (sends?.read(framer) === true && sends.target !== undefined) {
         if (batch === undefined) requests.push({ _tag: "SENDS", batch: batch = new Batch(bytes) })
         batch.add(sends.target, sends.textStart, framer.end)
       } else {
@@ -233,7 +229,7 @@ export class Session implements Ear, Peer<Following> {
         return Effect.flatMap(this.#settle(done, times, request._tag === "CONNECT"), rest)
       }
       this.#declinesInARow = 0
-      if (this.#outbox.isLarge() && this.#flushNow() !== undefined) return Effect.flatMap(this.connection.drained, rest)
+      if (this.outbox.isLarge() && this.#flushNow() !== undefined) return Effect.flatMap(this.connection.drained, rest)
     }
     return this.#flushNow()
   }
@@ -251,12 +247,12 @@ export class Session implements Ear, Peer<Following> {
         const { batch } = request
         return AtOnce.map(
           this.#services.store.append(following.username, batch),
-          () => this.#outbox.ack(batch.count)
+          () => this.outbox.ack(batch.count)
         )
       }
       case "SYNC":
       case "SYNC_INBOX":
-        return following.alone(sync(this.#services, following, request), () => this.#outbox.push(endSync))
+        return following.alone(sync(this.#services, following, request), () => this.outbox.push(endSync))
     }
   }
 
@@ -264,14 +260,14 @@ export class Session implements Ear, Peer<Following> {
     return AtOnce.map(connect(this.#services, command, this), (following) => {
       this.#following = following
       this.#services.loginDeadline.delete(this)
-      this.#outbox.push(accept)
+      this.outbox.push(accept)
       following.open()
     })
   }
 
   /** The only place where errors become DECLINEs. What the client cannot go on from ends the session (CPT 3.5). */
   #decline(error: Decline.DeclineError): void {
-    this.#outbox.push(bytesOf(Command.declineLine(error)))
+    this.outbox.push(bytesOf(Command.declineLine(error)))
     this.#declinesInARow++
     this.#isClosing = this.#declinesInARow >= Limits.maxDeclinesInARow ||
       this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout"
@@ -295,7 +291,7 @@ export class Session implements Ear, Peer<Following> {
   }
 
   #flushNow(): Left | undefined {
-    this.#outbox.flush()
+    this.outbox.flush()
     return this.connection.isFull() || this.connection.isGone() ? this.connection.drained : undefined
   }
 
@@ -305,7 +301,7 @@ export class Session implements Ear, Peer<Following> {
 
   /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
   #noteAck(): Effect.Effect<void> {
-    return this.#following !== undefined && this.#outbox.confirmsAck()
+    return this.#following !== undefined && this.outbox.confirmsAck()
       ? this.#services.store.confirm(this.#following.username)
       : Exit.void
   }
@@ -331,7 +327,7 @@ export class Session implements Ear, Peer<Following> {
   /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
   get #goodbye(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      this.#outbox.awaitsConfirmation()
+      this.outbox.awaitsConfirmation()
         ? Effect.flatMap(
           this.connection.isAnsweredByReset,
           (isReset) => isReset ? this.connection.destroy : this.#noteAck()
@@ -383,8 +379,12 @@ export class Session implements Ear, Peer<Following> {
     })
   }
 
+  get timelines(): Timelines["Service"] {
+    return this.#services.timelines
+  }
+
   /** Runs what the session does beside the conversation, until it ends. */
-  #help(effect: Effect.Effect<void>): void {
+  fork(effect: Effect.Effect<void>): void {
     const helpers = this.#helpers ??= new Set()
     const fiber = this.#services.fork(effect)
     if (fiber.pollUnsafe() !== undefined) return

@@ -65,6 +65,8 @@ export class Timelines extends Context.Service<Timelines, {
   )
 }
 
+const none: Array<Cursor> = []
+
 /** What all timelines share. */
 interface Shared {
   readonly live: boolean
@@ -75,7 +77,7 @@ interface Shared {
 /** A timeline from the inside. Made bit by bit: most are the inboxes of users whom nobody writes to. */
 class Live implements Timeline, Watcher {
   readonly target: Name.Name
-  readonly cursors: Array<Cursor> = []
+  cursors: Array<Cursor> = none
   /** Done when the store has been asked where the timeline is; undefined from then on. */
   starting: Deferred.Deferred<void, Decline.StorageUnavailable> | undefined
   /** What was stored in this tick, and the last message before it. */
@@ -112,7 +114,8 @@ class Live implements Timeline, Watcher {
 
   add(follower: Follower): Cursor {
     const cursor = { timeline: this, follower, at: this.head(), behind: false, index: this.cursors.length }
-    this.cursors.push(cursor)
+    if (this.cursors.length > 0) this.cursors.push(cursor)
+    else this.cursors = [cursor] // of just this size: mostly it is the only one
     return cursor
   }
 

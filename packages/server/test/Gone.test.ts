@@ -3,25 +3,33 @@ import { Accounts, layerMemory, Listener, Server, ServerConfig } from "@cpt/serv
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer } from "effect"
 import { once } from "node:events"
+import { mkdtempSync, rmSync } from "node:fs"
 import { connect, type Socket } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { text } from "node:stream/consumers"
+
+const listening = (listener: ReturnType<typeof Listener.tcp>, settings: Partial<ServerConfig.Settings> = {}) =>
+  Server.layer(listener).pipe(
+    Layer.provide([Accounts.layerOpen, layerMemory()]),
+    Layer.provide(ServerConfig.layer(settings)),
+    Layer.build
+  )
 
 /** A server of its own. Gives its port. */
 const started = (settings: Partial<ServerConfig.Settings> = {}) =>
-  Server.layer(Listener.tcp({ port: 0 })).pipe(
-    Layer.provide([Accounts.layerOpen, layerMemory()]),
-    Layer.provide(ServerConfig.layer(settings)),
-    Layer.build,
+  listening(Listener.tcp({ port: 0 }), settings).pipe(
     Effect.map((context) => {
       const [address] = Context.get(context, Server).addresses
       return address !== undefined && "port" in address ? address.port : assert.fail("no port")
     })
   )
 
-const dialed = (port: number) =>
+/** Connects to a port of this machine, or to a Unix socket. */
+const dialed = (place: number | string) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const socket = connect({ port, host: "127.0.0.1" })
+      const socket = connect(typeof place === "string" ? { path: place } : { port: place, host: "127.0.0.1" })
       await once(socket, "connect")
       return socket
     }),
@@ -40,8 +48,8 @@ const say = (socket: Socket, lines: string, answer: number) =>
     socket.removeAllListeners("data")
   })
 
-const all = Effect.fnUntraced(function*(port: number, lines: string) {
-  const socket = yield* dialed(port)
+const all = Effect.fnUntraced(function*(place: number | string, lines: string) {
+  const socket = yield* dialed(place)
   socket.end(lines)
   return yield* Effect.promise(() => text(socket))
 })
@@ -61,15 +69,24 @@ describe.runIf(process.platform === "linux")("a peer on this machine", () => {
       }
     }))
 
-  it.live("that closes after it has read the ACK does (CPT 4.4)", () =>
+  it.live("that closes after it has read the ACK does, also over a Unix socket (CPT 4.4)", () =>
     Effect.gen(function*() {
-      const port = yield* started()
-      for (let i = 0; i < 3; i++) {
-        const socket = yield* dialed(port)
-        yield* say(socket, "CONNECT ann\nSEND red hi\n", 11)
-        socket.destroy()
+      const folder = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
+        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+      )
+      const path = join(folder, "socket")
+      yield* listening(Listener.unix(path))
+      for (const place of [yield* started(), path]) {
+        for (let i = 0; i < 3; i++) {
+          const socket = yield* dialed(place)
+          yield* say(socket, "CONNECT ann\nSEND red hi\n", 11)
+          socket.destroy()
+          // Over a Unix socket nobody can tell whether the server has noticed
+          if (place === path) yield* Effect.sleep("20 millis")
+        }
+        assert.strictEqual((yield* all(place, "CONNECT bob\nSYNC red 0\n")).split("\n").length, 1 + 3 + 2)
       }
-      assert.strictEqual((yield* all(port, "CONNECT bob\nSYNC red 0\n")).split("\n").length, 1 + 3 + 2)
     }))
 
   it.live("that only listens, and takes a little each time, is kept; one that only talks is cut (CPT 5.8)", () =>

@@ -1,7 +1,7 @@
 /** `CONNECT <username>`: its checks in the order of CPT 3.2, and with the name, its inbox (CPT 5.5). */
 import { type Command, Decline, Name } from "@cpt/schema"
 import { Effect, Exit } from "effect"
-import type { Refusal } from "../Accounts.ts"
+import type { Login, Refusal } from "../Accounts.ts"
 import * as AtOnce from "../AtOnce.ts"
 import type { Bearer } from "../Directory.ts"
 import type { Services } from "../Services.ts"
@@ -26,7 +26,7 @@ export const connect = <F extends Follower>(
   return AtOnce.flatMap(store.kindOf(name), (kind): Effect.Effect<F, Decline.DeclineError> => {
     if (kind === "group") return taken()
     return AtOnce.flatMap(
-      allowed(peer, accounts.authorize({ username: name, remoteAddress: peer.remoteAddress })),
+      allowed(peer, accounts.authorize(askedBy(name, peer))),
       () => AtOnce.flatMap(directory.enter(name, peer), () => followInbox(name, peer))
     )
   })
@@ -40,6 +40,14 @@ export const connect = <F extends Follower>(
     )
   }
 }
+
+/** Where the peer is costs a call of the system, which most rules need not. */
+const askedBy = (username: Name.Username, peer: Peer<Follower>): Login => ({
+  username,
+  get remoteAddress() {
+    return peer.remoteAddress
+  }
+})
 
 const taken = () => Effect.fail(new Decline.UsernameTaken({}))
 
