@@ -4,7 +4,7 @@ import { Limits } from "@cpt/schema"
 import { type Duration, Effect, Random, Schedule, Stream } from "effect"
 import { Buffer } from "node:buffer"
 import * as Address from "./Address.ts"
-import { fromClient, type SessionError } from "./Failure.ts"
+import { fromClient, type SessionError } from "./ClientFailure.ts"
 import type { Settings } from "./Settings.ts"
 
 /** `alice-tail-x7f2`, as much of `alice` as there is room for. */
