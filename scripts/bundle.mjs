@@ -52,15 +52,20 @@ const without = {
 
 const noHash = "0".repeat(16)
 
+/** A single character that is none of ASCII would make V8 keep all of a file in two bytes each. */
+const escaped = (code) =>
+  code.replaceAll(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
 /**
- * Each file begins with a hash of the rest: `bin/cpt.cjs` keeps what V8 makes of a file under that name, since V8 itself
- * only compares lengths.
+ * Each file is ASCII, and begins with a hash of the rest: `bin/cpt.cjs` keeps what V8 makes of a file under that name,
+ * since V8 itself only compares lengths.
  */
 const identified = {
   name: "identified",
   generateBundle: (_, files) => {
     for (const file of Object.values(files)) {
       if (file.type !== "chunk") continue
+      file.code = escaped(file.code)
       const hash = createHash("sha256").update(file.code).digest("hex")
       file.code = file.code.replace(noHash, hash.slice(0, noHash.length))
     }
