@@ -22,17 +22,20 @@ export class Output extends Context.Service<Output, {
   readonly isColored: boolean
 }>()("cpt/Output") {
   static readonly layer = Layer.sync(Output, () => {
-    const { env, stderr, stdout } = process
-    // Failed writes are told to the writer; without these they would end the process as well
-    stdout.on("error", () => {})
-    stderr.on("error", () => {})
-    const showsProgress = stderr.isTTY === true && env["TERM"] !== "dumb"
+    const { env, stdout } = process
+    // Failed writes are told to the writer; without this they would end the process as well
+    const heedless = (stream: NodeJS.WriteStream) => stream.on("error", () => {})
+    heedless(stdout)
+    // Made when there is something to say: it takes a while
+    let made: NodeJS.WriteStream | undefined
+    const stderr = () => made ??= heedless(process.stderr)
     let isShown = false
     const progress = (text: string) =>
       Effect.suspend(() => {
-        if (!showsProgress || (text === "" && !isShown)) return Effect.void
+        if (text === "" && !isShown) return Effect.void
+        if (stderr().isTTY !== true || env["TERM"] === "dumb") return Effect.void
         isShown = text !== ""
-        return Effect.ignore(write(stderr, `\r${text.slice(0, (stderr.columns || 80) - 1)}\u001B[K`))
+        return Effect.ignore(write(stderr(), `\r${text.slice(0, (stderr().columns || 80) - 1)}\u001B[K`))
       })
     return Output.of({
       // On a terminal the line of the progress is in the way, on whichever of the two it was written
@@ -45,7 +48,7 @@ export class Output extends Context.Service<Output, {
           Effect.andThen(Effect.never)
         )
       }),
-      note: (text) => Effect.andThen(progress(""), Effect.ignore(write(stderr, `cpt: ${text}\n`))),
+      note: (text) => Effect.andThen(progress(""), Effect.ignore(write(stderr(), `cpt: ${text}\n`))),
       isColored: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb"
     })
   })

@@ -4,8 +4,9 @@
  */
 import type { TlsOptions } from "@cpt/client"
 import { Limits, Name } from "@cpt/schema"
-import { Config, Duration, Effect, FileSystem, Option, Path, Result, Schema } from "effect"
+import { ConfigProvider, Duration, Effect, FileSystem, Option, Path, Result, Schema } from "effect"
 import { Buffer } from "node:buffer"
+import { statSync } from "node:fs"
 import { homedir, userInfo } from "node:os"
 import * as Address from "./Address.ts"
 import { DurationFromText } from "./DurationText.ts"
@@ -45,21 +46,33 @@ const ConfigFile = Schema.Struct({
   "tls-key": Schema.optionalKey(Schema.String)
 })
 
-/** A variable of the environment; an empty one counts as none. */
+/** A variable of the environment; an empty one counts as none. Not by `Config`, which makes a Schema for it: 1 ms. */
 export const variable = (name: string) =>
-  Config.option(Config.String(name)).pipe(Effect.orDie, Effect.map(Option.filter((value) => value !== "")))
+  Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
+    Effect.orDie,
+    Effect.map((node) => Option.filter(Option.fromUndefinedOr(node?.value), (value) => value !== ""))
+  )
+
+const nothing: typeof ConfigFile.Type = {}
+
+/** Nearly always it is not, and to ask `FileSystem` would begin with the start of Node's threads for files: 1 to 2 ms. */
+const isThere = (file: string): boolean => {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return true // to say why it cannot be read is for who reads it
+  }
+}
 
 const readConfigFile = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const folder = Option.getOrElse(yield* variable("XDG_CONFIG_HOME"), () => path.join(homedir(), ".config"))
   const file = path.join(folder, "cpt", "config.json")
-  const text = yield* fs.readFileString(file).pipe(
-    Effect.catch((error) =>
-      error.reason._tag === "NotFound"
-        ? Effect.succeed("{}")
-        : Effect.fail(usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`))
-    )
+  if (!isThere(file)) return { file, values: nothing }
+  const text = yield* Effect.mapError(
+    fs.readFileString(file),
+    (error) => usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`)
   )
   const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(ConfigFile), { onExcessProperty: "error" })
   const values = yield* Effect.mapError(
@@ -87,15 +100,12 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   const { file, values } = yield* readConfigFile
 
   const given = Effect.fnUntraced(function*(key: Key) {
-    const places: ReadonlyArray<readonly [from: string, value: Option.Option<string | boolean>]> = [
-      [`--${key}`, flags[key]],
-      [variables[key], yield* variable(variables[key])],
-      [`"${key}" in ${visible(file)}`, Option.fromUndefinedOr(values[key])]
-    ]
-    for (const [from, value] of places) {
-      if (Option.isSome(value)) return { from, value: String(value.value) }
-    }
-    return undefined
+    const flag: Option.Option<string | boolean> = flags[key]
+    if (Option.isSome(flag)) return { from: `--${key}`, value: String(flag.value) }
+    const inEnvironment = yield* variable(variables[key])
+    if (Option.isSome(inEnvironment)) return { from: variables[key], value: inEnvironment.value }
+    const inFile = values[key]
+    return inFile === undefined ? undefined : { from: `"${key}" in ${visible(file)}`, value: String(inFile) }
   })
 
   const setting = <A>(key: Key, parse: (text: string) => Result.Result<A, string>, fallback: A) =>
