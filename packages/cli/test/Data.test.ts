@@ -38,8 +38,10 @@ const sends = (group: string, count: number, from = 0) =>
 const textsIn = (file: string) => {
   const db = new DatabaseSync(file, { readOnly: true })
   try {
-    return [...db.prepare("SELECT message FROM messages").all(), ...db.prepare("SELECT message FROM recent").all()]
-      .map(({ message }) => String(message))
+    return [
+      ...db.prepare("SELECT CAST(lines AS TEXT) AS lines FROM blocks ORDER BY target, first").all(),
+      ...db.prepare("SELECT CAST(lines AS TEXT) AS lines FROM recent ORDER BY id").all()
+    ].flatMap(({ lines }) => String(lines).split("\n").slice(0, -1).map((line) => line.split(" ").slice(4).join(" ")))
   } finally {
     db.close()
   }
@@ -118,7 +120,7 @@ describe("cpt check", () => {
       yield* server.stopped
       const file = join(data, "messages.db")
       const db = new DatabaseSync(file)
-      db.exec("DELETE FROM messages WHERE message = 'message 7'")
+      db.exec("UPDATE blocks SET lines = substr(lines, instr(lines, x'0a') + 1) WHERE id = 1")
       db.close()
       const { status, stdout } = yield* run(["check", file])
       assert.strictEqual(status, 1)

@@ -3,7 +3,6 @@
  * bound over all of them: when it is reached, they lose their oldest lines in turn.
  */
 import { Timestamp } from "@cpt/schema"
-import type { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 import { Lines } from "./Lines.ts"
 
@@ -42,9 +41,9 @@ export class Cache {
   }
 
   /** Adds a line, with its end; gives its bytes. */
-  append(tail: Tail, line: Buffer, timestamp: Timestamp.Timestamp): Uint8Array {
+  append(tail: Tail, line: Uint8Array, timestamp: Timestamp.Timestamp): Uint8Array {
     const before = tail.lines.capacity
-    tail.lines.add(nothing, line, 0, line.length - 1, timestamp)
+    tail.lines.addLine(line, timestamp)
     const bytes = tail.lines.last()
     tail.head = timestamp
     if (before === 0) this.#tails.add(tail)

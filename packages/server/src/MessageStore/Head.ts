@@ -2,7 +2,6 @@
  * How the lines of a target begin, as bytes: `MSG <target> <sender> <timestamp> `. Those that follow each other are mostly
  * of one sender and differ in the last digits, so a head is changed in place (10 ns; made anew, 300).
  */
-import { Command, type Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 
 const zero = 48
@@ -19,12 +18,12 @@ export class Head {
   }
 
   /** Makes it the head of a message. */
-  set(sender: string, timestamp: Timestamp.Timestamp): void {
+  set(sender: string, timestamp: number): void {
     const seconds = Math.floor(timestamp / 1000)
     if (seconds === 0 || seconds !== this.#seconds || sender !== this.#sender) {
       this.#sender = sender
       this.#seconds = seconds
-      this.bytes = Buffer.from(`${Command.msgPrefix(this.#target, sender)}${timestamp} `)
+      this.bytes = Buffer.from(`${headOf(this.#target, sender)}${timestamp} `)
       return
     }
     const millis = timestamp - seconds * 1000
@@ -37,7 +36,7 @@ export class Head {
   }
 }
 
-/** How every line of a sender begins. */
-export const headOf = (target: string, sender: string): Uint8Array => Buffer.from(Command.msgPrefix(target, sender))
+/** How every line of a sender begins: as `Command.msgPrefix`, without its Schemas, for the threads of a store. */
+export const headOf = (target: string, sender: string): string => `MSG ${target} ${sender} `
 
 const nothing = new Uint8Array(0)

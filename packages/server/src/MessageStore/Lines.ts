@@ -53,6 +53,14 @@ class Segment {
     return true
   }
 
+  /** A line of this size has been written at the end. */
+  close(size: number, timestamp: number): void {
+    this.length += size
+    this.ends[this.count] = this.length
+    this.timestamps[this.count] = timestamp
+    this.count++
+  }
+
   startOf(index: number): number {
     return index === 0 ? 0 : this.ends[index - 1]!
   }
@@ -98,20 +106,27 @@ export class Lines {
   /** Adds a line at the end, of its head and its text, which is in `bytes`; gives its size, with the line's end. */
   add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): number {
     const size = head.length + end - start + 1
-    const last = this.#segments.at(-1)
-    const segment = last?.fits(size) === true ? last : this.#room(size)
+    const segment = this.#segmentFor(size)
     const to = segment.bytes
     let at = segment.length
     for (let index = 0; index < head.length; index++) to[at + index] = head[index]! // so short, a loop is faster
     at += head.length
     bytes.copy(to, at, start, end)
-    at += end - start
-    to[at++] = 10
-    segment.length = at
-    segment.ends[segment.count] = at
-    segment.timestamps[segment.count] = timestamp
-    segment.count++
+    to[at + end - start] = 10
+    segment.close(size, timestamp)
     return size
+  }
+
+  /** Adds a line that there is already, with its end. */
+  addLine(line: Uint8Array, timestamp: Timestamp.Timestamp): void {
+    const segment = this.#segmentFor(line.length)
+    segment.bytes.set(line, segment.length)
+    segment.close(line.length, timestamp)
+  }
+
+  #segmentFor(size: number): Segment {
+    const last = this.#segments.at(-1)
+    return last?.fits(size) === true ? last : this.#room(size)
   }
 
   /** A segment with room for a line at the end. */

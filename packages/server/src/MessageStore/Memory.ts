@@ -4,6 +4,7 @@
  */
 import { Limits, type Name, Timestamp } from "@cpt/schema"
 import { Clock, Effect, Exit, Layer, MutableList } from "effect"
+import { Buffer } from "node:buffer"
 import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
@@ -112,7 +113,7 @@ class Memory {
     const entry = this.#entries.get(target)
     if (entry === undefined) return { lines: nothing, through: after, last: true, missingThrough: Timestamp.epoch }
     const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
-    const page = entry.lines?.page(after, except === undefined ? undefined : headOf(target, except))
+    const page = entry.lines?.page(after, except === undefined ? undefined : Buffer.from(headOf(target, except)))
     if (page !== undefined) return { ...page, last: page.through === entry.head, missingThrough }
     const through = entry.head > after ? entry.head : after
     return { lines: nothing, through, last: true, missingThrough }

@@ -4,15 +4,18 @@
  * limit. The database's work happens in two threads (`sqlite/Thread.ts`): who reads, connects or follows does not wait
  * for a commit. Of targets that somebody watches, the newest lines are in memory too, within a bound.
  */
-import { Command, Decline, Limits, type Name, Timestamp } from "@cpt/schema"
+import { Decline, Limits, type Name, Timestamp } from "@cpt/schema"
 import { Clock, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
+import { Buffer } from "node:buffer"
 import { Worker } from "node:worker_threads"
+import type { Batch } from "../Batch.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import { headOf } from "./Head.ts"
+import type { StoredPage } from "./sqlite/Reader.ts"
 import type { Keep } from "./sqlite/Retention.ts"
+import { type Committed, type Op, op, type Steps } from "./sqlite/Steps.ts"
 import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
-import { type Committed, type Op, op, type Steps } from "./sqlite/Writer.ts"
 
 export interface Options {
   /** The database; made if it is not there. */
@@ -33,33 +36,86 @@ const defaultCache = 64 * 1024 * 1024
 /** Bytes that may wait for the disk, over all sessions; more, and sessions wait before they hand theirs over. */
 const maxWaitingBytes = 32 * 1024 * 1024
 
-/** Drafts of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
-const maxCommitDrafts = 4096
+/** Messages of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
+const maxCommitMessages = 4096
 
-interface Draft {
-  readonly sender: Name.Username
-  readonly target: Name.Target
-  readonly message: string
+/** What a message takes beside its text, at a guess. */
+const messageOverhead = 200
+
+/** Bytes of one page of what is not in its place yet. */
+const pageBytes = 64 * 1024
+
+/** What becomes one transaction. */
+class Commit {
+  readonly ops: Array<Op> = []
+  readonly #times: Array<number> = []
+  readonly #names: Array<string> = []
+  readonly #targets: Array<string> = []
+  readonly #ends: Array<number> = []
+  #texts = Buffer.allocUnsafeSlow(4096)
+  #length = 0
+  /** Of each step, for whoever is told of it. */
+  readonly senders: Array<Name.Username | undefined> = []
+  readonly targets: Array<Name.Target | undefined> = []
+  readonly groups: Array<Name.Name> = [] // that are claimed
+  readonly done = Deferred.makeUnsafe<void, Decline.StorageUnavailable>()
+  #name = ""
+  #target = ""
+
+  /** Bytes that its messages take, at a guess. */
+  size = 0
+
+  message(code: Op, now: number, sender: Name.Username, { bytes, ends, starts, targets }: Batch, index: number): void {
+    const [target, start, end] = [targets[index]!, starts[index]!, ends[index]!]
+    const length = this.#length + end - start
+    if (length > this.#texts.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * length)
+      this.#texts.copy(larger, 0, 0, this.#length)
+      this.#texts = larger
+    }
+    bytes.copy(this.#texts, this.#length, start, end)
+    this.#length = length
+    this.size += end - start + messageOverhead
+    this.#step(code, now, sender, target === this.#target ? "" : target)
+    this.#target = target
+    this.senders.push(sender)
+    this.targets.push(target)
+  }
+
+  /** Of a sender, that it has seen its last ACK; or of a name, that it is claimed. */
+  say(code: Op, name: Name.Name): void {
+    this.#step(code, 0, name, "")
+    if (code === op.claimGroup) this.groups.push(name)
+    this.senders.push(undefined)
+    this.targets.push(undefined)
+  }
+
+  #step(code: Op, now: number, name: string, target: string): void {
+    this.ops.push(code)
+    this.#times.push(now)
+    this.#names.push(name === this.#name ? "" : name)
+    this.#targets.push(target)
+    this.#ends.push(this.#length)
+    this.#name = name
+  }
+
+  get steps(): Steps {
+    return {
+      ops: this.ops,
+      times: this.#times,
+      names: this.#names,
+      targets: this.#targets,
+      ends: this.#ends,
+      texts: new Uint8Array(this.#texts.buffer, 0, this.#length)
+    }
+  }
 }
 
-/** What a draft takes, at a guess. */
-const sizeOf = ({ message }: Draft): number => message.length + 200
-
-/** A place in the next transaction, and who waits for it. */
-type Waiting =
-  | {
-    readonly _tag: "append"
-    readonly now: number
-    readonly drafts: ReadonlyArray<Draft>
-    readonly done: (result: Exit.Exit<void, Decline.StorageUnavailable>) => void
-  }
-  | { readonly _tag: "confirm"; readonly sender: Name.Username }
-  | {
-    readonly _tag: "claim"
-    readonly name: Name.Name
-    readonly kind: "user" | "group"
-    readonly done: (result: Exit.Exit<void, Decline.StorageUnavailable>) => void
-  }
+/** What has been committed, and is not in its place yet. */
+interface Recent extends Committed {
+  readonly senders: Commit["senders"]
+  readonly targets: Commit["targets"]
+}
 
 /** A target that somebody watches. */
 class Watched {
@@ -70,7 +126,7 @@ class Watched {
   readonly tail = Deferred.makeUnsafe<Tail, Decline.StorageUnavailable>()
   known: Tail | undefined
   readonly early: Array<
-    { readonly line: Buffer; readonly timestamp: Timestamp.Timestamp }
+    { readonly line: Uint8Array; readonly timestamp: Timestamp.Timestamp }
   > = []
 }
 
@@ -84,81 +140,64 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const cache = new Cache(options.cache ?? defaultCache)
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
-  const claiming = new Map<string, "group">() // what is not on disk yet, and nobody waits for
-  const recent = new Map<string, number>() // the heads of targets that are not all in their places yet
-  const pending = new Map<string, number>() // drafts on their way, of each target
+  const claiming = new Set<string>() // groups that are not on disk as such yet, and nobody waits for it
+  const heads = new Map<string, Timestamp.Timestamp>() // of targets that are not all in their places yet
+  let recent: Array<Recent> = [] // what is not
   const room = Latch.makeUnsafe(true)
   let waitingBytes = 0
   const somethingWaits = Latch.makeUnsafe(false)
-  let waiting: Array<Waiting> = []
+  let waiting = [new Commit()] // the last one takes what comes
+  let underWay: Commit | undefined
 
   const writer = yield* thread({ ...settings, role: "writer" }, {
     onHousekeeping: ({ trimmed }) => {
-      recent.clear() // what was committed before is in its place; what comes later is told later
+      heads.clear() // what was committed before is in its place; what comes later is told later
+      recent = []
       for (const { target, through } of trimmed) {
         const tail = watched.get(target)?.known
         if (tail !== undefined) cache.trim(tail, Timestamp.fromMillis(through))
       }
     },
     // Nobody has anything to store any more; what is left is what peers have seen
-    lastSteps: () => stepsOf(waiting)
+    lastSteps: () => waiting.at(-1)?.steps
   })
   const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
 
-  const enqueue = (entry: Waiting) => {
-    waiting.push(entry)
-    // That an ACK was seen need not be on disk: it goes with the next message
-    if (entry._tag !== "confirm") somethingWaits.openUnsafe()
+  /** The transaction that takes what comes now. */
+  const next = (): Commit => {
+    const last = waiting.at(-1)
+    if (last !== undefined && last.ops.length < maxCommitMessages) return last
+    const commit = new Commit()
+    waiting.push(commit)
+    return commit
   }
 
-  const append = (drafts: ReadonlyArray<Draft>, now: number) =>
-    Effect.callback<void, Decline.StorageUnavailable>((resume) => {
-      for (const draft of drafts) {
-        pending.set(draft.target, (pending.get(draft.target) ?? 0) + 1)
-        waitingBytes += sizeOf(draft)
-      }
-      if (waitingBytes > maxWaitingBytes) room.closeUnsafe()
-      enqueue({ _tag: "append", now, drafts, done: resume })
-    })
-
-  /** A draft is on its way no more. */
-  const settle = (draft: Draft) => {
-    const left = (pending.get(draft.target) ?? 0) - 1
-    if (left > 0) pending.set(draft.target, left)
-    else pending.delete(draft.target)
-    waitingBytes -= sizeOf(draft)
-  }
-
-  const stepsOf = (batch: ReadonlyArray<Waiting>): Steps => {
-    const steps: Steps = { ops: [], times: [], names: [], targets: [], messages: [] }
-    const add = (op: Op, time: number, name: string, target: string, message: string) => {
-      steps.ops.push(op)
-      steps.times.push(time)
-      steps.names.push(name)
-      steps.targets.push(target)
-      steps.messages.push(message)
+  const append = (sender: Name.Username, batch: Batch, now: number) => {
+    const commit = next()
+    const before = commit.size
+    for (let index = 0; index < batch.count; index++) {
+      const kind = kinds.get(batch.targets[index]!)
+      const code = kind === undefined ? op.message : kind === "user" ? op.messageToUser : op.messageToGroup
+      commit.message(code, now, sender, batch, index)
     }
-    for (const entry of batch) {
-      if (entry._tag === "confirm") add(op.confirm, 0, entry.sender, "", "")
-      else if (entry._tag === "claim") add(entry.kind === "user" ? op.claimUser : op.claimGroup, 0, entry.name, "", "")
-      else {
-        for (const { message, sender, target } of entry.drafts) {
-          const kind = kinds.get(target)
-          const code = kind === undefined ? op.message : kind === "user" ? op.messageToUser : op.messageToGroup
-          add(code, entry.now, sender, target, message)
-        }
-      }
-    }
-    return steps
+    waitingBytes += commit.size - before
+    somethingWaits.openUnsafe()
+    return Deferred.await(commit.done)
   }
 
-  const tell = ({ message, sender, target }: Draft, timestamp: Timestamp.Timestamp) => {
-    recent.set(target, timestamp)
+  const tell = (
+    target: Name.Target,
+    sender: Name.Username,
+    timestamp: Timestamp.Timestamp,
+    lines: Uint8Array,
+    start: number,
+    end: number
+  ) => {
     const to = watched.get(target)
     if (to === undefined) return
     // Where the target is may have been read after this was committed, and before it is told
     if (to.known !== undefined && timestamp <= to.known.head) return
-    const line = Buffer.from(`${Command.msgLine(target, sender, timestamp, message)}\n`)
+    const line = lines.subarray(start, end)
     if (to.known === undefined) {
       to.early.push({ line, timestamp })
       return
@@ -167,58 +206,60 @@ const make = Effect.fnUntraced(function*(options: Options) {
     for (const watcher of to.watchers) watcher.tell(appended)
   }
 
-  /** What becomes one transaction. */
-  const nextBatch = (): ReadonlyArray<Waiting> => {
-    let drafts = 0
-    const end = waiting.findIndex((entry) =>
-      entry._tag === "append" && (drafts += entry.drafts.length) > maxCommitDrafts
-    )
-    const batch = end === -1 ? waiting : waiting.slice(0, Math.max(1, end))
-    waiting = end === -1 ? [] : waiting.slice(batch.length)
-    return batch
+  const tellAll = ({ senders, targets }: Commit, committed: Committed) => {
+    const { ends, lines, timestamps } = committed
+    let start = 0
+    for (let index = 0; index < ends.length; index++) {
+      const [sender, target, timestamp] = [senders[index], targets[index], timestamps[index]!]
+      const end = ends[index]!
+      if (timestamp > 0 && sender !== undefined && target !== undefined) {
+        heads.set(target, Timestamp.fromMillis(timestamp))
+        tell(target, sender, Timestamp.fromMillis(timestamp), lines, start, end)
+      }
+      start = end
+    }
+    if (start > 0) recent.push({ ...committed, senders, targets })
   }
 
   yield* Effect.gen(function*() {
     yield* somethingWaits.await
     yield* Effect.yieldNow // what else comes in this tick goes with it
-    const batch = nextBatch()
-    if (waiting.length === 0) somethingWaits.closeUnsafe()
-    const committed = yield* Effect.exit(writer.commit(stepsOf(batch)))
-    const timestamps = Exit.isSuccess(committed) ? committed.value : []
-    let step = 0
-    for (const entry of batch) {
-      if (entry._tag !== "append") step++
-      else {
-        for (const draft of entry.drafts) {
-          const timestamp = timestamps[step++] ?? 0
-          settle(draft)
-          if (timestamp > 0) tell(draft, Timestamp.fromMillis(timestamp))
-        }
-      }
+    const commit = underWay = waiting.shift() ?? new Commit()
+    if (waiting.length === 0) {
+      waiting.push(new Commit())
+      somethingWaits.closeUnsafe()
     }
+    const committed = yield* Effect.exit(writer.commit(commit.steps))
+    underWay = undefined
+    if (Exit.isSuccess(committed)) {
+      tellAll(commit, committed.value)
+      for (const name of commit.groups) claiming.delete(name)
+    } else for (const name of commit.groups) next().say(op.claimGroup, name) // to go with the next message
+    waitingBytes -= commit.size
     if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
-    const groups = batch.filter((entry) => entry._tag === "claim" && entry.kind === "group")
-    if (Exit.isFailure(committed)) waiting.unshift(...groups) // to go with the next message
-    else for (const entry of groups) if (entry._tag === "claim") claiming.delete(entry.name)
-    const result = Exit.asVoid(committed)
-    for (const entry of batch) if (entry._tag !== "confirm") entry.done(result)
+    Deferred.doneUnsafe(commit.done, Exit.asVoid(committed))
   }).pipe(Effect.forever, Effect.forkScoped)
 
   /** What is on disk of a name, with what is not in its place yet. */
   const stored = (name: Name.Name) =>
     Effect.suspend(() => {
-      const head = recent.get(name)
-      return Effect.map(reader.name(name), (found) => ({
-        kind: found !== undefined && (found.isKept || head !== undefined) ? found.kind : undefined,
+      const head = heads.get(name)
+      return Effect.map(reader.name(name), (found): { kind: Kind | undefined; head: Timestamp.Timestamp } => ({
+        // One that has only been sent to is written when what is recent is brought to its place
+        kind: head !== undefined ? found?.kind ?? "open" : found?.isKept === true ? found.kind : undefined,
         head: Timestamp.fromMillis(Math.max(found?.head ?? 0, head ?? 0))
       }))
     })
 
   const kindOf = (name: Name.Name) =>
     Effect.suspend((): Effect.Effect<Kind | undefined, Decline.StorageUnavailable> => {
-      const known = kinds.get(name) ?? claiming.get(name)
+      const known = kinds.get(name) ?? (claiming.has(name) ? "group" : undefined)
       return known === undefined ? Effect.map(stored(name), ({ kind }) => kind) : Effect.succeed(known)
     })
+
+  /** Whether a message to it is on its way to the disk. */
+  const isUnderWay = (name: string) =>
+    [underWay, ...waiting].some((commit) => commit?.targets.some((to) => to === name))
 
   /** Finds out where a target is that is watched for the first time. */
   const start = (target: Name.Name, to: Watched) =>
@@ -257,37 +298,38 @@ const make = Effect.fnUntraced(function*(options: Options) {
     description: `in ${options.file}`,
 
     append: (sender, batch) => {
-      const drafts = Array.from({ length: batch.count }, (_, index): Draft => ({
-        sender,
-        target: batch.targets[index]!,
-        message: batch.bytes.toString("utf8", batch.starts[index], batch.ends[index])
-      }))
-      const now = clock.currentTimeMillisUnsafe()
+      const done = append(sender, batch, clock.currentTimeMillisUnsafe())
       // What is on its way to the disk cannot be called back, so its end is waited for
-      return Effect.uninterruptible(
-        waitingBytes > maxWaitingBytes ? Effect.andThen(room.await, append(drafts, now)) : append(drafts, now)
-      )
+      if (waitingBytes <= maxWaitingBytes) return Effect.uninterruptible(done)
+      room.closeUnsafe()
+      return Effect.uninterruptible(Effect.andThen(done, room.await))
     },
 
+    // It need not be on disk: it goes with the next message
     confirm: (sender) => {
-      enqueue({ _tag: "confirm", sender })
+      next().say(op.confirm, sender)
       return Exit.void
     },
 
     read: (target, { after, except }) =>
       Effect.suspend(() => {
         const tail = watched.get(target)?.known
-        const page = tail === undefined
-          ? undefined
-          : cache.read(tail, after, except === undefined ? undefined : headOf(target, except))
+        const head = except === undefined ? undefined : Buffer.from(headOf(target, except))
+        const page = tail === undefined ? undefined : cache.read(tail, after, head)
         if (page !== undefined) return Effect.succeed(page)
-        const hasRecent = recent.has(target)
-        return Effect.map(reader.read({ target, after, except, hasRecent }), (page): Page => ({
-          lines: page.lines,
-          through: Timestamp.fromMillis(page.through),
-          last: page.last,
-          missingThrough: Timestamp.fromMillis(page.missingThrough)
-        }))
+        // As of now: what is brought to its place meanwhile is in one of both
+        const commits = heads.has(target) ? recent.slice() : []
+        return Effect.map(reader.read({ target, after, except }), (page): Page => {
+          const { lines, last, missingThrough, through } = page.last && commits.length > 0
+            ? withRecent(page, target, except, commits)
+            : page
+          return {
+            lines,
+            through: Timestamp.fromMillis(through),
+            last,
+            missingThrough: Timestamp.fromMillis(missingThrough)
+          }
+        })
       }),
 
     watch: (target, watcher) =>
@@ -313,21 +355,51 @@ const make = Effect.fnUntraced(function*(options: Options) {
         kinds.set(name, settled ?? kind)
         if (settled !== undefined) return settled
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
-        if (before === "open" || pending.has(name)) {
+        if (before === "open" || isUnderWay(name)) {
           // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
           if (kind === "group") {
-            claiming.set(name, kind)
-            enqueue({ _tag: "claim", name, kind, done: () => {} })
+            claiming.add(name)
+            next().say(op.claimGroup, name)
+            somethingWaits.openUnsafe()
           } else {
-            yield* Effect.callback<void, Decline.StorageUnavailable>((resume) => {
-              enqueue({ _tag: "claim", name, kind, done: resume })
-            }).pipe(Effect.onError(() => Effect.sync(() => kinds.delete(name))))
+            const commit = next()
+            commit.say(op.claimUser, name)
+            somethingWaits.openUnsafe()
+            yield* Effect.onError(Deferred.await(commit.done), () => Effect.sync(() => kinds.delete(name)))
           }
         }
         return kind
       })
   })
 })
+
+const nothing = new Uint8Array(0)
+
+/** A last page of what is in its place, and what is behind that, of these commits. */
+const withRecent = (
+  page: StoredPage,
+  target: string,
+  except: string | undefined,
+  commits: ReadonlyArray<Recent>
+): StoredPage => {
+  const parts: Array<Uint8Array> = [page.lines]
+  let [size, through] = [page.lines.length, page.through]
+  for (const { ends, lines, senders, targets, timestamps } of commits) {
+    for (let index = 0; index < ends.length; index++) {
+      const timestamp = timestamps[index]!
+      if (targets[index] !== target || timestamp <= through) continue
+      const isWanted = senders[index] !== except
+      const line = isWanted ? lines.subarray(index === 0 ? 0 : ends[index - 1], ends[index]) : nothing
+      if (size > 0 && size + line.length > pageBytes) {
+        return { ...page, lines: Buffer.concat(parts), through, last: false }
+      }
+      through = timestamp
+      parts.push(line)
+      size += line.length
+    }
+  }
+  return { ...page, lines: Buffer.concat(parts), through }
+}
 
 const isSource = import.meta.url.endsWith(".ts")
 
@@ -339,7 +411,7 @@ const thread = Effect.fnUntraced(
   function*(settings: Settings, { lastSteps, onHousekeeping }: {
     readonly onHousekeeping?: (done: Housekeeping) => void
     /** What is to be committed when it ends. */
-    readonly lastSteps?: () => Steps
+    readonly lastSteps?: () => Steps | undefined
   } = {}) {
     const waiting = new Map<number, (reply: Reply) => void>()
     let lastId = 0
@@ -379,12 +451,16 @@ const thread = Effect.fnUntraced(
       waiting.clear()
     })
 
-    const ask = <A>(question: Question, read: (reply: Reply) => { readonly answer: A } | undefined) =>
+    const ask = <A>(
+      question: Question,
+      read: (reply: Reply) => { readonly answer: A } | undefined,
+      given: ReadonlyArray<ArrayBuffer> = []
+    ) =>
       Effect.callback<Reply>((resume) => {
         if (isGone) return resume(Effect.succeed({ id: 0, error: "the database's thread has ended" }))
         const id = ++lastId
         waiting.set(id, (reply) => resume(Effect.succeed(reply)))
-        worker.postMessage({ ...question, id } satisfies Request)
+        worker.postMessage({ ...question, id } satisfies Request, given)
       }).pipe(Effect.flatMap((reply) => {
         const found = read(reply)
         return found === undefined ? unavailable(reply) : Effect.as(works, found.answer)
@@ -406,7 +482,9 @@ const thread = Effect.fnUntraced(
 
     return {
       commit: (steps: Steps): Effect.Effect<Committed, Decline.StorageUnavailable> =>
-        ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined),
+        ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined, [
+          steps.texts.buffer
+        ]),
       name: (name: string) =>
         ask({ op: "name", name }, (reply) => "name" in reply ? { answer: reply.name } : undefined),
       read: (page: Omit<Extract<Question, { op: "read" }>, "op">) =>

@@ -291,7 +291,7 @@ describe("layerSqlite refuses", () => {
       const file = yield* newFile
       yield* use(file, (store) => append(store, drafts(2000)))
       const size = statSync(file).size
-      const leaf = "SELECT pageno FROM dbstat WHERE name = 'messages' AND pagetype = 'leaf' LIMIT 1 OFFSET 3"
+      const leaf = "SELECT pageno FROM dbstat WHERE name = 'blocks' AND pagetype = 'leaf' LIMIT 1 OFFSET 3"
       const page = Number(beside(file, (db) => db.prepare(leaf).get()?.["pageno"]))
       for (const damage of ["cut off", "overwritten", "without its end"] as const) {
         const copy = yield* newFile
@@ -508,9 +508,8 @@ describe("Database", () => {
       const inPlace = yield* isRight(file)
       beside(file, (db) =>
         db.exec(`
-          INSERT INTO recent (target, timestamp, sender, message)
-            SELECT target, timestamp, sender, message FROM messages ORDER BY timestamp;
-          DELETE FROM messages;
+          INSERT INTO recent (lines) SELECT lines FROM blocks;
+          DELETE FROM blocks;
           UPDATE names SET count = 0, bytes = 0, oldest = 0, head = 0`))
       assert.deepStrictEqual(yield* isRight(file), inPlace)
       assert.deepInclude(inPlace, { messages: 4, users: 1, groups: 0, open: 1 })
@@ -521,13 +520,24 @@ describe("Database", () => {
       const file = yield* newFile
       yield* use(file, (store) => append(store, [...drafts(3), draft("hi", blue)]))
       const wrongs = [
-        ["DELETE FROM messages WHERE message = 'message 1'", "counts: red has count 2, and 3 is written"],
+        [
+          "UPDATE blocks SET lines = substr(lines, instr(lines, x'0a') + 1), count = 2",
+          "counts: red has count 2, and 3 is"
+        ],
+        ["UPDATE blocks SET count = 2", "counts: a block of red has 3, not 2"],
+        ["UPDATE blocks SET first = first - 1", "order: a block of red begins with"],
+        [
+          "UPDATE blocks SET target = (SELECT id FROM names WHERE name = 'ann') WHERE lines LIKE 'MSG blue%'",
+          "messages: ann has one for blue"
+        ],
         ["UPDATE names SET head = head + 1 WHERE name = 'red'", "counts: red has head"],
         ["UPDATE names SET missing = head WHERE name = 'red'", "order: red has messages that are written to be gone"],
         ["DELETE FROM names WHERE name = 'blue'", "names: messages for a name that is not there"],
-        ["DELETE FROM names WHERE name = 'ann'", "names: the sender of"],
-        ["UPDATE messages SET message = 'a' || char(10) || 'b' WHERE message = 'message 1'", "is no line"],
-        ["INSERT INTO recent SELECT 1, id, 5, id, 'late' FROM names WHERE name = 'red'", "order: red goes from"],
+        [
+          "UPDATE blocks SET lines = CAST(replace(CAST(lines AS TEXT), 'message 1', '') AS BLOB)",
+          "no line of a message"
+        ],
+        ["INSERT INTO recent VALUES (1, CAST('MSG red ann 5 late' || char(10) AS BLOB))", "order: red goes from"],
         ["UPDATE names SET count = 1 WHERE name = 'ann'", "counts: 2 names have messages, and 3 are written to"]
       ] as const
       for (const [sql, problem] of wrongs) {

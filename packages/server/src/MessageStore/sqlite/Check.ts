@@ -3,6 +3,7 @@
  * true. It reads a snapshot, so a server may be at work meanwhile.
  */
 import type { DatabaseSync } from "node:sqlite"
+import { LineWalk } from "./Block.ts"
 import { isCurrent, kindCodes, messageOverhead, openReadOnly } from "./Database.ts"
 
 export interface Report {
@@ -60,29 +61,30 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
     return report
   }
 
-  /** Of each target: what there is in its place, by one walk over all messages in their order. */
-  const walk = db.prepare(
-    `SELECT m.target, m.timestamp, octet_length(m.message) AS bytes, n.id IS NULL AS is_orphan,
-            m.message = '' OR instr(m.message, char(10)) > 0 AS is_torn
-     FROM messages m LEFT JOIN names n ON n.id = m.sender ORDER BY m.target, m.timestamp`
-  )
+  /** Of each target: what there is in its place, by one walk over all blocks in their order. */
+  const blocks = db.prepare("SELECT target, first, count, lines FROM blocks ORDER BY target, first")
   const nameOf = db.prepare("SELECT * FROM names WHERE id = ?")
   const total = Number(db.prepare("SELECT sum(count) AS total FROM names").get()?.["total"] ?? 0)
-  const heads = new Map<number, number>() // of what is in its place, for what is recent
+  const heads = new Map<string, number>() // of what is recent
   let targets = 0
-  let at = { target: 0, count: 0, bytes: 0, first: 0, last: 0 }
+  let at = { target: 0, name: "", count: 0, bytes: 0, first: 0, last: 0 }
 
   const countKind = (kind: unknown) => {
     if (kind === kindCodes.group) report.groups++
     else if (kind === kindCodes.user) report.users++
     else report.open++
   }
+  const beginTarget = (target: number, first: number) => {
+    const name = nameOf.get(target)?.["name"]
+    if (name === undefined) found(`names: messages for a name that is not there (${target})`)
+    at = { target, name: String(name), count: 0, bytes: 0, first, last: 0 }
+  }
   const endTarget = () => {
     if (at.count === 0) return
     targets++
     const row = nameOf.get(at.target)
-    if (row === undefined) return found(`names: messages for a name that is not there (${at.target})`)
-    const name = String(row["name"])
+    if (row === undefined) return
+    const { name } = at
     const expected = { count: at.count, bytes: at.bytes + messageOverhead * at.count, oldest: at.first, head: at.last }
     for (const [column, value] of Object.entries(expected)) {
       if (row[column] !== value) found(`counts: ${name} has ${column} ${value}, and ${row[column]} is written`)
@@ -97,37 +99,54 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
     report.last = Math.max(report.last, timestamp)
   }
 
-  for (const { bytes, is_orphan, is_torn, target, timestamp } of walk.iterate()) {
-    const [time, size] = [Number(timestamp), Number(bytes)]
+  for (const { count, first, lines, target } of blocks.iterate()) {
     if (Number(target) !== at.target) {
       endTarget()
-      at = { target: Number(target), count: 0, bytes: 0, first: time, last: 0 }
+      beginTarget(Number(target), Number(first))
     }
-    if (time <= at.last) found(`order: ${at.target} goes from ${at.last} to ${time}`)
-    if (is_orphan === 1) found(`names: the sender of ${at.target} ${time} is not there`)
-    if (is_torn === 1) found(`messages: ${at.target} ${time} is no line`)
-    at.count++
-    at.bytes += size
-    at.last = time
-    add(time, size)
-    if (report.messages % stepMessages === 0) yield { done: report.messages, total }
+    const before = at.count
+    const walk = walkOver(lines)
+    for (let isFirst = true; isLine(walk, found); isFirst = false) {
+      const { timestamp } = walk
+      if (isFirst && timestamp !== first) found(`order: a block of ${at.name} begins with ${timestamp}, not ${first}`)
+      if (walk.target !== at.name) found(`messages: ${at.name} has one for ${walk.target}`)
+      if (timestamp <= at.last) found(`order: ${at.name} goes from ${at.last} to ${timestamp}`)
+      at.count++
+      at.bytes += walk.textBytes
+      at.last = timestamp
+      add(timestamp, walk.textBytes)
+      if (report.messages % stepMessages === 0) yield { done: report.messages, total }
+    }
+    if (at.count - before !== count) found(`counts: a block of ${at.name} has ${at.count - before}, not ${count}`)
   }
   endTarget()
 
   const written = db.prepare("SELECT count(*) AS targets FROM names WHERE count > 0").get()?.["targets"]
   if (written !== targets) found(`counts: ${targets} names have messages, and ${written} are written to`)
-  const recent = db.prepare(
-    `SELECT r.target, r.timestamp, octet_length(r.message) AS bytes, t.name, t.kind, t.count, t.head, s.id AS sender
-     FROM recent r LEFT JOIN names t ON t.id = r.target LEFT JOIN names s ON s.id = r.sender ORDER BY r.id`
-  )
-  for (const { bytes, count, head, kind, name, sender, target, timestamp } of recent.iterate()) {
-    const [id, time] = [Number(target), Number(timestamp)]
-    const last = heads.get(id) ?? Number(head ?? 0)
-    if (count === 0 && !heads.has(id)) countKind(kind) // none of its messages is in its place yet
-    if (name === null || sender === null) found(`names: a recent message of ${id} has no name`)
-    if (time <= last) found(`order: ${String(name)} goes from ${last} to ${time}`)
-    heads.set(id, time)
-    add(time, Number(bytes))
+  const named = db.prepare("SELECT kind, count, head FROM names WHERE name = ?")
+  for (const { lines } of db.prepare("SELECT lines FROM recent ORDER BY id").iterate()) {
+    const walk = walkOver(lines)
+    while (isLine(walk, found)) {
+      const { target, timestamp } = walk
+      const row = heads.has(target) ? undefined : named.get(target)
+      const last = heads.get(target) ?? Number(row?.["head"] ?? 0)
+      if (!heads.has(target) && Number(row?.["count"] ?? 0) === 0) countKind(row?.["kind"]) // none is in its place yet
+      if (timestamp <= last) found(`order: ${target} goes from ${last} to ${timestamp}`)
+      heads.set(target, timestamp)
+      add(timestamp, walk.textBytes)
+    }
   }
   return report
+}
+
+const walkOver = (lines: unknown): LineWalk => new LineWalk(lines instanceof Uint8Array ? lines : new Uint8Array(0))
+
+/** Goes to the next line; false at the end, and at what is none. */
+const isLine = (walk: LineWalk, found: (problem: string) => void): boolean => {
+  try {
+    return walk.next()
+  } catch (error) {
+    found(`messages: ${error instanceof Error ? error.message : String(error)}`)
+    return false
+  }
 }

@@ -1,9 +1,11 @@
 /**
- * The reading side of the durable store: pages of lines, and what names are. Each answer is a snapshot of what is
- * committed, whatever the writer does meanwhile.
+ * The reading side of the durable store: pages of lines that are in their places, and what names are. Each answer is a
+ * snapshot of what is committed, whatever the writer does meanwhile.
  */
 import { Buffer } from "node:buffer"
 import type { DatabaseSync } from "node:sqlite"
+import { headOf } from "../Head.ts"
+import { blockBytes, LineWalk } from "./Block.ts"
 import { kindCodes } from "./Database.ts"
 
 export interface StoredName {
@@ -22,13 +24,13 @@ export interface StoredPage {
 }
 
 /**
- * Of one page. A peer that sleeps holds a page in memory, so they are small; with four times as much a SYNC is not
- * noticeably faster.
+ * Of one page, and what the block takes in which that is reached. A peer that sleeps holds a page in memory, so they are
+ * small; with four times as much a SYNC is not noticeably faster.
  */
 const pageBytes = 64 * 1024
 
-/** Bytes of a line beside its text, at a guess: only how many lines are asked for depends on it. */
-const lineOverhead = 40
+/** A page with a line that is longer has just that. */
+const maxPageBytes = 256 * 1024
 
 export class Reader {
   readonly #db: DatabaseSync
@@ -36,21 +38,15 @@ export class Reader {
 
   constructor(db: DatabaseSync) {
     this.#db = db
-    // The lines are put together by SQLite: three times as fast as a row at a time
-    const page = (table: "messages" | "recent", except: string) =>
-      db.prepare(
-        `SELECT CAST(group_concat('MSG ' || :target || ' ' || n.name || ' ' || timestamp || ' ' || message || char(10), '')
-                AS BLOB) AS lines, count(*) AS count, max(timestamp) AS through
-         FROM (SELECT timestamp, sender, message FROM ${table}
-               WHERE target = :id AND timestamp > :after ${except} ORDER BY timestamp LIMIT :limit) m
-         JOIN names n ON n.id = m.sender`
-      )
-    const pages = (except: string) => ({ messages: page("messages", except), recent: page("recent", except) })
     this.#sql = {
       name: db.prepare("SELECT id, kind, head, missing, count, bytes FROM names WHERE name = ?"),
-      head: db.prepare("SELECT max(timestamp) AS head FROM recent WHERE target = ?"),
-      all: pages(""),
-      except: pages("AND sender <> :except")
+      // From the block in which `after` is
+      blocks: db.prepare(
+        `SELECT lines FROM blocks
+         WHERE target = :id AND first >= coalesce(
+           (SELECT max(first) FROM blocks WHERE target = :id AND first <= :after), 0
+         ) ORDER BY first LIMIT :limit`
+      )
     }
   }
 
@@ -61,65 +57,79 @@ export class Reader {
     return { kind: kindOf(Number(row["kind"])), isKept: row["count"] !== 0, head: Number(row["head"]) }
   }
 
-  /** A page of the messages of a target behind `after`; with `hasRecent` also of those that are not in place yet. */
-  read(target: string, after: number, except: string | undefined, hasRecent: boolean): StoredPage {
+  /** A page of the messages of a target behind `after`, but for those of the sender `except`. */
+  read(target: string, after: number, except: string | undefined): StoredPage {
     this.#db.exec("BEGIN")
     try {
-      return this.#read(target, after, except, hasRecent)
+      return this.#read(target, after, except)
     } finally {
-      this.#db.exec("COMMIT")
+      this.#db.exec("ROLLBACK") // also where a statement has been left in the middle, as by an error
     }
   }
 
-  #read(target: string, after: number, except: string | undefined, hasRecent: boolean): StoredPage {
+  #read(target: string, after: number, except: string | undefined): StoredPage {
     const row = this.#sql.name.get(target)
     if (row === undefined) return { lines: new Uint8Array(0), through: after, last: true, missingThrough: 0 }
-    const [id, bytes, count] = [Number(row["id"]), Number(row["bytes"]), Number(row["count"])]
-    const missing = Number(row["missing"])
+    const [id, head, missing] = [Number(row["id"]), Number(row["head"]), Number(row["missing"])]
     const missingThrough = missing > after ? missing : 0
-    const head = Math.max(Number(row["head"]), hasRecent ? Number(this.#sql.head.get(id)?.["head"] ?? 0) : 0)
     if (head <= after) return { lines: new Uint8Array(0), through: after, last: true, missingThrough }
 
-    const limit = Math.max(1, Math.floor(pageBytes / (count === 0 ? lineOverhead : bytes / count + lineOverhead)))
-    const exceptId = except === undefined ? undefined : this.#sql.name.get(except)?.["id"]
-    const { messages, recent } = exceptId === undefined ? this.#sql.all : this.#sql.except
-    const asked = { target, id, after, limit, ...exceptId === undefined ? {} : { except: exceptId } }
-    const parts: Array<Uint8Array<ArrayBuffer>> = []
-    let found = 0
-    let through = after
-    for (const statement of hasRecent ? [messages, recent] : [messages]) {
-      if (found === limit) break
-      const { count, lines, through: last } = statement.get({ ...asked, limit: limit - found }) ?? {}
-      if (!isBytes(lines)) continue
-      parts.push(lines)
-      found += Number(count)
-      through = Number(last)
+    const average = Math.max(blockBytes, Number(row["bytes"]) / Number(row["count"] || 1))
+    const limit = 1 + Math.ceil(pageBytes / average)
+    // Not one by one: Node reports what such a statement has failed with once more, when it is used again
+    const blocks = this.#sql.blocks.all({ id, after, limit })
+    const parts: Array<Uint8Array> = []
+    let [size, through, isFull] = [0, after, blocks.length === limit]
+    for (const { lines } of blocks) {
+      if (!(lines instanceof Uint8Array)) throw new Error(`no block of lines for ${target}`)
+      const behind = parts.length === 0 ? linesBehind(lines, after) : lines
+      const wanted = except === undefined ? behind : linesBut(behind, Buffer.from(headOf(target, except)))
+      if (size >= pageBytes || size > 0 && size + wanted.length > maxPageBytes) {
+        isFull = true
+        break
+      }
+      if (behind.length > 0) through = lastTimestamp(behind)
+      parts.push(wanted)
+      size += wanted.length
     }
-    const [first, second] = parts
-    const lines = first === undefined ? new Uint8Array(0) : second === undefined ? first : joined(first, second)
-    if (lines.length > pageBytes && found > 1) return firstPart(lines, missingThrough)
-    const last = found < limit
-    return { lines, through: last ? head : through, last, missingThrough }
+    return { lines: joined(parts, size), through: isFull ? through : head, last: !isFull, missingThrough }
   }
 }
 
 const kindOf = (code: number): StoredName["kind"] =>
   code === kindCodes.user ? "user" : code === kindCodes.group ? "group" : "open"
 
-const isBytes = (value: unknown): value is Uint8Array<ArrayBuffer> =>
-  value instanceof Uint8Array && value.buffer instanceof ArrayBuffer
-
-const joined = (first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> => {
-  const both = new Uint8Array(first.length + second.length)
-  both.set(first)
-  both.set(second, first.length)
-  return both
+/** Those of a block that are behind a message. */
+const linesBehind = (lines: Uint8Array, after: number): Uint8Array => {
+  const walk = new LineWalk(lines)
+  while (walk.next()) if (walk.timestamp > after) return lines.subarray(walk.start)
+  return lines.subarray(lines.length)
 }
 
-/** As many whole lines as a page may have, or one. */
-const firstPart = (lines: Uint8Array<ArrayBuffer>, missingThrough: number): StoredPage => {
-  const cut = lines.lastIndexOf(10, pageBytes - 1)
-  const end = (cut === -1 ? lines.indexOf(10) : cut) + 1
-  const lastLine = Buffer.from(lines.subarray(lines.lastIndexOf(10, end - 2) + 1, end)).toString()
-  return { lines: lines.slice(0, end), through: Number(lastLine.split(" ", 4)[3]), last: false, missingThrough }
+/** Those that do not begin like this. */
+const linesBut = (lines: Uint8Array, head: Buffer): Uint8Array => {
+  const walk = new LineWalk(lines)
+  const parts: Array<Uint8Array> = []
+  while (walk.next()) {
+    if (walk.bytes.compare(head, 0, head.length, walk.start, walk.start + head.length) !== 0) {
+      parts.push(lines.subarray(walk.start, walk.end))
+    }
+  }
+  return Buffer.concat(parts)
+}
+
+const lastTimestamp = (lines: Uint8Array): number => {
+  const walk = new LineWalk(lines.subarray(lines.lastIndexOf(10, lines.length - 2) + 1))
+  walk.next()
+  return walk.timestamp
+}
+
+const joined = (parts: ReadonlyArray<Uint8Array>, size: number): Uint8Array<ArrayBuffer> => {
+  const lines = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    lines.set(part, at)
+    at += part.length
+  }
+  return lines
 }

@@ -2,6 +2,7 @@
  * What need not be kept any longer, removed in small steps of a few milliseconds, where there is a transaction anyway or
  * nothing else to do. How far messages are missing is kept with their target's name, so that a reader is told (CPT 5.4).
  */
+import { LineWalk } from "./Block.ts"
 import { messageOverhead, value } from "./Database.ts"
 import type { Row, Writer } from "./Writer.ts"
 
@@ -49,12 +50,9 @@ export class Retention {
     this.#keep = keep
     this.#sql = {
       oldest: db.prepare("SELECT name, oldest FROM names WHERE oldest > 0 ORDER BY oldest LIMIT 2"),
-      messages: db.prepare(
-        `SELECT timestamp, octet_length(message) AS bytes FROM messages
-         WHERE target = ? AND timestamp <= ? ORDER BY timestamp LIMIT ?`
-      ),
-      remove: db.prepare("DELETE FROM messages WHERE target = ? AND timestamp <= ?"),
-      first: db.prepare("SELECT min(timestamp) AS first FROM messages WHERE target = ?")
+      block: db.prepare("SELECT id, count, lines FROM blocks WHERE target = ? ORDER BY first LIMIT 1"),
+      remove: db.prepare("DELETE FROM blocks WHERE id = ?"),
+      shorten: db.prepare("UPDATE blocks SET first = ?, count = ?, lines = ? WHERE id = ?")
     }
     if (keep.bytes !== undefined) this.#bytes = Number(value(db, "SELECT sum(bytes) FROM names") ?? 0)
     if (keep.messages !== undefined) {
@@ -148,19 +146,32 @@ export class Retention {
     limit: number
   ): { readonly messages: number; readonly through: number } {
     let through = 0
+    let first = 0 // of what is left
     let [goneMessages, goneBytes] = [0, 0]
-    for (const message of this.#sql.messages.all(row.id, until, Math.min(limit, messages))) {
-      if (goneBytes >= bytes) break
-      through = Number(message["timestamp"])
-      goneBytes += Number(message["bytes"]) + messageOverhead
-      goneMessages++
+    while (first === 0) {
+      const { count, id, lines } = this.#sql.block.get(row.id) ?? {}
+      if (!(lines instanceof Uint8Array) || id === undefined) break
+      const walk = new LineWalk(lines)
+      let gone = 0
+      while (first === 0 && walk.next()) {
+        const isLeft = walk.timestamp > until || goneBytes >= bytes || goneMessages >= Math.min(limit, messages)
+        if (isLeft) first = walk.timestamp
+        else {
+          through = walk.timestamp
+          goneBytes += walk.textBytes + messageOverhead
+          goneMessages++
+          gone++
+        }
+      }
+      if (first === 0) this.#sql.remove.run(id)
+      else if (gone > 0) this.#sql.shorten.run(first, Number(count) - gone, lines.subarray(walk.start), id)
     }
-    this.#sql.remove.run(row.id, through)
     this.#writer.touch(row)
     row.missing = through
     row.count -= goneMessages
     row.bytes -= goneBytes
-    row.oldest = Number(this.#sql.first.get(row.id)?.["first"] ?? 0)
+    row.oldest = first
+    row.tail = undefined
     this.#writer.saveRow(row)
     this.#bytes -= goneBytes
     return { messages: goneMessages, through }

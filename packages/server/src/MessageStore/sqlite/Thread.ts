@@ -9,7 +9,8 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
 import { Reader, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
-import { type Committed, type Steps, Writer } from "./Writer.ts"
+import type { Committed, Steps } from "./Steps.ts"
+import { Writer } from "./Writer.ts"
 
 export interface Settings {
   readonly file: string
@@ -26,7 +27,6 @@ export type Question =
     readonly target: string
     readonly after: number
     readonly except: string | undefined
-    readonly hasRecent: boolean
   }
   /** Ends the thread; there is no answer. */
   | { readonly op: "close"; readonly steps: Steps | undefined }
@@ -146,7 +146,7 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
       const { also, committed } = retention.guard(() => writer.commit(steps, () => isDue ? keepHouse() : undefined))
       committedAt = performance.now()
       pages += 4
-      port.postMessage({ id, committed } satisfies Reply)
+      port.postMessage({ id, committed } satisfies Reply, [committed.lines.buffer]) // given away, not copied
       attempt(() => {
         if (also !== undefined) hasKeptHouse(also)
         look(foldWithin)
@@ -165,8 +165,8 @@ const serveReader = (port: MessagePort, { file }: Settings) => {
   const reader = new Reader(db)
   return {
     name: (id: number, name: string) => port.postMessage({ id, name: reader.name(name) } satisfies Reply),
-    read: (id: number, { after, except, hasRecent, target }: Extract<Question, { op: "read" }>) => {
-      const page = reader.read(target, after, except, hasRecent)
+    read: (id: number, { after, except, target }: Extract<Question, { op: "read" }>) => {
+      const page = reader.read(target, after, except)
       // Given away, not copied: what a page leaves behind is half as much garbage
       port.postMessage({ id, page } satisfies Reply, [page.lines.buffer])
     },

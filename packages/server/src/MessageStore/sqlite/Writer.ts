@@ -2,38 +2,24 @@
  * The writing side of the durable store: commits what has gathered as one transaction with one sync, and gives messages
  * their timestamps, settles what names are and finds re-sends in it.
  *
- * A commit only adds to the end of `recent`; now and then one brings that to its places as well, many messages at a time.
+ * A commit only adds its lines to the end of `recent`, as one row; now and then one brings them to their places as well,
+ * many messages at a time.
  */
+import { Buffer } from "node:buffer"
 import { statSync, truncateSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
 import { isResend } from "../../Duplicates.ts"
+import { Head } from "../Head.ts"
+import { blockBytes, LineWalk } from "./Block.ts"
 import { digest, kindCodes, messageOverhead, value } from "./Database.ts"
-
-/**
- * The steps of a transaction, in the order in which they came: one array a field, since that takes a third of the time on
- * its way between threads that an object a step would (0.7 µs a message).
- */
-export interface Steps {
-  readonly ops: Array<Op>
-  /** When the message came, in milliseconds; 0 where there is none. */
-  readonly times: Array<number>
-  /** The sender of a message, or of the last one, whose ACK it has seen; or the name that is claimed. */
-  readonly names: Array<string>
-  readonly targets: Array<string>
-  readonly messages: Array<string>
-}
-
-/** What a step is; a message says with it what its target has become, where that is known. */
-export const op = { message: 0, messageToUser: 2, messageToGroup: 3, confirm: 4, claimUser: 5, claimGroup: 6 } as const
-export type Op = (typeof op)[keyof typeof op]
-
-/** For each step the timestamp of its message; 0 for a re-send, and where there is none. */
-export type Committed = ReadonlyArray<number>
+import { type Committed, op, type Steps } from "./Steps.ts"
 
 /** What is known of a name: a row of `names`, and what `recent` adds to it. */
 export interface Row {
   readonly id: number
   readonly name: string
+  /** It is in the database. */
+  isStored: boolean
   kind: number
   head: number
   missing: number
@@ -44,18 +30,38 @@ export interface Row {
   lastTarget: number
   lastAt: number
   lastDigest: string
-  lastText: string | undefined
+  lastText: Uint8Array | undefined
   /** The run in which it was known to have seen the ACK of that. */
   confirmed: number
   /** Something of it is not in the database yet. */
   isDirty: boolean
+  /** Its lines that are not in their places yet. */
+  recent: Recent
+  recentCount: number
+  /** Its last block: the row's id (0: none, undefined: not looked up), and the bytes. */
+  tail: number | bigint | undefined
+  tailBytes: number
+  /** How the lines to it begin. */
+  lineHead: Head | undefined
 }
+
+/** Lines that are added at the end; there may be more here than count, after a transaction that failed. */
+interface Recent {
+  readonly bytes: Buffer
+  readonly ends: Array<number>
+  readonly timestamps: Array<number>
+}
+
+const nothing: Recent = { bytes: Buffer.alloc(0), ends: [], timestamps: [] }
 
 /** Rows that are kept in memory; when there are more, they are read again as they are needed. */
 const maxRows = 50_000
 
 /** Messages, and bytes of their texts, that may wait to be folded: some milliseconds of work. */
 const foldAt = { messages: 2048, bytes: 1024 * 1024 }
+
+/** Bytes for the lines of a transaction, at first and after a large one. */
+const firstLines = 64 * 1024
 
 /** Bytes before the log's first frame, and before the page in each. */
 const [logHeader, frameHeader] = [32, 24]
@@ -74,6 +80,9 @@ export class Writer {
   readonly #waiting = { messages: 0, bytes: 0 } // in `recent`
   readonly #log: string
   readonly #pageSize: number
+  #lastId: number
+  #lines = Buffer.allocUnsafeSlow(firstLines) // of the transaction under way
+  #length = 0
 
   /** @param window milliseconds in which an equal, unconfirmed message is a re-send; 0 switches the check off */
   constructor(db: DatabaseSync, window: number) {
@@ -83,23 +92,26 @@ export class Writer {
     this.#window = window
     this.#sql = {
       row: db.prepare("SELECT * FROM names WHERE name = ?"),
-      nameOf: db.prepare("SELECT name FROM names WHERE id = ?"),
-      addRow: db.prepare("INSERT INTO names (name, kind, head, missing) VALUES (?, 0, 0, 0)"),
+      addRow: db.prepare(
+        `INSERT INTO names (head, missing, count, bytes, last_target, last_timestamp, last_digest, confirmed, id, oldest,
+           name, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+      ),
       setKind: db.prepare("UPDATE names SET kind = ? WHERE id = ?"),
       setRow: db.prepare(
         `UPDATE names SET head = ?, missing = ?, count = ?, bytes = ?, last_target = ?, last_timestamp = ?,
            last_digest = ?, confirmed = ? WHERE id = ?`
       ),
       setOldest: db.prepare("UPDATE names SET oldest = ? WHERE id = ? AND oldest <> ?"),
-      addRecent: db.prepare("INSERT INTO recent (target, timestamp, sender, message) VALUES (?, ?, ?, ?)"),
-      recent: db.prepare("SELECT target, timestamp, sender, message FROM recent ORDER BY id"),
-      // In the order of their places: each page is looked for and written once
-      fold: db.prepare(
-        `INSERT INTO messages (target, timestamp, sender, message)
-         SELECT target, timestamp, sender, message FROM recent ORDER BY target, timestamp`
+      addRecent: db.prepare("INSERT INTO recent (lines) VALUES (?)"),
+      recent: db.prepare("SELECT lines FROM recent ORDER BY id"),
+      clearRecent: db.prepare("DELETE FROM recent"),
+      tail: db.prepare(
+        "SELECT id, length(lines) AS bytes FROM blocks WHERE target = ? ORDER BY first DESC LIMIT 1"
       ),
-      clearRecent: db.prepare("DELETE FROM recent")
+      extend: db.prepare("UPDATE blocks SET count = count + ?, lines = CAST(lines || ? AS BLOB) WHERE id = ?"),
+      addBlock: db.prepare("INSERT INTO blocks (target, first, count, lines) VALUES (?, ?, ?, ?)")
     }
+    this.#lastId = numberOf(value(db, "SELECT max(id) FROM names"))
     // After a crash each sender's last message counts as unconfirmed (CPT 4.4): confirmations are of another run then
     const wasClean = value(db, "SELECT is_clean FROM state") === 1
     this.#run = numberOf(value(db, "SELECT run FROM state")) + (wasClean ? 0 : 1)
@@ -143,12 +155,18 @@ export class Writer {
       for (const row of this.#rows.values()) if (!row.isDirty) this.#rows.delete(row.name)
     }
     try {
-      return this.transact(() => ({ committed: steps.ops.map((_, index) => this.#step(steps, index)), also: also() }))
+      return this.transact(() => {
+        const committed = this.#carryOut(steps)
+        if (this.#length > 0) this.#sql.addRecent.run(this.#lines.subarray(0, this.#length))
+        return { committed, also: also() }
+      })
     } catch (error) {
       // What peers have seen is true all the same
-      steps.ops.forEach((code, index) => code === op.confirm && this.#step(steps, index))
+      this.#carryOut(steps, true)
       this.#before.clear()
       throw error
+    } finally {
+      if (this.#lines.length > foldAt.bytes) this.#lines = Buffer.allocUnsafeSlow(firstLines)
     }
   }
 
@@ -161,12 +179,11 @@ export class Writer {
   fold(): { readonly bytes: number; readonly rows: ReadonlyArray<Row> } {
     const rows = Array.from(this.#dirty)
     const bytes = this.#waiting.bytes + messageOverhead * this.#waiting.messages
-    if (this.#waiting.messages > 0) {
-      this.#sql.fold.run()
-      this.#sql.clearRecent.run()
-    }
+    if (this.#waiting.messages > 0) this.#sql.clearRecent.run()
+    rows.sort((a, b) => a.id - b.id) // each page is looked for and written once
     for (const row of rows) {
       this.touch(row)
+      if (row.recentCount > 0) this.#place(row)
       if (row.lastText !== undefined) {
         row.lastDigest = digest(row.lastText)
         row.lastText = undefined
@@ -196,8 +213,8 @@ export class Writer {
     const found = this.#sql.row.get(name)
     if (found === undefined) return undefined
     const row: Row = {
-      id: numberOf(found["id"]),
-      name,
+      ...this.#fresh(numberOf(found["id"]), name),
+      isStored: true,
       kind: numberOf(found["kind"]),
       head: numberOf(found["head"]),
       missing: numberOf(found["missing"]),
@@ -207,9 +224,8 @@ export class Writer {
       lastTarget: numberOf(found["last_target"]),
       lastAt: numberOf(found["last_timestamp"]),
       lastDigest: String(found["last_digest"] ?? ""),
-      lastText: undefined,
       confirmed: numberOf(found["confirmed"]),
-      isDirty: false
+      tail: undefined
     }
     this.#rows.set(name, row)
     return row
@@ -222,8 +238,8 @@ export class Writer {
 
   /** Writes what is known of a name, but for its kind. */
   saveRow(row: Row): void {
-    const { bytes, confirmed, count, head, id, lastAt, lastDigest, lastTarget, missing, oldest } = row
-    this.#sql.setRow.run(
+    const { bytes, confirmed, count, head, id, kind, lastAt, lastDigest, lastTarget, missing, name, oldest } = row
+    const columns = [
       head,
       missing,
       count,
@@ -233,58 +249,125 @@ export class Writer {
       lastDigest || null,
       confirmed,
       id
-    )
-    this.#sql.setOldest.run(oldest, id, oldest) // apart, since it has an index
-  }
-
-  #step({ messages, names, ops, targets, times }: Steps, index: number): number {
-    const name = names[index]!
-    const code = ops[index]!
-    switch (code) {
-      case op.confirm:
-        return this.#confirm(name)
-      case op.claimUser:
-        return this.#claim(name, kindCodes.user)
-      case op.claimGroup:
-        return this.#claim(name, kindCodes.group)
-      default:
-        return this.#append(this.#row(name), this.#row(targets[index]!), messages[index]!, times[index]!, code)
+    ]
+    if (row.isStored) {
+      this.#sql.setRow.run(...columns)
+      this.#sql.setOldest.run(oldest, id, oldest) // apart, since it has an index
+    } else {
+      this.#sql.addRow.run(...columns, oldest, name, kind)
+      row.isStored = true
     }
   }
 
-  #append(sender: Row, target: Row, message: string, now: number, kind: number): number {
-    const isEqual = () =>
-      sender.lastText === undefined ? sender.lastDigest === digest(message) : sender.lastText === message
+  /** Carries out steps; of what could not be committed, only those that are true all the same. */
+  #carryOut(steps: Steps, isRefused = false): Committed {
+    const { ends, names, ops, targets, texts, times } = steps
+    const timestamps = new Array<number>(ops.length).fill(0)
+    const lineEnds = new Array<number>(ops.length).fill(0)
+    this.#length = 0
+    let [name, target, start] = ["", "", 0]
+    for (let index = 0; index < ops.length; index++) {
+      const code = ops[index]!
+      const end = ends[index]!
+      name = names[index]! || name
+      target = targets[index]! || target
+      if (code === op.confirm) this.#confirm(name)
+      else if (isRefused) continue
+      else if (code === op.claimUser) this.#claim(name, kindCodes.user)
+      else if (code === op.claimGroup) this.#claim(name, kindCodes.group)
+      else timestamps[index] = this.#append(this.#row(name), this.#row(target), texts, start, end, times[index]!, code)
+      start = end
+      lineEnds[index] = this.#length
+    }
+    return { timestamps, ends: lineEnds, lines: new Uint8Array(this.#lines.subarray(0, this.#length)) }
+  }
+
+  #append(sender: Row, target: Row, texts: Uint8Array, start: number, end: number, now: number, kind: number): number {
     if (
       sender.confirmed !== this.#run && sender.lastTarget === target.id &&
-      isResend(sender.lastAt, now, this.#window) && isEqual()
+      isResend(sender.lastAt, now, this.#window) && isLast(sender, texts.subarray(start, end))
     ) return 0
     // What a name was ends with its last message, unless somebody bears or follows it
     if (target.count === 0 || kind !== kindCodes.open) this.#settle(target, kind)
     const timestamp = Math.max(now, target.head + 1) // CPT 4.2
-    this.#sql.addRecent.run(target.id, timestamp, sender.id, message)
-    this.#note(target, sender, timestamp, message)
+    const lineStart = this.#length
+    this.#write(target, sender.name, timestamp, texts, start, end)
+    this.#note(target, sender, timestamp, this.#lines, lineStart, this.#length, texts.subarray(start, end))
     sender.lastAt = now
     return timestamp
   }
 
-  /** What a message in `recent` adds to what is known of its names. */
-  #note(target: Row, sender: Row, timestamp: number, message: string): void {
-    const bytes = Buffer.byteLength(message)
+  /** Adds a line to those of the transaction. */
+  #write(target: Row, sender: string, timestamp: number, texts: Uint8Array, start: number, end: number): void {
+    const head = target.lineHead ??= new Head(target.name)
+    head.set(sender, timestamp)
+    const size = head.bytes.length + end - start + 1
+    if (this.#length + size > this.#lines.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.#lines.length, this.#length + size))
+      this.#lines.copy(larger, 0, 0, this.#length)
+      this.#lines = larger
+    }
+    this.#lines.set(head.bytes, this.#length)
+    this.#lines.set(texts.subarray(start, end), this.#length + head.bytes.length)
+    this.#length += size
+    this.#lines[this.#length - 1] = 10
+  }
+
+  /** What a message in `recent` adds to what is known of its names. Its line is among `lines`. */
+  #note(
+    target: Row,
+    sender: Row,
+    timestamp: number,
+    lines: Buffer,
+    start: number,
+    end: number,
+    text: Uint8Array
+  ): void {
     this.touch(target)
     target.head = timestamp
     target.count++
-    target.bytes += bytes + messageOverhead
+    target.bytes += text.length + messageOverhead
     if (target.oldest === 0) target.oldest = timestamp
+    addRecent(target, timestamp, lines, start, end)
     this.touch(sender)
     sender.lastTarget = target.id
     sender.lastAt = timestamp
-    sender.lastText = message
+    sender.lastText = text
     sender.confirmed = 0
     this.#soil(target)
     this.#soil(sender)
     this.#waiting.messages++
-    this.#waiting.bytes += bytes
+    this.#waiting.bytes += text.length
+  }
+
+  /** Brings the recent lines of a target behind those that are in their places. */
+  #place(row: Row): void {
+    const { bytes, ends, timestamps } = row.recent
+    if (row.tail === undefined) {
+      const found = this.#sql.tail.get(row.id)
+      row.tail = numberOf(found?.["id"])
+      row.tailBytes = numberOf(found?.["bytes"])
+    }
+    let room = row.tail === 0 ? 0 : blockBytes - row.tailBytes
+    let start = 0
+    for (let from = 0; from < row.recentCount;) {
+      let to = from
+      while (to < row.recentCount && ends[to]! - start <= room) to++
+      if (room !== blockBytes && to > from) {
+        this.#sql.extend.run(to - from, bytes.subarray(start, ends[to - 1]), row.tail)
+        row.tailBytes += ends[to - 1]! - start
+      } else if (room === blockBytes) {
+        to = Math.max(to, from + 1) // a longer line has a block of its own
+        const lines = bytes.subarray(start, ends[to - 1])
+        row.tail = this.#sql.addBlock.run(row.id, timestamps[from]!, to - from, lines).lastInsertRowid
+        row.tailBytes = lines.length
+      }
+      room = blockBytes
+      if (to > from) start = ends[to - 1]!
+      from = to
+    }
+    row.recent = nothing
+    row.recentCount = 0
   }
 
   /**
@@ -311,40 +394,89 @@ export class Writer {
     if (row.kind === kind) return
     this.touch(row)
     row.kind = kind
-    this.#sql.setKind.run(kind, row.id)
+    if (row.isStored) this.#sql.setKind.run(kind, row.id)
+    else this.#sql.addRow.run(0, 0, 0, 0, null, null, null, 0, row.id, 0, row.name, kind)
+    row.isStored = true
   }
 
-  #claim(name: string, kind: number): number {
+  #claim(name: string, kind: number): void {
     const row = this.#row(name)
     if (row.count === 0 || row.kind === kindCodes.open) this.#settle(row, kind)
-    return 0
   }
 
-  #confirm(sender: string): number {
+  #confirm(sender: string): void {
     const row = this.find(sender)
-    if (row === undefined || row.lastTarget === 0) return 0
+    if (row === undefined || row.lastTarget === 0) return
     this.touch(row)
     row.confirmed = this.#run
     this.#soil(row)
-    return 0
   }
 
   /** What is known of a name, which is used from now on. */
   #row(name: string): Row {
     const found = this.find(name)
     if (found !== undefined) return found
-    this.#sql.addRow.run(name)
-    const row = this.find(name)
-    if (row === undefined) throw new Error(`no row for ${name}`)
+    const row = this.#fresh(++this.#lastId, name)
+    this.#rows.set(name, row)
     this.#before.set(row, undefined)
     return row
   }
 
-  /** After a crash: what is in `recent` is known again. */
-  #recall(): void {
-    const rowOf = (id: unknown) => this.#row(String(this.#sql.nameOf.get(numberOf(id))?.["name"]))
-    for (const { message, sender, target, timestamp } of this.#sql.recent.all()) {
-      this.#note(rowOf(target), rowOf(sender), numberOf(timestamp), String(message))
+  #fresh(id: number, name: string): Row {
+    return {
+      id,
+      name,
+      isStored: false,
+      kind: kindCodes.open,
+      head: 0,
+      missing: 0,
+      count: 0,
+      bytes: 0,
+      oldest: 0,
+      lastTarget: 0,
+      lastAt: 0,
+      lastDigest: "",
+      lastText: undefined,
+      confirmed: 0,
+      isDirty: false,
+      recent: nothing,
+      recentCount: 0,
+      tail: 0,
+      tailBytes: 0,
+      lineHead: undefined
     }
   }
+
+  /** After a crash: what is in `recent` is known again. */
+  #recall(): void {
+    for (const { lines } of this.#sql.recent.all()) {
+      if (!(lines instanceof Uint8Array)) throw new Error("recent: no lines")
+      const walk = new LineWalk(lines)
+      while (walk.next()) {
+        const { bytes, end, start, textStart, timestamp } = walk
+        const text = bytes.subarray(textStart, end - 1)
+        this.#note(this.#row(walk.target), this.#row(walk.sender), timestamp, bytes, start, end, text)
+      }
+    }
+  }
+}
+
+/** Whether this is the text of the last message of a sender. */
+const isLast = ({ lastDigest, lastText }: Row, text: Uint8Array): boolean =>
+  lastText === undefined ? lastDigest === digest(text) : Buffer.compare(lastText, text) === 0
+
+const addRecent = (row: Row, timestamp: number, lines: Buffer, start: number, end: number): void => {
+  if (row.recent === nothing) row.recent = { bytes: nothing.bytes, ends: [], timestamps: [] }
+  const { ends, timestamps } = row.recent
+  const at = row.recentCount === 0 ? 0 : ends[row.recentCount - 1]!
+  const length = at + end - start
+  if (length > row.recent.bytes.length) {
+    const bytes = Buffer.allocUnsafe(Math.max(1024, 2 * length))
+    row.recent.bytes.copy(bytes, 0, 0, at)
+    row.recent = { bytes, ends, timestamps }
+  }
+  lines.copy(row.recent.bytes, at, start, end)
+  ends[row.recentCount] = length
+  timestamps[row.recentCount] = timestamp
+  row.recentCount++
 }

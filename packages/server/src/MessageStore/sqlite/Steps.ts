@@ -1,0 +1,34 @@
+/**
+ * What goes to the writer, and what it says: one array a field, and the texts in one piece, since that takes a fraction of
+ * the time on its way between threads that an object a message would.
+ */
+
+/** What a step is; a message says with it what its target has become, where that is known. */
+export const op = { message: 0, messageToUser: 2, messageToGroup: 3, confirm: 4, claimUser: 5, claimGroup: 6 } as const
+export type Op = (typeof op)[keyof typeof op]
+
+/** The steps of a transaction, in the order in which they came. */
+export interface Steps {
+  readonly ops: Array<Op>
+  /** When the message came, in milliseconds; 0 where there is none. */
+  readonly times: Array<number>
+  /**
+   * The sender of a message, or of the last one, whose ACK it has seen; or the name that is claimed. Empty where it is that
+   * of the step before.
+   */
+  readonly names: Array<string>
+  /** The target of a message. Empty where it is that of the message before. */
+  readonly targets: Array<string>
+  /** Where the text of the message ends among the texts; it begins where the one of the step before ends. */
+  readonly ends: Array<number>
+  readonly texts: Uint8Array<ArrayBuffer>
+}
+
+/** What has become of them. */
+export interface Committed {
+  /** For each step the timestamp of its message; 0 for a re-send, and where there is none. */
+  readonly timestamps: Array<number>
+  /** Where the line of the message ends among the lines; it begins where the one of the step before ends. */
+  readonly ends: Array<number>
+  readonly lines: Uint8Array<ArrayBuffer>
+}
