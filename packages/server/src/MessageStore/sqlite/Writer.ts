@@ -262,8 +262,8 @@ export class Writer {
   /** Carries out steps; of what could not be committed, only those that are true all the same. */
   #carryOut(steps: Steps, isRefused = false): Committed {
     const { ends, names, ops, targets, texts, times } = steps
-    const timestamps = new Array<number>(ops.length).fill(0)
-    const lineEnds = new Array<number>(ops.length).fill(0)
+    const timestamps = ops.map(() => 0)
+    const lineEnds = ops.map(() => 0)
     this.#length = 0
     let [name, target, start] = ["", "", 0]
     for (let index = 0; index < ops.length; index++) {
