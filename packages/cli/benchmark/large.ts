@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url"
 
 const [messages = 10_000_000, groups = 100_000] = process.argv.slice(2).map(Number)
 const history = 1_000_000
+const blockMessages = 40 // some 4 KB
 const bin = fileURLToPath(new URL("../bin/cpt.cjs", import.meta.url))
 const data = mkdtempSync(join(tmpdir(), "cpt-large-"))
 const file = join(data, "messages.db")
@@ -59,13 +60,19 @@ const fill = () => {
   const name = db.prepare(
     "INSERT INTO names (id, name, kind, head, missing, count, bytes, oldest) VALUES (?, ?, ?, ?, 0, ?, ?, ?)"
   )
-  const message = db.prepare("INSERT INTO messages VALUES (?, ?, 1, ?)")
+  const block = db.prepare("INSERT INTO blocks (target, first, count, lines) VALUES (?, ?, ?, ?)")
   const start = Date.now() - 86_400_000
   const text = "x".repeat(64)
   name.run(1, "sender", 0, 0, 0, 0, 0)
   const add = (id: number, group: string, count: number) => {
     name.run(id, group, 3, start + count - 1, count, count * (64 + 32), start)
-    for (let i = 0; i < count; i++) message.run(id, start + i, text)
+    for (let from = 0; from < count; from += blockMessages) {
+      const lines = Array.from(
+        { length: Math.min(blockMessages, count - from) },
+        (_, i) => `MSG ${group} sender ${start + from + i} ${text}\n`
+      )
+      block.run(id, start + from, lines.length, Buffer.from(lines.join("")))
+    }
   }
   for (let group = 0; group < groups; group++) add(group + 2, `group${group}`, Math.round(messages / groups))
   add(groups + 2, "history", history)
