@@ -40,12 +40,14 @@ export class Reader {
     this.#db = db
     this.#sql = {
       name: db.prepare("SELECT id, kind, head, missing, count, bytes FROM names WHERE name = ?"),
-      // From the block in which `after` is
+      // From the block in which `after` is; put together by SQLite, which is faster than a piece of memory a block
       blocks: db.prepare(
-        `SELECT lines FROM blocks
-         WHERE target = :id AND first >= coalesce(
-           (SELECT max(first) FROM blocks WHERE target = :id AND first <= :after), 0
-         ) ORDER BY first LIMIT :limit`
+        `SELECT count(*) AS count, CAST(group_concat(lines, '') AS BLOB) AS lines FROM (
+           SELECT lines FROM blocks
+           WHERE target = :id AND first >= coalesce(
+             (SELECT max(first) FROM blocks WHERE target = :id AND first <= :after), 0
+           ) ORDER BY first LIMIT :limit
+         )`
       )
     }
   }
@@ -76,60 +78,55 @@ export class Reader {
 
     const average = Math.max(blockBytes, Number(row["bytes"]) / Number(row["count"] || 1))
     const limit = 1 + Math.ceil(pageBytes / average)
-    // Not one by one: Node reports what such a statement has failed with once more, when it is used again
-    const blocks = this.#sql.blocks.all({ id, after, limit })
-    const parts: Array<Uint8Array> = []
-    let [size, through, isFull] = [0, after, blocks.length === limit]
-    for (const { lines } of blocks) {
-      if (!(lines instanceof Uint8Array)) throw new Error(`no block of lines for ${target}`)
-      const behind = parts.length === 0 ? linesBehind(lines, after) : lines
-      const wanted = except === undefined ? behind : linesBut(behind, Buffer.from(headOf(target, except)))
-      if (size >= pageBytes || size > 0 && size + wanted.length > maxPageBytes) {
-        isFull = true
-        break
-      }
-      if (behind.length > 0) through = lastTimestamp(behind)
-      parts.push(wanted)
-      size += wanted.length
+    const { count, lines } = this.#sql.blocks.get({ id, after, limit }) ?? {}
+    if (!isBytes(lines)) return { lines: new Uint8Array(0), through: head, last: true, missingThrough }
+    const behind = linesBehind(lines, after)
+    const page = behind.length > maxPageBytes ? firstLines(behind, maxPageBytes) : behind
+    const last = page === behind && Number(count) < limit
+    return {
+      lines: except === undefined ? page : linesBut(page, Buffer.from(headOf(target, except))),
+      through: last ? head : Math.max(after, lastTimestamp(page)),
+      last,
+      missingThrough
     }
-    return { lines: joined(parts, size), through: isFull ? through : head, last: !isFull, missingThrough }
   }
 }
+
+const isBytes = (value: unknown): value is Uint8Array<ArrayBuffer> =>
+  value instanceof Uint8Array && value.buffer instanceof ArrayBuffer
 
 const kindOf = (code: number): StoredName["kind"] =>
   code === kindCodes.user ? "user" : code === kindCodes.group ? "group" : "open"
 
-/** Those of a block that are behind a message. */
-const linesBehind = (lines: Uint8Array, after: number): Uint8Array => {
+/** Those that are behind a message. */
+const linesBehind = (lines: Uint8Array<ArrayBuffer>, after: number): Uint8Array<ArrayBuffer> => {
+  if (after === 0) return lines
   const walk = new LineWalk(lines)
   while (walk.next()) if (walk.timestamp > after) return lines.subarray(walk.start)
   return lines.subarray(lines.length)
 }
 
-/** Those that do not begin like this. */
-const linesBut = (lines: Uint8Array, head: Buffer): Uint8Array => {
-  const walk = new LineWalk(lines)
-  const parts: Array<Uint8Array> = []
-  while (walk.next()) {
-    if (walk.bytes.compare(head, 0, head.length, walk.start, walk.start + head.length) !== 0) {
-      parts.push(lines.subarray(walk.start, walk.end))
-    }
-  }
-  return Buffer.concat(parts)
+/** As many as so many bytes hold, or one. */
+const firstLines = (lines: Uint8Array<ArrayBuffer>, bytes: number): Uint8Array<ArrayBuffer> => {
+  const end = lines.lastIndexOf(10, bytes - 1)
+  return lines.subarray(0, (end === -1 ? lines.indexOf(10) : end) + 1)
 }
 
+/** Those that do not begin like this. */
+const linesBut = (lines: Uint8Array, head: Buffer): Uint8Array<ArrayBuffer> => {
+  const walk = new LineWalk(lines)
+  const left = new Uint8Array(lines.length)
+  let length = 0
+  while (walk.next()) {
+    if (walk.bytes.compare(head, 0, head.length, walk.start, walk.start + head.length) === 0) continue
+    left.set(lines.subarray(walk.start, walk.end), length)
+    length += walk.end - walk.start
+  }
+  return left.subarray(0, length)
+}
+
+/** Of the last line; 0 without. */
 const lastTimestamp = (lines: Uint8Array): number => {
   const walk = new LineWalk(lines.subarray(lines.lastIndexOf(10, lines.length - 2) + 1))
-  walk.next()
-  return walk.timestamp
-}
-
-const joined = (parts: ReadonlyArray<Uint8Array>, size: number): Uint8Array<ArrayBuffer> => {
-  const lines = new Uint8Array(size)
-  let at = 0
-  for (const part of parts) {
-    lines.set(part, at)
-    at += part.length
-  }
-  return lines
+  return walk.next() ? walk.timestamp : 0
 }
