@@ -3,13 +3,14 @@
  * first, over all targets, and a reader who asks behind what is left is told (CPT 5.4).
  */
 import { Limits, type Name, Timestamp } from "@cpt/schema"
-import { Clock, Effect, Exit, Layer, MutableList } from "effect"
+import { Clock, Effect, Exit, Layer } from "effect"
 import { Buffer } from "node:buffer"
 import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Head, headOf } from "./Head.ts"
 import { Lines } from "./Lines.ts"
+import { Order } from "./Order.ts"
 
 export interface MemoryLimits {
   /** Messages kept, over all targets. */
@@ -70,7 +71,7 @@ const nothing = new Uint8Array(0)
 
 class Memory {
   readonly #entries = new Map<string, Entry>()
-  readonly #order = MutableList.make<Entry>() // the entry of each message kept, oldest message first
+  readonly #order = new Order<Entry>()
   readonly #emptied = new Set<Entry>() // names of which every message is gone, longest ago first
   readonly #duplicates: Duplicates
   readonly #limits: MemoryLimits
@@ -88,18 +89,19 @@ class Memory {
       if (entry?.name !== target) entry = this.#entry(target, "open")
       this.#bytes += entry.add(sender, batch, index, Timestamp.next(now, entry.head)) + messageOverhead
       if (this.#emptied.size > 0) this.#emptied.delete(entry)
-      MutableList.append(this.#order, entry)
+      this.#order.push(entry)
     })
     while (this.#order.length > this.#limits.messages || this.#bytes > this.#limits.bytes) this.#dropOldest()
   }
 
   #dropOldest(): void {
-    const entry = MutableList.take(this.#order)
-    if (entry === MutableList.Empty || entry.lines === undefined) return
+    const entry = this.#order.shift()
+    if (entry?.lines === undefined) return
     const { size, timestamp } = entry.lines.dropFirst()
     this.#bytes -= size + messageOverhead
     entry.missingThrough = timestamp
     if (!entry.isEmpty) return
+    this.#order.leave(entry)
     this.#emptied.add(entry)
     if (entry.watchers.length === 0) entry.kind = "open"
     for (const oldest of this.#emptied) {
