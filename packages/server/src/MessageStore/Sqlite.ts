@@ -101,11 +101,11 @@ class Commit {
 
   get steps(): Steps {
     return {
-      ops: this.ops,
-      times: this.#times,
-      names: this.#names,
-      targets: this.#targets,
-      ends: this.#ends,
+      ops: Uint8Array.from(this.ops),
+      times: Float64Array.from(this.#times),
+      ends: Uint32Array.from(this.#ends),
+      names: this.#names.join("\n"),
+      targets: this.#targets.join("\n"),
       texts: new Uint8Array(this.#texts.buffer, 0, this.#length)
     }
   }
@@ -483,6 +483,9 @@ const thread = Effect.fnUntraced(
     return {
       commit: (steps: Steps): Effect.Effect<Committed, Decline.StorageUnavailable> =>
         ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined, [
+          steps.ops.buffer,
+          steps.times.buffer,
+          steps.ends.buffer,
           steps.texts.buffer
         ]),
       name: (name: string) =>

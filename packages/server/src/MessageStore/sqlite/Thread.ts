@@ -146,7 +146,8 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
       const { also, committed } = retention.guard(() => writer.commit(steps, () => isDue ? keepHouse() : undefined))
       committedAt = performance.now()
       pages += 4
-      port.postMessage({ id, committed } satisfies Reply, [committed.lines.buffer]) // given away, not copied
+      const { ends, lines, timestamps } = committed
+      port.postMessage({ id, committed } satisfies Reply, [ends.buffer, lines.buffer, timestamps.buffer])
       attempt(() => {
         if (also !== undefined) hasKeptHouse(also)
         look(foldWithin)

@@ -261,9 +261,10 @@ export class Writer {
 
   /** Carries out steps; of what could not be committed, only those that are true all the same. */
   #carryOut(steps: Steps, isRefused = false): Committed {
-    const { ends, names, ops, targets, texts, times } = steps
-    const timestamps = ops.map(() => 0)
-    const lineEnds = ops.map(() => 0)
+    const { ends, ops, texts, times } = steps
+    const [names, targets] = [steps.names.split("\n"), steps.targets.split("\n")]
+    const timestamps = new Float64Array(ops.length)
+    const lineEnds = new Uint32Array(ops.length)
     this.#length = 0
     let [name, target, start] = ["", "", 0]
     for (let index = 0; index < ops.length; index++) {
