@@ -186,9 +186,17 @@ export class Session implements Ear, Peer<Following>, Parts {
   #sendNow(username: Name.Username): Left | undefined {
     const { count } = readNow
     const stored = this.#services.store.append(username, readNow)
-    if (!AtOnce.isThere(stored)) {
-      return Effect.andThen(this.#settle(Effect.map(stored, () => this.outbox.ack(count)), count), this.#flush)
-    }
+    if (AtOnce.isThere(stored)) return this.#acknowledge(count)
+    return Effect.matchEffect(stored, {
+      onSuccess: () => this.#acknowledge(count) ?? Effect.void,
+      onFailure: (error) => {
+        this.#declineAll(error, count)
+        return this.#flushNow() ?? Effect.void
+      }
+    })
+  }
+
+  #acknowledge(count: number): Left | undefined {
     this.outbox.ack(count)
     this.#declinesInARow = 0
     return this.#flushNow()
@@ -273,6 +281,10 @@ export class Session implements Ear, Peer<Following>, Parts {
       this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout"
   }
 
+  #declineAll(error: Decline.DeclineError, times: number): void {
+    for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
+  }
+
   /** Carries it out; if that fails, it is declined, so many times. */
   #settle(done: Answer, times: number, isConnect = false): Left {
     return Effect.matchEffect(done, {
@@ -284,7 +296,7 @@ export class Session implements Ear, Peer<Following>, Parts {
         if (error._tag === "PeerGone") return Effect.fail(error)
         return Effect.sync(() => {
           if (isConnect && this.#following === undefined && error._tag !== "StorageUnavailable") this.#refusedLogins++
-          for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
+          this.#declineAll(error, times)
         })
       }
     })
@@ -293,10 +305,6 @@ export class Session implements Ear, Peer<Following>, Parts {
   #flushNow(): Left | undefined {
     this.outbox.flush()
     return this.connection.isFull() || this.connection.isGone() ? this.connection.drained : undefined
-  }
-
-  get #flush(): Left {
-    return Effect.suspend(() => this.#flushNow() ?? Effect.void)
   }
 
   /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
