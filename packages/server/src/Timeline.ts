@@ -140,9 +140,10 @@ class Live implements Timeline, Watcher {
     const senders = new Set<string>(fresh.map(({ sender }) => sender))
     let all: Uint8Array | undefined
     for (const cursor of this.cursors) {
-      if (cursor.at >= head) continue // a SYNC in this tick has been faster
+      // On its way to the head already, as whoever sleeps is; or a SYNC in this tick has been faster
+      if (cursor.behind || cursor.at >= head) continue
       const { follower } = cursor
-      if (cursor.behind || cursor.at !== before || !follower.isReady()) {
+      if (cursor.at !== before || !follower.isReady()) {
         cursor.behind = true
         follower.fallBehind(cursor)
         continue
