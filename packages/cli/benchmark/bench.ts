@@ -82,7 +82,6 @@ const measure = async (scenario: string, options: Options, kinds: ReadonlyArray<
       servers.push(`${at}:${child.pid}`)
       if (held > 0) await up(0, [here("load.ts"), "hold", `${at}:${child.pid}`, `connections=${held}`])
     }
-    await new Promise((resolve) => setTimeout(resolve, 500)) // for what a server does when it has started
     const given = Object.entries({ turns, ...options }).map(([name, value]) => `${name}=${value}`)
     const { line } = await up(0, [here("load.ts"), scenario, servers.join(","), ...given])
     const lanes: ReadonlyArray<ReadonlyArray<Turn>> = JSON.parse(line)

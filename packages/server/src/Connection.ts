@@ -34,8 +34,8 @@ export interface Connection {
 
   /** Lets somebody hear what arrives, and waits for what that leaves to do. One at a time. */
   readonly next: (ear: Ear) => Effect.Effect<Left, EndOfInput | PeerGone>
-  /** Who waits for `next` gets this; nothing happens if nobody does. */
-  readonly wake: (left: Left) => void
+  /** Whoever waits for `next` has nothing to do, and looks again; nothing happens if nobody does. */
+  readonly wake: () => void
   /** Nothing more can come. */
   readonly hasEnded: () => boolean
 

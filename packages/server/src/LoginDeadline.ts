@@ -8,7 +8,7 @@ import { type Session, uptime } from "./Session.ts"
 export class LoginDeadline {
   readonly #clock: Clock.Clock
   readonly #millis: number
-  readonly #waiting = new Map<Session, number>() // since when
+  readonly #waiting = new Set<Session>()
   readonly #someone = Latch.makeUnsafe(false)
 
   constructor(clock: Clock.Clock, deadline: Duration.Duration) {
@@ -17,7 +17,7 @@ export class LoginDeadline {
   }
 
   add(session: Session): void {
-    this.#waiting.set(session, uptime(this.#clock))
+    this.#waiting.add(session)
     this.#someone.openUnsafe()
   }
 
@@ -36,12 +36,11 @@ export class LoginDeadline {
           yield* this.#someone.await
           continue
         }
-        const [session, since] = first
-        const left = since + this.#millis - uptime(this.#clock)
+        const left = first.startedAt + this.#millis - uptime(this.#clock)
         if (left > 0) yield* Effect.sleep(left)
         else {
-          this.#waiting.delete(session)
-          session.expire()
+          this.#waiting.delete(first)
+          first.expire()
         }
       }
     })

@@ -74,8 +74,8 @@ export class NetConnection implements Connection {
     })
   }
 
-  wake(left: Left): void {
-    this.#tell(Exit.succeed(left))
+  wake(): void {
+    this.#tell(Exit.succeed(Effect.void))
   }
 
   hasEnded(): boolean {

@@ -47,14 +47,16 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       }
     })
   const woken = Latch.makeUnsafe(false)
-  let given: Left = Effect.void
 
   const connection: Connection = {
     remoteAddress: undefined,
     key: () => undefined,
-    next: (ear) => Effect.raceFirst(pulled(ear), Effect.map(woken.await, () => given)),
-    wake: (left) => {
-      given = left
+    next: (ear) =>
+      Effect.suspend(() => {
+        woken.closeUnsafe()
+        return Effect.raceFirst(pulled(ear), Effect.as(woken.await, Effect.void))
+      }),
+    wake: () => {
       woken.openUnsafe()
     },
     hasEnded: () => hasEnded,

@@ -76,13 +76,13 @@ export class Outbox {
   /** Writes all there is and these lines, and waits while the peer is behind. */
   write(lines: Uint8Array): Effect.Effect<void, PeerGone> {
     this.push(lines)
-    this.flush()
-    return this.room()
+    return this.writeAll() ?? Exit.void
   }
 
-  /** Waits while the peer is behind. */
-  room(): Effect.Effect<void, PeerGone> {
-    return this.#connection.isFull() || this.#connection.isGone() ? this.#connection.drained : Exit.void
+  /** Writes all there is, and gives what to wait for while the peer is behind; undefined if it is not. */
+  writeAll(): Effect.Effect<void, PeerGone> | undefined {
+    this.flush()
+    return this.#connection.isFull() || this.#connection.isGone() ? this.#connection.drained : undefined
   }
 
   /** Whether it is not known yet that the peer has seen the last ACK. */

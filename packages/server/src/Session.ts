@@ -65,7 +65,8 @@ export class Session implements Ear, Peer<Following>, Parts {
   readonly outbox: Outbox
   readonly #services: Services
   readonly #framer: Framer.Framer
-  readonly #startedAt: number
+  /** When it came, on the clock of `uptime`. */
+  readonly startedAt: number
   #sends: SendReader | undefined
   #following: Following | undefined // once it is open
   #helpers: Set<Fiber.Fiber<void>> | undefined
@@ -80,7 +81,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   constructor(services: Services, connection: Connection) {
     this.#services = services
     this.connection = connection
-    this.#startedAt = uptime(services.clock)
+    this.startedAt = uptime(services.clock)
     this.#framer = new Framer.Framer(services.config.maxLineBytes)
     this.outbox = new Outbox(connection)
   }
@@ -119,7 +120,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   /** The time for the login is over. */
   expire(): void {
     this.#isLate = true
-    this.connection.wake(Effect.void)
+    this.connection.wake()
   }
 
   /** Tells the user a line, if one has logged in (CPT 5.9). */
@@ -148,7 +149,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   beforeDeadline(rule: Effect.Effect<void, Refusal>): Effect.Effect<void, Refusal | Decline.LoginTimeout> {
     const { clock, config } = this.#services
     return Effect.timeoutOrElse(rule, {
-      duration: Math.max(0, this.#startedAt + Duration.toMillis(config.loginDeadline) - uptime(clock)),
+      duration: Math.max(0, this.startedAt + Duration.toMillis(config.loginDeadline) - uptime(clock)),
       orElse: () => Effect.fail(new Decline.LoginTimeout({}))
     })
   }
@@ -191,7 +192,7 @@ export class Session implements Ear, Peer<Following>, Parts {
       onSuccess: () => this.#acknowledge(count) ?? Effect.void,
       onFailure: (error) => {
         this.#declineAll(error, count)
-        return this.#flushNow() ?? Effect.void
+        return this.outbox.writeAll() ?? Effect.void
       }
     })
   }
@@ -199,7 +200,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   #acknowledge(count: number): Left | undefined {
     this.outbox.ack(count)
     this.#declinesInARow = 0
-    return this.#flushNow()
+    return this.outbox.writeAll()
   }
 
   /** Reads what has come; SENDs that follow each other stay together. */
@@ -237,9 +238,10 @@ export class Session implements Ear, Peer<Following>, Parts {
         return Effect.flatMap(this.#settle(done, times, request._tag === "CONNECT"), rest)
       }
       this.#declinesInARow = 0
-      if (this.outbox.isLarge() && this.#flushNow() !== undefined) return Effect.flatMap(this.connection.drained, rest)
+      const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
+      if (room !== undefined) return Effect.flatMap(room, rest)
     }
-    return this.#flushNow()
+    return this.outbox.writeAll()
   }
 
   #carryOut(request: Request): Answer {
@@ -300,11 +302,6 @@ export class Session implements Ear, Peer<Following>, Parts {
         })
       }
     })
-  }
-
-  #flushNow(): Left | undefined {
-    this.outbox.flush()
-    return this.connection.isFull() || this.connection.isGone() ? this.connection.drained : undefined
   }
 
   /** The peer has gone on in good order: it knows of the last ACK, if that had left. */

@@ -357,14 +357,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
         if (before === "open" || isUnderWay(name)) {
           // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
-          if (kind === "group") {
-            claiming.add(name)
-            next().say(op.claimGroup, name)
-            somethingWaits.openUnsafe()
-          } else {
-            const commit = next()
-            commit.say(op.claimUser, name)
-            somethingWaits.openUnsafe()
+          const commit = next()
+          commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
+          somethingWaits.openUnsafe()
+          if (kind === "group") claiming.add(name)
+          else {
             yield* Effect.onError(Deferred.await(commit.done), () => Effect.sync(() => kinds.delete(name)))
           }
         }
