@@ -1,7 +1,7 @@
 /**
  * Reads a `SEND` where it stands among the bytes of a chunk, since that is most of what a server reads: its text never
  * becomes a string, and its target only when it is another one than before. It takes what the Schema takes
- * (property-tested), at 60 ns instead of 1.7 µs; anything else is for `Command.readClientLine` to judge.
+ * (property-tested), at 0.1 µs with the framer's part instead of 1.3 µs; anything else is for `Command.readClientLine` to judge.
  */
 import { Buffer, isUtf8 } from "node:buffer"
 import type { Framer } from "./Framer.ts"

@@ -1,6 +1,6 @@
 /**
  * What need not wait is done at the call, and is there as an `Exit`: no fiber has to be woken for it, and no Effect to be
- * made and taken apart (a login is ten times cheaper). Whoever calls such a function runs what it gives, once and at once.
+ * made and taken apart. Whoever calls such a function runs what it gives, once and at once.
  */
 import { Effect, Exit } from "effect"
 

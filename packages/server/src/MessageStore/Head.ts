@@ -1,6 +1,6 @@
 /**
  * How the lines of a target begin, as bytes: `MSG <target> <sender> <timestamp> `. Those that follow each other are mostly
- * of one sender and differ in the last digits, so a head is changed in place (10 ns; made anew, 300).
+ * of one sender and differ in the last digits, so a head is changed in place (16 ns; made anew, 530).
  */
 import { Buffer } from "node:buffer"
 

@@ -1,6 +1,6 @@
 /**
- * Whose turn it is to lose a message: the one that has the oldest of all. A number a message, outside of the heap: as
- * objects, a million of them made the garbage collector stop everybody ten times as often.
+ * Whose turn it is to lose a message: the one that has the oldest of all. A number a message, outside of the heap, where
+ * the garbage collector need not look at a million of them.
  */
 const chunkLength = 16_384
 

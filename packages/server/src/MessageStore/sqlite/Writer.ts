@@ -396,6 +396,7 @@ export class Writer {
     this.touch(row)
     row.kind = kind
     if (row.isStored) this.#sql.setKind.run(kind, row.id)
+    // What is recent is added to the rest when it is brought to its place, or known again after a crash
     else this.#sql.addRow.run(0, 0, 0, 0, null, null, null, 0, row.id, 0, row.name, kind)
     row.isStored = true
   }
