@@ -33,7 +33,6 @@ export class Tail {
   readonly #places: ReadonlyMap<string, { cursor: number; from: number | undefined; received: Array<number> }>
   #process: Process
   #read = 0
-  #wasKilled = false
 
   constructor(world: World, options: Options) {
     this.#world = world
@@ -51,9 +50,8 @@ export class Tail {
     await this.#process.end(signal)
     if (signal === "SIGKILL") this.#dropHalfLine()
     this.check()
-    this.#wasKilled = signal === "SIGKILL"
-    // What a killed one has printed, and not noted in its cursor file, comes again
-    for (const place of this.#places.values()) place.from = this.#wasKilled ? undefined : place.cursor
+    // What a killed one has printed, and not noted in its cursor file, comes again: from the next that prints anything
+    if (signal === "SIGKILL") { for (const place of this.#places.values()) place.from = undefined }
     this.#process = this.#start()
   }
 
