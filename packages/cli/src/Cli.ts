@@ -2,6 +2,7 @@
 import { Cause, Effect, Layer } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
+import { admin } from "./commands/Admin.ts"
 import { backup } from "./commands/Backup.ts"
 import { check } from "./commands/Check.ts"
 import { send } from "./commands/Send.ts"
@@ -14,7 +15,7 @@ import { visible } from "./Visible.ts"
 
 const cpt = Command.make("cpt").pipe(
   Command.withDescription("Chat over CPT: host, send, read and follow."),
-  Command.withSubcommands([serve, send, sync, tail, backup, check]),
+  Command.withSubcommands([serve, send, sync, tail, admin, backup, check]),
   Command.withExamples([
     { command: "cpt serve", description: "Host a chat on this machine" },
     { command: "cpt tail group1", description: "In another terminal: follow a group" },

@@ -33,6 +33,9 @@ export const directory = Effect.fnUntraced(function*(data: Option.Option<string>
 /** The database in such a directory. */
 export const fileIn = (directory: string) => Effect.map(Path.Path, (path) => path.join(directory, "messages.db"))
 
+/** The socket of who administers the server of such a directory. */
+export const adminSocketIn = (directory: string) => Effect.map(Path.Path, (path) => path.join(directory, "admin.sock"))
+
 /** Makes the directory, for its owner alone, if it is not there; and makes sure that it is still there after a power cut. */
 export const makeDirectory = Effect.fnUntraced(
   function*(directory: string) {

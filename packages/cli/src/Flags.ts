@@ -51,3 +51,19 @@ export const since = text(
 export const data = text("data", "DIR", "the directory of the server (CPT_DATA, else $XDG_STATE_HOME/cpt)").pipe(
   Flag.optional
 )
+
+/** For commands that look after a running server. */
+export const administration = {
+  admin: text("admin", "URI", "where it is looked after: unix:///PATH or http://HOST:PORT (CPT_ADMIN)").pipe(
+    Flag.optional
+  ),
+  "admin-token-file": text(
+    "admin-token-file",
+    "FILE",
+    "over TCP: the token that it wants to see (CPT_ADMIN_TOKEN_FILE; itself in CPT_ADMIN_TOKEN)"
+  ).pipe(Flag.optional),
+  data,
+  timeout: connection.timeout
+}
+
+export type Administration = { readonly [K in keyof typeof administration]: Option.Option<string> }

@@ -163,7 +163,7 @@ export const parseSwitch = (text: string): Result.Result<boolean, string> =>
 
 const decodeDuration = Schema.decodeUnknownResult(DurationFromText)
 
-const parseTimeout = (text: string): Result.Result<Duration.Duration, string> =>
+export const parseTimeout = (text: string): Result.Result<Duration.Duration, string> =>
   decodeDuration(text).pipe(
     Result.filterOrFail((duration) => Duration.isPositive(duration), () => ""),
     Result.mapError(() => "expected a duration, such as 500ms, 5s or 1m")

@@ -34,8 +34,8 @@ export type Listener = Layer.Layer<SocketServer.SocketServer, SocketServer.Socke
 export class Server extends Context.Service<Server, {
   /** Where it listens, in the order of the listeners, with the ports that the system chose if it was asked to. */
   readonly addresses: ReadonlyArray<NetAddress.SocketAddress>
-  /** Tells everybody who is logged in (CPT 5.9). */
-  readonly announce: (text: Message.Message) => Effect.Effect<void>
+  /** Tells everybody who is logged in (CPT 5.9); gives how many that are. */
+  readonly announce: (text: Message.Message) => Effect.Effect<number>
 }>()("@cpt/server/Server") {
   /**
    * One chat over one or more listeners. Serves from when it is built until its scope ends: then it takes no more
@@ -146,7 +146,9 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     announce: (text) =>
       Effect.sync(() => {
         const line = noticeLine(Notice.sender, text)
-        for (const session of sessions) session.announce(line)
+        let told = 0
+        for (const session of sessions) if (session.announce(line)) told++
+        return told
       })
   })
 })

@@ -123,9 +123,10 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.connection.wake()
   }
 
-  /** Tells the user a line, if one has logged in (CPT 5.9). */
-  announce(line: Uint8Array): void {
+  /** Tells the user a line (CPT 5.9); false if none has logged in. */
+  announce(line: Uint8Array): boolean {
     this.#following?.announce(line)
+    return this.#following !== undefined
   }
 
   get remoteAddress(): string | undefined {

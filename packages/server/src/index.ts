@@ -3,6 +3,7 @@
  * and account rules (`Accounts`).
  */
 export { Accounts, type Login, type Refusal } from "./Accounts.ts"
+export { Admin, AdminFailed } from "./Admin.ts"
 export { Batch } from "./Batch.ts"
 export * as Database from "./Database.ts"
 export * as Listener from "./Listener.ts"

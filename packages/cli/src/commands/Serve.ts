@@ -34,7 +34,13 @@ const config = {
     "DURATION",
     "time in which a message sent again is the same one (2m); 0s: never"
   ),
-  live: setting("live", "on|off", "push new messages (on), or let clients poll (off)")
+  live: setting("live", "on|off", "push new messages (on), or let clients poll (off)"),
+  admin: setting(
+    "admin",
+    "URI|off",
+    "where it is looked after: unix:///PATH, http://HOST:PORT, or off (admin.sock in --data; with --memory off)"
+  ),
+  adminTokenFile: setting("admin-token-file", "FILE", "with http: what who looks after it has to show, in a file")
 }
 
 export type Input = Command.Command.Config.Infer<typeof config>

@@ -1,23 +1,16 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
 import { Limits } from "@cpt/schema"
-import {
-  Accounts,
-  layerMemory,
-  layerSqlite,
-  Listener,
-  MessageStore,
-  Server,
-  ServerConfig,
-  type SqliteOptions
-} from "@cpt/server"
+import { Accounts, Admin, layerMemory, layerSqlite, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
 import {
   ByteSize,
   Console,
   Duration,
   Effect,
+  FileSystem,
   Layer,
   Logger,
   Option,
+  Redacted,
   Schema,
   type SchemaAST,
   SchemaGetter,
@@ -25,10 +18,11 @@ import {
 } from "effect"
 import { NetAddress } from "effect/net"
 import type { SocketServer } from "effect/socket"
+import * as Address from "../Address.ts"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
 import { DurationFromText } from "../DurationText.ts"
-import { failed, type Failure, usage } from "../Failure.ts"
+import { explainFile, failed, type Failure, usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
 import { variable } from "../Settings.ts"
 import { visible } from "../Visible.ts"
@@ -94,6 +88,13 @@ const Deadline = DurationFromText.pipe(
 
 const Switch = Schema.Literals(["on", "off"]).annotate({ message: "expected on or off" })
 
+/** Where the administration is: a path, an address, or nowhere. */
+const AdminUri = Schema.Union([
+  Schema.Literal("off"),
+  Schema.TemplateLiteral(["unix:///", Schema.NonEmptyString]),
+  Schema.TemplateLiteral(["http://", Schema.NonEmptyString])
+]).annotate({ message: "expected unix:///PATH, http://HOST:PORT or off" })
+
 /** What was given for a setting, if something was: the flag, else the environment variable of the same name. */
 const given = Effect.fnUntraced(
   function*<A>(name: string, flag: Option.Option<string>, codec: Schema.ConstraintDecoder<A>) {
@@ -151,7 +152,9 @@ const read = (input: Omit<Input, "data" | "memory">, isMemory: boolean) => {
     loginDeadline: setting("login-deadline", input.loginDeadline, Deadline, defaults.loginDeadline),
     writeDeadline: setting("write-deadline", input.writeDeadline, Deadline, defaults.writeDeadline),
     resendWindow: setting("resend-window", input.resendWindow, DurationFromText, Duration.millis(Limits.resendWindow)),
-    live: setting("live", input.live, Switch, "on")
+    live: setting("live", input.live, Switch, "on"),
+    admin: setting("admin", input.admin, AdminUri, undefined),
+    adminTokenFile: setting("admin-token-file", input.adminTokenFile, Schema.NonEmptyString, undefined)
   })
 }
 
@@ -180,14 +183,6 @@ const cannotListen = (host: string, port: number) => (error: SocketServer.Socket
   }
 }
 
-/** The store on disk, in its directory. */
-const onDisk = Effect.fnUntraced(function*(data: Option.Option<string>, options: Omit<SqliteOptions, "file">) {
-  return layerSqlite({
-    ...options,
-    file: yield* Data.fileIn(yield* Data.makeDirectory(yield* Data.directory(data)))
-  })
-})
-
 const isLoopback = (address: NetAddress.SocketAddress): boolean =>
   NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
 
@@ -200,16 +195,65 @@ const announceOurselves = Effect.gen(function*() {
   }
 })
 
+/** The token, which is the first line of its file. */
+const readToken = Effect.fnUntraced(function*(file: string | undefined) {
+  if (file === undefined) {
+    return yield* usage("--admin http://… is open to the network: give it a token with --admin-token-file")
+  }
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* Effect.mapError(
+    fs.readFileString(file),
+    (error) => usage(`--admin-token-file "${visible(file)}": ${explainFile(error)}`)
+  )
+  if (text.trim() === "") return yield* usage(`--admin-token-file "${visible(file)}": the file is empty`)
+  return Redacted.make(text.trim())
+})
+
+/** The administration: by default beside the messages, if those are on disk. */
+const administration = Effect.fnUntraced(function*(
+  uri: typeof AdminUri.Type | undefined,
+  tokenFile: string | undefined,
+  directory: string | undefined
+) {
+  if (uri === "off") return Layer.empty
+  if (uri === undefined) {
+    return directory === undefined ? Layer.empty : Admin.layerUnix(yield* Data.adminSocketIn(directory))
+  }
+  if (uri.startsWith("unix://")) return Admin.layerUnix(uri.slice("unix://".length))
+  const address = Address.parse(uri.slice("http://".length).replace(/\/$/, ""))
+  if (address === undefined) return yield* usage(`--admin "${visible(uri)}": expected http://HOST:PORT`)
+  return Admin.layerTcp({ ...address, token: yield* readToken(tokenFile) })
+})
+
 export const serve = Effect.fnUntraced(function*({ data, memory, ...flags }: Input) {
   const isMemory = yield* Data.isMemory(memory, data)
-  const { cache, host, keep, keepBytes, keepMessages, live, memoryLimit, port, resendWindow: window, ...settings } =
-    yield* read(flags, isMemory)
+  const {
+    admin,
+    adminTokenFile,
+    cache,
+    host,
+    keep,
+    keepBytes,
+    keepMessages,
+    live,
+    memoryLimit,
+    port,
+    resendWindow: window,
+    ...settings
+  } = yield* read(flags, isMemory)
   const resendWindow = Duration.toMillis(window)
   const age = keep === undefined ? undefined : Duration.toMillis(keep)
-  const store = isMemory
+  const directory = isMemory ? undefined : yield* Data.makeDirectory(yield* Data.directory(data))
+  const store = directory === undefined
     ? layerMemory({ ...memoryLimit, resendWindow })
-    : yield* onDisk(data, { resendWindow, cache, keep: { age, messages: keepMessages, bytes: keepBytes } })
-  const server = Server.layer(Listener.tcp({ host, port })).pipe(
+    : layerSqlite({
+      resendWindow,
+      cache,
+      keep: { age, messages: keepMessages, bytes: keepBytes },
+      file: yield* Data.fileIn(directory)
+    })
+  const server = (yield* administration(admin, adminTokenFile, directory)).pipe(
+    Layer.provideMerge(Server.layer(Listener.tcp({ host, port }))),
     Layer.provide(Accounts.layerOpen),
     Layer.provideMerge(store),
     Layer.provide(ServerConfig.layer({ ...settings, live: live === "on" })),
@@ -219,6 +263,7 @@ export const serve = Effect.fnUntraced(function*({ data, memory, ...flags }: Inp
   yield* Layer.launch(Layer.provide(Layer.effectDiscard(announceOurselves), server)).pipe(
     Effect.catchTags({
       SocketServerError: (error) => Effect.fail(cannotListen(host, port)(error)),
+      AdminFailed: (error) => Effect.fail(failed(visible(error.message))),
       CannotOpen: (error) => Effect.fail(failed(visible(error.message)))
     })
   )

@@ -3,6 +3,7 @@ import { Effect, type Scope } from "effect"
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
+import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -113,3 +114,31 @@ export const during = <A, E, R>(
   command: Effect.Effect<A, E, R>,
   script: Effect.Effect<unknown>
 ): Effect.Effect<A, E, R> => Effect.map(Effect.all([command, script], { concurrency: 2 }), ([result]) => result)
+
+/** A connection to a server on this machine, which speaks the protocol by hand. */
+export const connected = (port: number) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const socket = connect({ port, host: "127.0.0.1" })
+      await once(socket, "connect")
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  ).pipe(Effect.map((socket) => ({
+    socket,
+    write: (text: string) => {
+      socket.write(text)
+    },
+    /** The next line that the server says. */
+    line: nextLine(socket)
+  })))
+
+/** A port that nobody has now. */
+export const freePort: Effect.Effect<number> = Effect.promise(async () => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  server.close()
+  await once(server, "close")
+  return typeof address === "object" ? address?.port ?? 0 : 0
+})

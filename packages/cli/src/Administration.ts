@@ -1,0 +1,113 @@
+/**
+ * How a command finds a running server and asks it something: `--admin`, else the socket beside the messages that the
+ * server keeps under `--data`; and what it means if there is no answer.
+ */
+import { AdminClient } from "@cpt/server/admin"
+import { Duration, Effect, FileSystem, Option, Path, Redacted } from "effect"
+import * as Data from "./Data.ts"
+import { exitStatus, explainFile, failed, Failure, usage } from "./Failure.ts"
+import type * as Flags from "./Flags.ts"
+import { parseTimeout, variable } from "./Settings.ts"
+import { visible } from "./Visible.ts"
+
+/** A flag, else the variable of the environment, and how the place is called that it came from. */
+const given = Effect.fnUntraced(function*(flag: Option.Option<string>, name: string) {
+  const from = `CPT_${name.toUpperCase().replaceAll("-", "_")}`
+  return Option.isSome(flag)
+    ? { from: `--${name}`, value: flag.value }
+    : Option.getOrUndefined(Option.map(yield* variable(from), (value) => ({ from, value })))
+})
+
+const refuse = ({ from, value }: { readonly from: string; readonly value: string }, why: string) =>
+  usage(`${from} "${visible(value)}": ${why}`)
+
+/** The token, from its file or from the environment. */
+const tokenOf = Effect.fnUntraced(function*(flags: Flags.Administration) {
+  const file = yield* given(flags["admin-token-file"], "admin-token-file")
+  if (file === undefined) return Option.getOrUndefined(Option.map(yield* variable("CPT_ADMIN_TOKEN"), Redacted.make))
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* Effect.mapError(fs.readFileString(file.value), (error) => refuse(file, explainFile(error)))
+  return Redacted.make(text.trim())
+})
+
+const expected = "expected unix:///PATH or http://HOST:PORT"
+
+const placeOf = Effect.fnUntraced(function*(flags: Flags.Administration) {
+  const path = yield* Path.Path
+  const uri = yield* given(flags.admin, "admin")
+  if (uri === undefined) return { path: yield* Data.adminSocketIn(yield* Data.directory(flags.data)) }
+  if (uri.value === "off") return yield* refuse(uri, "the administration is switched off here")
+  if (uri.value.startsWith("unix://")) {
+    const socket = uri.value.slice("unix://".length)
+    return path.isAbsolute(socket) ? { path: socket } : yield* refuse(uri, expected)
+  }
+  if (!/^https?:\/\/[^/]+\/?$/.test(uri.value) || !URL.canParse(uri.value)) return yield* refuse(uri, expected)
+  return { url: new URL(uri.value), token: yield* tokenOf(flags) }
+})
+
+const timeoutOf = Effect.fnUntraced(function*(flags: Flags.Administration) {
+  const timeout = yield* given(flags.timeout, "timeout")
+  if (timeout === undefined) return Duration.seconds(5)
+  return yield* Effect.mapError(Effect.fromResult(parseTimeout(timeout.value)), (why) => refuse(timeout, why))
+})
+
+const printed = (place: AdminClient.Place): string => "path" in place ? place.path : place.url.origin
+
+const noServer = (place: AdminClient.Place, why: string): Failure =>
+  new Failure({
+    status: exitStatus.noConnection,
+    message: `no server at ${visible(printed(place))}: ${why}; start one with "cpt serve", or name the directory of ` +
+      "another with --data, or its administration with --admin"
+  })
+
+const noAnswer = (place: AdminClient.Place): Failure =>
+  new Failure({
+    status: exitStatus.noConnection,
+    message: `${visible(printed(place))}: no answer in time; try again, or wait longer with --timeout`
+  })
+
+/** What it means that there was no answer, or another one. */
+const explain = (place: AdminClient.Place) => (error: AdminClient.Failure | Failure): Failure => {
+  switch (error._tag) {
+    case "Failure":
+      return error
+    case "Unauthorized":
+      return new Failure({
+        status: exitStatus.declined,
+        message: `declined: unauthorized: ${error.message}; give it with --admin-token-file, or in CPT_ADMIN_TOKEN`
+      })
+    case "HttpClientError": {
+      const cause = error.reason._tag === "TransportError" ? error.reason.cause : undefined
+      const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+      switch (code) {
+        case "ENOENT":
+          return noServer(place, "there is no such socket")
+        case "ECONNREFUSED":
+          return noServer(place, "nobody listens there")
+        case "EACCES":
+          return failed(`${visible(printed(place))}: permission denied; a server is its owner's to look after`)
+        default:
+          return noServer(place, visible(cause instanceof Error ? cause.message : error.message))
+      }
+    }
+    case "UnixSocketFailed":
+      return noServer(place, visible(error.message))
+    default:
+      return failed(`${visible(printed(place))} answers something else: is it a cpt server of this version?`)
+  }
+}
+
+/** Asks the server that the flags name. */
+export const ask = Effect.fnUntraced(function*<A>(
+  flags: Flags.Administration,
+  question: (client: AdminClient.Client) => Effect.Effect<A, AdminClient.Failure | Failure>
+) {
+  const place = yield* placeOf(flags)
+  const timeout = yield* timeoutOf(flags)
+  return yield* AdminClient.make(place).pipe(
+    Effect.flatMap(question),
+    Effect.mapError(explain(place)),
+    Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(noAnswer(place)) }),
+    Effect.scoped
+  )
+})
