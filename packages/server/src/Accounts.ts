@@ -4,12 +4,15 @@
  */
 import type { Decline, Name } from "@cpt/schema"
 import { Context, Effect, Layer } from "effect"
+import type { Certificate } from "./Certificate.ts"
 
 /** A login that is asked for. The name is well-formed and not reserved; whether it is in use is not known yet. */
 export interface Login {
   readonly username: Name.Username
   /** The peer's IP address, IPv4 in its own form also on a dual-stack listener; undefined on a Unix socket. */
   readonly remoteAddress: string | undefined
+  /** What the peer has shown for a certificate; undefined without TLS, and where it was not asked for one or had none. */
+  readonly certificate: Certificate | undefined
 }
 
 export type Refusal = Decline.AccountLocked | Decline.IpInvalid | Decline.Forbidden | Decline.Declined

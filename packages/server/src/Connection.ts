@@ -9,6 +9,7 @@
  * `OtherConnection` is any other `Socket` (WebSocket, in memory).
  */
 import { type Effect, Exit, Schema } from "effect"
+import type { Certificate } from "./Certificate.ts"
 import type * as Kernel from "./Kernel.ts"
 
 /** The connection is gone: by the peer, the network, or a deadline. There is nobody left to tell. */
@@ -29,6 +30,8 @@ export interface Ear {
 export interface Connection {
   /** Where the peer is; undefined if that is not on a network. */
   readonly remoteAddress: string | undefined
+  /** What the peer has shown for a certificate, and TLS has verified. */
+  readonly certificate: Certificate | undefined
   /** What the kernel calls the connection, if it is one of TCP. */
   readonly key: () => Kernel.Key | undefined
 

@@ -26,6 +26,7 @@ const ipOf = (address: string | undefined): string | undefined =>
 export class NetConnection implements Connection {
   readonly #socket: Socket
   readonly #options: Options
+  readonly certificate = undefined
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   #ear: Ear | undefined
   #key: Kernel.Key | undefined

@@ -50,6 +50,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
 
   const connection: Connection = {
     remoteAddress: undefined,
+    certificate: undefined,
     key: () => undefined,
     next: (ear) =>
       Effect.suspend(() => {

@@ -133,6 +133,10 @@ export class Session implements Ear, Peer<Following>, Parts {
     return this.connection.remoteAddress
   }
 
+  get certificate(): Connection["certificate"] {
+    return this.connection.certificate
+  }
+
   get presence(): Connection["presence"] {
     return this.connection.presence
   }

@@ -5,6 +5,7 @@
 export { Accounts, type Login, type Refusal } from "./Accounts.ts"
 export { Admin, AdminFailed } from "./Admin.ts"
 export { Batch } from "./Batch.ts"
+export type { Certificate } from "./Certificate.ts"
 export * as Database from "./Database.ts"
 export * as Listener from "./Listener.ts"
 export { type Appended, type Kind, MessageStore, type Page, type Watcher } from "./MessageStore.ts"

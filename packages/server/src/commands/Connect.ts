@@ -7,8 +7,7 @@ import type { Bearer } from "../Directory.ts"
 import type { Services } from "../Services.ts"
 import type { Follower } from "../Timeline.ts"
 
-export interface Peer<F extends Follower> extends Bearer {
-  readonly remoteAddress: string | undefined
+export interface Peer<F extends Follower> extends Bearer, Pick<Login, "certificate" | "remoteAddress"> {
   /** Who follows the inbox under the name, should it be had. */
   readonly follower: (username: Name.Username) => F
   /** Account rules are other people's code: they get no more time than there is for the login. */
@@ -46,6 +45,9 @@ const askedBy = (username: Name.Username, peer: Peer<Follower>): Login => ({
   username,
   get remoteAddress() {
     return peer.remoteAddress
+  },
+  get certificate() {
+    return peer.certificate
   }
 })
 
