@@ -123,8 +123,12 @@ const make = async () => {
     // What every command needs is one file; so is what all clients need. The rest is as it is imported, on demand
     codeSplitting: {
       groups: [
-        { name: "main", test: /\/cli\/src\/bin\.ts$/, priority: 2 },
-        { name: "client", test: /\/cli\/src\/(?:Arguments|Session|Settings|handlers\/Send)\.ts$/, priority: 1 }
+        { name: "main", test: /\/cli\/src\/(?:bin|Flags)\.ts$|\/effect\/dist\/cli\/Argument\.js$/, priority: 2 },
+        {
+          name: "client",
+          test: /\/cli\/src\/(?:Arguments|Session|Settings|(?:commands|handlers)\/Send)\.ts$/,
+          priority: 1
+        }
       ]
     }
   })

@@ -1,27 +1,47 @@
 /** The command `cpt`: its subcommands, and how what goes wrong is said. */
-import { Cause, Effect, Layer } from "effect"
+import { Cause, Effect, Layer, Struct } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
-import { admin } from "./commands/Admin.ts"
-import { backup } from "./commands/Backup.ts"
-import { check } from "./commands/Check.ts"
-import { send } from "./commands/Send.ts"
-import { serve } from "./commands/Serve.ts"
-import { sync } from "./commands/Sync.ts"
-import { tail } from "./commands/Tail.ts"
 import { failed, Failure, silent, usage } from "./Failure.ts"
 import { Closed, Output } from "./Output.ts"
 import { visible } from "./Visible.ts"
 
-const cpt = Command.make("cpt").pipe(
-  Command.withDescription("Chat over CPT: host, send, read and follow."),
-  Command.withSubcommands([serve, send, sync, tail, admin, backup, check]),
-  Command.withExamples([
-    { command: "cpt serve", description: "Host a chat on this machine" },
-    { command: "cpt tail group1", description: "In another terminal: follow a group" },
-    { command: `cpt send group1 "hi"`, description: "In a third one: say something in it" }
-  ])
-)
+/** What there is, in the order of the help. A command's own flags are loaded when a command line names it. */
+const commands = {
+  serve: ["Host a chat", () => import("./commands/Serve.ts").then((file) => file.serve)],
+  send: ["Send a message", () => import("./commands/Send.ts").then((file) => file.send)],
+  sync: ["Print what a group or your inbox holds", () => import("./commands/Sync.ts").then((file) => file.sync)],
+  tail: ["Follow groups or your inbox", () => import("./commands/Tail.ts").then((file) => file.tail)],
+  config: ["Look at the settings of a server", () => import("./commands/Config.ts").then((file) => file.config)],
+  admin: ["Look after a running server", () => import("./commands/Admin.ts").then((file) => file.admin)],
+  backup: ["Copy a server's messages to a file", () => import("./commands/Backup.ts").then((file) => file.backup)],
+  check: ["Check what a server has on disk", () => import("./commands/Check.ts").then((file) => file.check)]
+} as const
+
+type Name = keyof typeof commands
+type Loaded = Awaited<ReturnType<(typeof commands)[Name][1]>>
+
+/** In full, or only its name and what help says of it. */
+const subcommand = async (name: Name, isNeeded: boolean): Promise<Loaded | Command.Command<Name, {}>> => {
+  const [short, load] = commands[name]
+  return isNeeded ? load() : Command.make(name).pipe(Command.withShortDescription(short))
+}
+
+/** The command, with those of its subcommands in full that the command line needs. */
+const cptFor = async (args: ReadonlyArray<string>) => {
+  const isNeeded = (name: string) => args.includes(name) || args.includes("--completions")
+  return Command.make("cpt").pipe(
+    Command.withDescription("Chat over CPT: host, send, read and follow."),
+    Command.withSubcommands(
+      await Promise.all(Struct.keys(commands).map((name) => subcommand(name, isNeeded(name))))
+    ),
+    Command.withExamples([
+      { command: "cpt serve", description: "Host a chat on this machine" },
+      { command: "cpt tail group1", description: "In another terminal: follow a group" },
+      { command: `cpt send group1 "hi"`, description: "In a third one: say something in it" }
+    ])
+  )
+}
 
 /** What is wrong with a command line, in one line. */
 const explain = (error: CliError.NonShowHelpErrors, command: string | undefined): string => {
@@ -91,11 +111,15 @@ const bundled = (args: ReadonlyArray<string>): string | undefined => {
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
     const odd = bundled(args)
-    if (odd === undefined) return Command.runWith(cpt, { version: packageJson.version })(args)
+    if (odd === undefined) {
+      return Effect.flatMap(Effect.promise(() => cptFor(args)), (cpt) =>
+        Command.runWith(cpt, { version: packageJson.version })(args))
+    }
     return usage(`unknown flag ${visible(odd)}; a message that begins with - goes behind --`)
   }).pipe(
     Effect.catchCauseIf(
-      (cause) => !Cause.hasInterruptsOnly(cause),
+      (cause) =>
+        !Cause.hasInterruptsOnly(cause),
       Effect.fnUntraced(function*(cause) {
         const error = Cause.squash(cause)
         if (error instanceof Closed) return

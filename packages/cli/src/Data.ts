@@ -1,23 +1,10 @@
 /** Where a server on this machine keeps its messages: the setting `--data`, and the files below it. */
 import { Database } from "@cpt/server"
-import { Effect, FileSystem, Option, Path, Result } from "effect"
+import { Effect, FileSystem, Option, Path } from "effect"
 import { homedir } from "node:os"
 import { explainFile, failed, usage } from "./Failure.ts"
-import { parseSwitch, variable } from "./Settings.ts"
+import { variable } from "./Settings.ts"
 import { visible } from "./Visible.ts"
-
-/** Whether messages are in memory only. A flag wins over the environment; they are in one or the other. */
-export const isMemory = Effect.fnUntraced(function*(memory: boolean, data: Option.Option<string>) {
-  if (memory && Option.isSome(data)) return yield* usage("--memory and --data: messages are in one or the other")
-  if (memory || Option.isSome(data)) return memory
-  const given = Option.getOrElse(yield* variable("CPT_MEMORY"), () => "false")
-  const isMemory = parseSwitch(given)
-  if (Result.isFailure(isMemory)) return yield* usage(`CPT_MEMORY "${visible(given)}": ${isMemory.failure}`)
-  if (isMemory.success && Option.isSome(yield* variable("CPT_DATA"))) {
-    return yield* usage("CPT_MEMORY and CPT_DATA: messages are in one or the other")
-  }
-  return isMemory.success
-})
 
 /** `--data`, else `CPT_DATA`, else the place that the system has for such things. */
 export const directory = Effect.fnUntraced(function*(data: Option.Option<string>) {

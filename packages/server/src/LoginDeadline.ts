@@ -3,17 +3,18 @@
  * all of them (CPT 3.4; a timeout for each was a tenth of a login).
  */
 import { type Clock, Duration, Effect, Latch } from "effect"
+import type { Settings } from "./ServerConfig.ts"
 import { type Session, uptime } from "./Session.ts"
 
 export class LoginDeadline {
   readonly #clock: Clock.Clock
-  readonly #millis: number
+  readonly #config: Pick<Settings, "loginDeadline">
   readonly #waiting = new Set<Session>()
   readonly #someone = Latch.makeUnsafe(false)
 
-  constructor(clock: Clock.Clock, deadline: Duration.Duration) {
+  constructor(clock: Clock.Clock, config: Pick<Settings, "loginDeadline">) {
     this.#clock = clock
-    this.#millis = Duration.toMillis(deadline)
+    this.#config = config
   }
 
   add(session: Session): void {
@@ -36,7 +37,7 @@ export class LoginDeadline {
           yield* this.#someone.await
           continue
         }
-        const left = first.startedAt + this.#millis - uptime(this.#clock)
+        const left = first.startedAt + Duration.toMillis(this.#config.loginDeadline) - uptime(this.#clock)
         if (left > 0) yield* Effect.sleep(left)
         else {
           this.#waiting.delete(first)

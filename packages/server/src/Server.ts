@@ -17,7 +17,7 @@ import { LoginDeadline } from "./LoginDeadline.ts"
 import { MessageStore } from "./MessageStore.ts"
 import { NetConnection } from "./NetConnection.ts"
 import * as OtherConnection from "./OtherConnection.ts"
-import { ServerConfig } from "./ServerConfig.ts"
+import { ServerConfig, type Settings } from "./ServerConfig.ts"
 import type { Services } from "./Services.ts"
 import { Session } from "./Session.ts"
 import { noticeLine, Timelines } from "./Timeline.ts"
@@ -36,6 +36,8 @@ export class Server extends Context.Service<Server, {
   readonly addresses: ReadonlyArray<NetAddress.SocketAddress>
   /** Tells everybody who is logged in (CPT 5.9); gives how many that are. */
   readonly announce: (text: Message.Message) => Effect.Effect<number>
+  /** Other settings, also for those who are there; the length of a line for who comes from now on. */
+  readonly reconfigure: (settings: Partial<Omit<Settings, "live">>) => Effect.Effect<void>
 }>()("@cpt/server/Server") {
   /**
    * One chat over one or more listeners. Serves from when it is built until its scope ends: then it takes no more
@@ -49,7 +51,8 @@ export class Server extends Context.Service<Server, {
 }
 
 const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
-  const [config, clock] = [yield* ServerConfig, yield* Clock.Clock]
+  const config = { ...yield* ServerConfig }
+  const clock = yield* Clock.Clock
   const services: Services = {
     config,
     clock,
@@ -57,7 +60,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     directory: yield* Directory,
     store: yield* MessageStore,
     timelines: yield* Timelines,
-    loginDeadline: new LoginDeadline(clock, config.loginDeadline),
+    loginDeadline: new LoginDeadline(clock, config),
     fork: Effect.runForkWith(yield* Effect.context())
   }
   const sessions = new Set<Session>()
@@ -149,6 +152,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
         let told = 0
         for (const session of sessions) if (session.announce(line)) told++
         return told
-      })
+      }),
+    reconfigure: (settings) => Effect.sync(() => Object.assign(config, settings))
   })
 })

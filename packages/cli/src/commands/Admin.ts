@@ -25,7 +25,6 @@ const announce = Command.make(
 )
 
 export const admin = Command.make("admin").pipe(
-  Command.withShortDescription("Look after a running server"),
   Command.withDescription(
     "Look after a running server: the one that keeps its messages in --data, or the one at --admin."
   ),

@@ -15,7 +15,6 @@ export const backup = Command.make(
   config,
   (input) => Effect.flatMap(Effect.promise(() => import("../handlers/Backup.ts")), (handler) => handler.backup(input))
 ).pipe(
-  Command.withShortDescription("Copy a server's messages to a file"),
   Command.withDescription(
     "Copy the messages of a server on this machine to a file, also while it runs: everything that was acknowledged before, as it is at one moment. To restore them, put the file into a directory as messages.db."
   ),

@@ -19,7 +19,6 @@ export const check = Command.make(
   config,
   (input) => Effect.flatMap(Effect.promise(() => import("../handlers/Check.ts")), (handler) => handler.check(input))
 ).pipe(
-  Command.withShortDescription("Check what a server has on disk"),
   Command.withDescription(
     "Check the messages that a server has on disk, also while it runs, or a copy of them: the structure of the file, the order of messages, and the counts. It changes nothing, and exits with 1 if something is wrong."
   ),

@@ -20,7 +20,6 @@ export const send = Command.make(
   config,
   (input) => Effect.flatMap(Effect.promise(() => import("../handlers/Send.ts")), (handler) => handler.send(input))
 ).pipe(
-  Command.withShortDescription("Send a message"),
   Command.withDescription(
     "Send a message to a user or a group, and wait until the server has it. Without MESSAGE, each line of stdin is one, in order."
   ),

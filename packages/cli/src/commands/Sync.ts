@@ -18,7 +18,6 @@ export const sync = Command.make(
   config,
   (input) => Effect.flatMap(Effect.promise(() => import("../handlers/Sync.ts")), (handler) => handler.sync(input))
 ).pipe(
-  Command.withShortDescription("Print what a group or your inbox holds"),
   Command.withDescription("Print what a group holds, or your private messages, oldest first."),
   Command.withExamples([
     { command: "cpt sync group1", description: "All there is" },

@@ -28,7 +28,6 @@ export const tail = Command.make(
   config,
   (input) => Effect.flatMap(Effect.promise(() => import("../handlers/Tail.ts")), (handler) => handler.tail(input))
 ).pipe(
-  Command.withShortDescription("Follow groups or your inbox"),
   Command.withDescription(
     "Print what groups hold, or your private messages, and then what is new, until it is interrupted. Reconnects for ever, and loses nothing."
   ),

@@ -1,0 +1,80 @@
+/** What the values of settings may be: each reads a text, as it stands in a flag, a variable, or the config file. */
+import { ByteSize, Duration, Effect, Option, Schema, type SchemaAST, SchemaGetter, SchemaIssue } from "effect"
+import { DurationFromText } from "../DurationText.ts"
+import { parseSwitch } from "../Settings.ts"
+
+const expected = (message: string) => (text: string, options: SchemaAST.ParseOptions) =>
+  Effect.fail(new SchemaIssue.InvalidValue({ message }, text, options))
+
+/** A text that `parse` understands; it gives undefined for what it does not. Settings are only read. */
+const textOf = <S extends Schema.Top>(to: S, parse: (text: string) => S["Encoded"] | undefined, what: string) =>
+  Schema.String.pipe(
+    Schema.decodeTo(to, {
+      decode: SchemaGetter.transformEffect((text: string, options) => {
+        const value = parse(text)
+        return value === undefined ? expected(`expected ${what}`)(text, options) : Effect.succeed(value)
+      }),
+      encode: SchemaGetter.forbidden(() => "it is only read")
+    })
+  )
+
+/** From 1 on. */
+export const Count = textOf(
+  Schema.Int,
+  (text) => /^[1-9][0-9]{0,14}$/.test(text) ? Number(text) : undefined,
+  "a number from 1 on"
+)
+
+export const Port = textOf(
+  Schema.Int,
+  (text) => /^[0-9]{1,5}$/.test(text) && Number(text) < 65_536 ? Number(text) : undefined,
+  "a port from 0 to 65535"
+)
+
+/** Bytes, from 1 on; undefined for what is no size. */
+const sizeOf = (text: string): number | undefined =>
+  /^[0-9]+$/.test(text)
+    ? Number.isSafeInteger(Number(text)) && Number(text) > 0 ? Number(text) : undefined
+    : Option.getOrUndefined(
+      ByteSize.fromString(text).pipe(
+        Option.map(ByteSize.toNumberUnsafe),
+        Option.filter((bytes) => Number.isSafeInteger(bytes) && bytes > 0)
+      )
+    )
+
+/** Bytes: `64MiB`, `2GB`, `65536`. */
+export const Size = textOf(Schema.Int, sizeOf, "a size, such as 64MiB or 2GB")
+
+/** `100000` messages, `64MiB` of them, or both: `100000,64MiB`. */
+export const MemoryLimit = textOf(
+  Schema.Struct({ messages: Schema.optionalKey(Schema.Int), bytes: Schema.optionalKey(Schema.Int) }),
+  (text) => {
+    const limit: { messages?: number; bytes?: number } = {}
+    for (const part of text.split(",")) limit[/^[0-9]+$/.test(part) ? "messages" : "bytes"] = sizeOf(part) ?? 0
+    return Object.values(limit).every((n) => n > 0) ? limit : undefined
+  },
+  "messages, bytes, or both: 100000,64MiB"
+)
+
+/** Longer than nothing. */
+export const Deadline = DurationFromText.pipe(
+  Schema.check(
+    Schema.makeFilter((duration) => Duration.isPositive(duration) ? undefined : "expected more than nothing")
+  )
+)
+
+export const Switch = textOf(
+  Schema.Boolean,
+  (text) => Option.getOrUndefined(Option.getSuccess(parseSwitch(text))),
+  "on or off"
+)
+
+/** Where the administration is: a path, an address, or nowhere. */
+export const AdminUri = Schema.Union([
+  Schema.Literal("off"),
+  Schema.TemplateLiteral(["unix:///", Schema.NonEmptyString]),
+  Schema.TemplateLiteral(["http://", Schema.NonEmptyString])
+]).annotate({ message: "expected unix:///PATH, http://HOST:PORT or off" })
+
+/** A text that is not empty; what it stands for is looked at where it is used. */
+export const Text = Schema.String.pipe(Schema.check(Schema.isNonEmpty({ message: "expected something" })))

@@ -1,0 +1,57 @@
+/**
+ * The config file of `cpt serve`: JSON, whose keys are the names of the settings. Which file, what stands in it, and what
+ * is wrong with it.
+ */
+import { Effect, FileSystem, Option, Path, Schema } from "effect"
+import { homedir } from "node:os"
+import { explainFile, usage } from "../Failure.ts"
+import { variable } from "../Settings.ts"
+import { visible } from "../Visible.ts"
+import { isName, type Name } from "./Table.ts"
+
+export interface ConfigFile {
+  readonly file: string
+  readonly texts: ReadonlyMap<Name, string>
+}
+
+const Scalar = Schema.Union([Schema.String, Schema.Number, Schema.Boolean])
+const Contents = Schema.Record(Schema.String, Schema.Union([Scalar, Schema.Array(Scalar)]))
+const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Contents))
+
+/** `--config`, else `CPT_CONFIG`, else `$XDG_CONFIG_HOME/cpt/serve.json` if it is there. */
+const place = Effect.fnUntraced(function*(flag: Option.Option<string>) {
+  const path = yield* Path.Path
+  const named = Option.isSome(flag) ? flag : yield* variable("CPT_CONFIG")
+  if (Option.isSome(named)) return { file: path.resolve(named.value), isNamed: true }
+  const folder = Option.getOrElse(
+    Option.filter(yield* variable("XDG_CONFIG_HOME"), path.isAbsolute),
+    () => path.join(homedir(), ".config")
+  )
+  return { file: path.join(folder, "cpt", "serve.json"), isNamed: false }
+})
+
+/** Undefined if there is none, and none was asked for. */
+export const read = Effect.fnUntraced(function*(flag: Option.Option<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const { file, isNamed } = yield* place(flag)
+  const text = yield* fs.readFileString(file).pipe(
+    Effect.catchIf(({ reason }) => reason._tag === "NotFound" && !isNamed, () => Effect.undefined),
+    Effect.mapError((error) => usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`))
+  )
+  return text === undefined ? undefined : yield* parse(file, text)
+})
+
+const parse = Effect.fnUntraced(function*(file: string, text: string) {
+  const wrong = (why: string) => usage(`the config file ${visible(file)} is not right: ${why}`)
+  const contents = yield* Effect.mapError(
+    decode(text),
+    ({ message }) => wrong(visible(message.replaceAll(/\s+/g, " ")))
+  )
+  const texts = new Map<Name, string>()
+  for (const [key, value] of Object.entries(contents)) {
+    if (!isName(key)) return yield* wrong(`there is no setting "${visible(key)}"; "cpt serve --help" lists them`)
+    texts.set(key, Array.isArray(value) ? value.join(",") : String(value))
+  }
+  const found: ConfigFile = { file, texts }
+  return found
+})

@@ -1,0 +1,68 @@
+/**
+ * What a server logs: to stderr, since stdout is for data. For people on a terminal, one JSON object a line for
+ * programs. How much can change while it runs.
+ */
+import { Cause, Layer, Logger, LogLevel, MutableRef, References } from "effect"
+import { visible } from "../Visible.ts"
+import type { Values } from "./Table.ts"
+
+export type Level = Values["log-level"]
+
+const levels: { readonly [K in Level]: LogLevel.LogLevel } = {
+  debug: "Debug",
+  info: "Info",
+  warn: "Warn",
+  error: "Error"
+}
+
+interface Entry {
+  readonly time: string
+  readonly level: string
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+const textOf = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? String(value)
+
+const json = ({ fields, ...entry }: Entry): string => JSON.stringify({ ...entry, ...fields })
+
+const colors: Readonly<Record<string, string>> = { debug: "2", info: "32", warn: "33", error: "31", fatal: "31" }
+
+/** `06:09:52 info  session ended user=bob`: on a terminal, so nothing of what others wrote goes out raw. */
+const pretty = (isColored: boolean) => ({ fields, level, message, time }: Entry): string => {
+  const paint = (code: string, text: string) => isColored ? `\u001B[${code}m${text}\u001B[0m` : text
+  const said = Object.entries(fields).map(([name, value]) => ` ${paint("2", `${name}=`)}${visible(textOf(value))}`)
+  const clock = new Date(time).toTimeString().slice(0, 8)
+  return `${paint("2", clock)} ${paint(colors[level] ?? "0", level.padEnd(5))} ${visible(message)}${said.join("")}`
+}
+
+/** Lines of one turn of the event loop go out in one write. */
+const lines = () => {
+  let waiting = ""
+  const flush = () => {
+    const text = waiting
+    waiting = ""
+    if (text !== "") process.stderr.write(text)
+  }
+  process.on("exit", flush)
+  return (line: string) => {
+    if (waiting === "") setImmediate(flush)
+    waiting += `${line}\n`
+  }
+}
+
+/** @param level the least that is logged; may be set at any time */
+export const layer = (format: Values["log-format"], level: MutableRef.MutableRef<Level>): Layer.Layer<never> => {
+  const isTerminal = process.stderr.isTTY === true
+  const isColored = isTerminal && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb"
+  const render = (format ?? (isTerminal ? "pretty" : "json")) === "pretty" ? pretty(isColored) : json
+  const write = lines()
+  const logger = Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message }) => {
+    if (!LogLevel.isGreaterThanOrEqualTo(logLevel, levels[MutableRef.get(level)])) return
+    const fields = { ...fiber.getRef(References.CurrentLogAnnotations) }
+    if (cause.reasons.length > 0) fields["cause"] = Cause.pretty(cause)
+    const words = Array.isArray(message) ? message.map(textOf).join(" ") : textOf(message)
+    write(render({ time: date.toISOString(), level: logLevel.toLowerCase(), message: words, fields }))
+  })
+  return Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug"))
+}

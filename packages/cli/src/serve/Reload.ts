@@ -1,0 +1,60 @@
+/**
+ * New settings for a server that runs, all or none of them: what was given is looked up and checked again, then each
+ * part of the server looks whether it can take it, and only when all can, all do. What only a restart can change stays
+ * as it is, and is named.
+ */
+import { Effect, Semaphore } from "effect"
+import type { Failure } from "../Failure.ts"
+import type { Settings } from "./Given.ts"
+import { about, type Name, names } from "./Table.ts"
+
+/** A part of the server: sees whether it can take these settings, and gives what it then does, which cannot fail. */
+export type Part = (settings: Settings) => Effect.Effect<Effect.Effect<void>, Failure>
+
+export interface Report {
+  /** What is other than it was, and holds from now on. */
+  readonly applied: ReadonlyArray<Name>
+  /** What is other than it was, and would take a restart. */
+  readonly needsRestart: ReadonlyArray<Name>
+}
+
+/** @param started what the server was started with */
+export const make = Effect.fnUntraced(function*<R>(
+  lookUp: Effect.Effect<Settings, Failure, R>,
+  started: Settings,
+  parts: ReadonlyArray<Part>
+) {
+  const current = new Map(started.given) // as far as it holds
+  const one = yield* Semaphore.make(1)
+  return one.withPermit(Effect.gen(function*() {
+    const next = yield* lookUp
+    const commits = yield* Effect.forEach(parts, (part) => part(next))
+    yield* Effect.uninterruptible(Effect.all(commits, { discard: true }))
+    const changed = names.filter((name) => next.given.get(name)?.text !== current.get(name)?.text)
+    const report: Report = {
+      applied: changed.filter((name) => about(name).reloads === true),
+      needsRestart: changed.filter((name) => about(name).reloads !== true)
+    }
+    for (const name of report.applied) {
+      const given = next.given.get(name)
+      if (given === undefined) current.delete(name)
+      else current.set(name, given)
+    }
+    return report
+  }))
+})
+
+/** Runs one for whom nobody waits, and says in the log what came of it. */
+export const logged = <R>(reload: Effect.Effect<Report, Failure, R>): Effect.Effect<void, never, R> =>
+  Effect.matchEffect(reload, {
+    onFailure: ({ message }) => Effect.logError(`settings are not reloaded, all stay as they are: ${message}`),
+    onSuccess: ({ applied, needsRestart }) =>
+      Effect.andThen(
+        Effect.logInfo(
+          applied.length === 0 ? "settings reloaded" : `settings reloaded, changed: ${applied.join(", ")}`
+        ),
+        needsRestart.length === 0
+          ? Effect.void
+          : Effect.logWarning(`a restart is needed for the change of: ${needsRestart.join(", ")}`)
+      )
+  })

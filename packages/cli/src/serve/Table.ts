@@ -1,0 +1,146 @@
+/**
+ * Every setting of `cpt serve`, once: what it is called, what it may be, what it is by default, and what help says of it.
+ * The flags, the variables (`--max-sessions` is `CPT_MAX_SESSIONS`), the config file, `cpt config` and reload all go by
+ * this table.
+ */
+import { Limits } from "@cpt/schema"
+import { ServerConfig } from "@cpt/server"
+import { Duration, Schema, Struct } from "effect"
+import { DurationFromText } from "../DurationText.ts"
+import { AdminUri, Count, Deadline, MemoryLimit, Port, Size, Switch, Text } from "./Codecs.ts"
+
+export interface About {
+  /** What stands for the value in help. */
+  readonly metavar: string
+  readonly help: string
+  /** The value when nothing is given, as one would write it. */
+  readonly fallback?: string
+  /** Means something only where messages are on disk, or only where they are in memory. */
+  readonly isFor?: "disk" | "memory"
+  /** As a flag it needs no value: alone it means "true". */
+  readonly isToggle?: true
+  /** A running server can take another value (SIGHUP); for the others it has to be started again. */
+  readonly reloads?: true
+}
+
+interface Setting<F extends Schema.Top> {
+  readonly field: F
+  readonly about: About
+}
+
+const optional = <S extends Schema.Top>(schema: S, about: About): Setting<Schema.optionalKey<S>> => ({
+  field: Schema.optionalKey(schema),
+  about
+})
+
+const setting = <S extends Schema.Top>(schema: S, fallback: string, about: About): Setting<S> => ({
+  field: schema,
+  about: { ...about, fallback }
+})
+
+const { defaults } = ServerConfig
+const text = Schema.encodeSync(DurationFromText)
+
+export const settings = {
+  host: setting(Text, "127.0.0.1", {
+    metavar: "ADDRESS",
+    help: "address to listen on; 0.0.0.0 or :: for every network"
+  }),
+  port: setting(Port, String(Limits.defaultPort), { metavar: "PORT", help: "port to listen on; 0 takes a free one" }),
+
+  memory: setting(Switch, "false", {
+    metavar: "true|false",
+    help: "keep messages in memory only: they are gone when the server stops",
+    isToggle: true
+  }),
+  data: optional(Text, { metavar: "DIR", help: "keep messages on disk, in this directory ($XDG_STATE_HOME/cpt)" }),
+  keep: optional(Deadline, {
+    metavar: "DURATION",
+    help: "on disk: how long messages are kept, such as 30d (for ever)",
+    isFor: "disk"
+  }),
+  "keep-messages": optional(Count, {
+    metavar: "N",
+    help: "on disk: messages kept of each group and inbox (all)",
+    isFor: "disk"
+  }),
+  "keep-bytes": optional(Size, {
+    metavar: "SIZE",
+    help: "on disk: messages kept in all, oldest first out, such as 2GiB (all)",
+    isFor: "disk"
+  }),
+  cache: optional(Size, {
+    metavar: "SIZE",
+    help: "on disk: memory for the newest messages of what is followed (64MiB)",
+    isFor: "disk"
+  }),
+  "memory-limit": optional(MemoryLimit, {
+    metavar: "LIMIT",
+    help: "with --memory: what is kept, oldest first out: messages, bytes, or both (1000000,256MiB)",
+    isFor: "memory"
+  }),
+  "resend-window": setting(DurationFromText, text(Duration.millis(Limits.resendWindow)), {
+    metavar: "DURATION",
+    help: "time in which a message sent again is the same one; 0s: never"
+  }),
+
+  "max-line-bytes": setting(Count, String(defaults.maxLineBytes), {
+    metavar: "N",
+    help: "longest line of a client",
+    reloads: true
+  }),
+  "max-sessions": setting(Count, String(defaults.maxSessions), {
+    metavar: "N",
+    help: "connections at the same time",
+    reloads: true
+  }),
+  "max-followed-groups": setting(Count, String(defaults.maxFollowedGroups), {
+    metavar: "N",
+    help: "groups that one session may follow",
+    reloads: true
+  }),
+  "login-deadline": setting(Deadline, text(defaults.loginDeadline), {
+    metavar: "DURATION",
+    help: "time to log in",
+    reloads: true
+  }),
+  "write-deadline": setting(Deadline, text(defaults.writeDeadline), {
+    metavar: "DURATION",
+    help: "time for a client to take anything of what it was sent",
+    reloads: true
+  }),
+  live: setting(Switch, "on", { metavar: "on|off", help: "push new messages (on), or let clients poll (off)" }),
+
+  admin: optional(AdminUri, {
+    metavar: "URI|off",
+    help: "where it is looked after: unix:///PATH, http://HOST:PORT, or off (admin.sock in --data; with --memory off)"
+  }),
+  "admin-token-file": optional(Text, {
+    metavar: "FILE",
+    help: "with http: what who looks after it has to show, in a file"
+  }),
+  "log-level": setting(Schema.Literals(["debug", "info", "warn", "error"]), "info", {
+    metavar: "LEVEL",
+    help: "least of what is logged: debug, info, warn or error",
+    reloads: true
+  }),
+  "log-format": optional(Schema.Literals(["pretty", "json"]), {
+    metavar: "FORMAT",
+    help: "pretty or json (pretty on a terminal, else json)"
+  })
+}
+
+export type Name = keyof typeof settings
+
+interface Field extends Struct.Lambda {
+  <F extends Schema.Top>(setting: Setting<F>): F
+  readonly "~lambda.out": this["~lambda.in"] extends Setting<infer F> ? F : never
+}
+
+/** What texts of all settings come to. */
+export const Values = Schema.Struct(Struct.map(settings, Struct.lambda<Field>(({ field }) => field)))
+export type Values = typeof Values.Type
+
+export const names = Struct.keys(settings)
+export const about = (name: Name): About => settings[name].about
+export const isName = (text: string): text is Name => Object.hasOwn(settings, text)
