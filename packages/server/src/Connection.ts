@@ -37,7 +37,7 @@ export interface Connection {
 
   /** Lets somebody hear what arrives, and waits for what that leaves to do. One at a time. */
   readonly next: (ear: Ear) => Effect.Effect<Left, EndOfInput | PeerGone>
-  /** Whoever waits for `next` has nothing to do, and looks again; nothing happens if nobody does. */
+  /** Whoever waits for `next` has nothing to do, and looks again; so does who waits for `drained`. Nothing if nobody does. */
   readonly wake: () => void
   /** Nothing more can come. */
   readonly hasEnded: () => boolean

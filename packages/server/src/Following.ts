@@ -8,7 +8,7 @@ import { Effect, Schedule, Semaphore } from "effect"
 import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { catchUp, type Reader } from "./commands/Sync.ts"
-import type { Connection, PeerGone } from "./Connection.ts"
+import { type Connection, type PeerGone, peerGone } from "./Connection.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { Cursor, Timelines } from "./Timeline.ts"
 
@@ -36,7 +36,7 @@ export class Following implements Reader<PeerGone> {
   #turn: Semaphore.Semaphore | undefined
   #behind: Set<Cursor> | undefined
   #announcements: Array<Uint8Array> | undefined
-  #state: "closed" | "open" | "alone" = "closed"
+  #state: "new" | "open" | "alone" | "closed" = "new"
   #isCatchingUp = false
 
   constructor(username: Name.Username, parts: Parts) {
@@ -46,8 +46,14 @@ export class Following implements Reader<PeerGone> {
 
   /** From now on the peer may be told of others: it has been told that it is logged in. */
   open(): void {
+    if (this.#state === "closed") return
     this.#state = "open"
     this.#start()
+  }
+
+  /** From now on the peer is told nothing any more: what is under way ends as if it were gone. */
+  close(): void {
+    this.#state = "closed"
   }
 
   get groups(): number {
@@ -77,7 +83,7 @@ export class Following implements Reader<PeerGone> {
   }
 
   write(lines: Uint8Array): Effect.Effect<void, PeerGone> {
-    return this.#parts.outbox.write(lines)
+    return this.#state === "closed" ? peerGone : this.#parts.outbox.write(lines)
   }
 
   fallBehind(cursor: Cursor): void {
@@ -98,7 +104,7 @@ export class Following implements Reader<PeerGone> {
   alone<E, R>(lines: Effect.Effect<void, E, R>, last: () => void): Effect.Effect<void, E, R> {
     return this.#inTurn(
       Effect.suspend(() => {
-        this.#state = "alone"
+        if (this.#state === "open") this.#state = "alone"
         return lines
       }).pipe(
         Effect.map(last),
@@ -109,7 +115,7 @@ export class Following implements Reader<PeerGone> {
 
   /** Leaves all timelines. */
   end(): Effect.Effect<void> {
-    this.#state = "closed"
+    this.close()
     const { leave } = this.#parts.timelines
     const left = this.#inbox === undefined ? Effect.void : leave(this.#inbox)
     const groups = this.#groups

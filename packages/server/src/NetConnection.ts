@@ -76,6 +76,7 @@ export class NetConnection implements Connection {
   }
 
   wake(): void {
+    this.#notFull?.openUnsafe()
     this.#tell(Exit.succeed(Effect.void))
   }
 

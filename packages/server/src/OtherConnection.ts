@@ -58,6 +58,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
         return Effect.raceFirst(pulled(ear), Effect.as(woken.await, Effect.void))
       }),
     wake: () => {
+      notFull.openUnsafe()
       woken.openUnsafe()
     },
     hasEnded: () => hasEnded,

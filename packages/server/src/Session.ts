@@ -70,9 +70,10 @@ export class Session implements Ear, Peer<Following>, Parts {
   #sends: SendReader | undefined
   #following: Following | undefined // once it is open
   #helpers: Set<Fiber.Fiber<void>> | undefined
+  #farewell: Decline.DeclineError | undefined
   #isClosing = false
   #isStopping = false
-  #isParting = false
+  #isDeaf = false
   #isLate = false
   #hasHeard = false
   #refusedLogins = 0
@@ -99,7 +100,7 @@ export class Session implements Ear, Peer<Following>, Parts {
         const concluded = Exit.isFailure(over) ? yield* Effect.exit(this.#conclude(over.cause)) : Exit.void
         this.outbox.flush()
         if (!this.#isStopping) yield* this.#leave
-        yield* this.#part
+        yield* this.#farewell === undefined ? this.#part : this.#partSoon
         if (this.#isStopping) yield* this.#leave
         this.#services.loginDeadline.delete(this)
         if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
@@ -115,6 +116,18 @@ export class Session implements Ear, Peer<Following>, Parts {
       this.outbox.flush()
       return this.#part
     })
+  }
+
+  /**
+   * Says why, and ends the session now, whatever it is in the middle of; only what is on its way to the disk is answered
+   * before. Not to be called while it hears something.
+   */
+  expel(error: Decline.DeclineError): void {
+    if (this.#isDeaf || this.#isClosing) return
+    this.#farewell = error
+    this.#isDeaf = true
+    this.#following?.close()
+    this.connection.wake()
   }
 
   /** The time for the login is over. */
@@ -163,7 +176,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     const framer = this.#framer
     framer.take(bytes)
     if (!framer.next()) return undefined
-    if (this.#isParting) return this.#overhear()
+    if (this.#isDeaf) return this.#overhear()
     this.#hasHeard = true
     const noted = this.#noteAck()
     if (this.#following !== undefined && AtOnce.isThere(noted)) {
@@ -234,7 +247,7 @@ export class Session implements Ear, Peer<Following>, Parts {
 
   /** Answers what need not wait, and gives what is left to do; undefined if that is nothing. */
   #answer(requests: ReadonlyArray<Request>, from: number): Left | undefined {
-    for (let index = from; index < requests.length && !this.#isClosing; index++) {
+    for (let index = from; index < requests.length && !this.#isClosing && !this.#isDeaf; index++) {
       const request = requests[index]!
       const done = this.#carryOut(request)
       const rest = () => this.#answer(requests, index + 1) ?? Effect.void
@@ -275,6 +288,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     return AtOnce.map(connect(this.#services, command, this), (following) => {
       this.#following = following
       this.#services.loginDeadline.delete(this)
+      if (this.#isDeaf) return // and will be told why
       this.outbox.push(accept)
       following.open()
     })
@@ -285,7 +299,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.outbox.push(bytesOf(Command.declineLine(error)))
     this.#declinesInARow++
     this.#isClosing = this.#declinesInARow >= Limits.maxDeclinesInARow ||
-      this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout"
+      this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout" || error === this.#farewell
   }
 
   #declineAll(error: Decline.DeclineError, times: number): void {
@@ -317,12 +331,20 @@ export class Session implements Ear, Peer<Following>, Parts {
   }
 
   #hasToEnd(): boolean {
+    if (this.#isExpelled()) return true
     if (this.#isLate && this.#following === undefined && !this.#isClosing) this.#decline(new Decline.LoginTimeout({}))
     return this.#isClosing
   }
 
+  /** It is to end, and has been told why. */
+  #isExpelled(): boolean {
+    if (this.#farewell !== undefined && !this.#isClosing) this.#decline(this.#farewell)
+    return this.#farewell !== undefined
+  }
+
   /** The conversation is over. */
   #conclude(cause: Cause.Cause<EndOfInput | PeerGone>): Effect.Effect<void> {
+    if (this.#isExpelled()) return Effect.void
     if (Cause.hasInterrupts(cause)) {
       return Effect.map(this.#hearTheRest, () => {
         this.#isStopping = true
@@ -363,7 +385,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
   get #part(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      this.#isParting = true
+      this.#isDeaf = true
       if (this.connection.hasEnded() && !this.#isStopping) {
         return yield* this.connection.end // nothing will come that could become a reset
       }
@@ -378,6 +400,15 @@ export class Session implements Ear, Peer<Following>, Parts {
       yield* Effect.timeoutOption(Fiber.await(rest), linger)
       yield* Fiber.interrupt(rest)
     }).pipe(Effect.ignore)
+  }
+
+  /** The same, but a peer that does not read is not waited for. */
+  get #partSoon(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const cutting = yield* Effect.forkChild(Effect.delay(this.cut, this.#services.config.shutdownDeadline))
+      yield* this.#part
+      yield* Fiber.interrupt(cutting)
+    })
   }
 
   get #leave(): Effect.Effect<void> {
