@@ -72,15 +72,24 @@ const identified = {
   }
 }
 
+/**
+ * For a script's loop: the commands that are clients, and the help, by themselves. In one bundle with the others they would
+ * carry whatever of a module anybody uses, such as what an HTTP API needs of Schema: a fifth of the main file.
+ */
+const clientsOnly = {
+  name: "clients-only",
+  load: (id) => /\/cli\/src\/commands\/(?!Send|Sync|Tail|Group)\w+\.ts$/.test(id) ? "export {}" : undefined
+}
+
 /** Writes what `input` says, and what that imports. Gives the names of all files that are in it. */
-const bundle = async (input, output) => {
+const bundle = async (input, output, plugins = []) => {
   const { rolldown } = await import("rolldown")
   const build = await rolldown({
     input,
     cwd: root,
     platform: "node",
     resolve: { conditionNames: ["source", "import", "node", "default"] },
-    plugins: [onDemand, without, identified],
+    plugins: [onDemand, without, ...plugins, identified],
     transform: {
       define: { "import.meta.env": "undefined" },
       // Node takes 15 ms to load what Intl.Segmenter needs, and `effect/cli` makes one at every start, to lay out help
@@ -112,26 +121,29 @@ const licences = (files) => {
   }).join(`\n${"-".repeat(80)}\n\n`)
 }
 
+/** The command line. What every command needs is one file, and what all clients need; the rest is loaded on demand. */
+const command = (dir) => [{ cpt: "packages/cli/src/bin.ts" }, {
+  dir,
+  // Node starts it faster than a module
+  format: "cjs",
+  entryFileNames: "[name].cjs",
+  chunkFileNames: "[name]-[hash].cjs",
+  codeSplitting: {
+    groups: [
+      { name: "main", test: /\/cli\/src\/(?:bin|Flags)\.ts$|\/effect\/dist\/cli\/Argument\.js$/, priority: 2 },
+      {
+        name: "client",
+        test: /\/cli\/src\/(?:Arguments|Session|Settings|(?:commands|handlers)\/Send)\.ts$/,
+        priority: 1
+      }
+    ]
+  }
+}]
+
 const make = async () => {
   rmSync(dist, { recursive: true, force: true })
-  const cpt = await bundle({ cpt: "packages/cli/src/bin.ts" }, {
-    dir: dist,
-    // Node starts it faster than a module
-    format: "cjs",
-    entryFileNames: "[name].cjs",
-    chunkFileNames: "[name]-[hash].cjs",
-    // What every command needs is one file; so is what all clients need. The rest is as it is imported, on demand
-    codeSplitting: {
-      groups: [
-        { name: "main", test: /\/cli\/src\/(?:bin|Flags)\.ts$|\/effect\/dist\/cli\/Argument\.js$/, priority: 2 },
-        {
-          name: "client",
-          test: /\/cli\/src\/(?:Arguments|Session|Settings|(?:commands|handlers)\/Send)\.ts$/,
-          priority: 1
-        }
-      ]
-    }
-  })
+  const cpt = await bundle(...command(dist))
+  await bundle(...command(join(dist, "clients")), [clientsOnly])
   // Where MessageStore/Sqlite.ts looks for it
   const thread = await bundle({ Thread: "packages/server/src/MessageStore/sqlite/Thread.ts" }, {
     dir: join(dist, "sqlite"),

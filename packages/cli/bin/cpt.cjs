@@ -20,7 +20,9 @@ if (version[0] < 24) {
 // Each command runs other functions, and help none of the command's own
 var args = process.argv.slice(2)
 var isHelp = args.length === 0 || args.indexOf("--help") !== -1 || args.indexOf("-h") !== -1
-var command = isHelp ? "help" : /^(?:backup|check|send|serve|sync|tail)$/.test(args[0]) ? args[0] : "cpt"
+var command = isHelp ? "help" : /^[a-z]+$/.test(args[0]) ? args[0] : "cpt"
+// Those that start often have a bundle of their own
+var isClient = args.length === 0 || /^(?:send|sync|tail|--help|-h)$/.test(args[0])
 
 // V8 lets its young generation grow to some 30 MB where much is kept, as of thousands of logins. With 12 MB a connection
 // takes a third less memory (11 KB instead of 16), and nothing gets slower. It can only be said when Node starts, so Node
@@ -35,7 +37,7 @@ var fs = require("fs")
 var path = require("path")
 var vm = require("vm")
 
-var dist = path.join(__dirname, "..", "dist")
+var dist = path.join(__dirname, "..", "dist", isClient ? "clients" : "")
 
 if (!fs.existsSync(path.join(dist, "cpt.cjs"))) {
   console.error("cpt: not built yet: run `npm run build` in the project's top folder")
@@ -113,7 +115,7 @@ function keep() {
 
 if (process.sourceMapsEnabled) {
   // Node maps only what it has loaded itself
-  requireOf("../dist/cpt.cjs")
+  require(path.join(dist, "cpt.cjs"))
 } else {
   // A command that failed has not shown what it needs; one that was interrupted has
   process.on("exit", function(status) {
