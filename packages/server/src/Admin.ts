@@ -75,7 +75,7 @@ const layer = (
       bearer: (answer, { credential }) => mayEnter(credential) ? answer : Effect.fail(new Unauthorized({}))
     })
     const routes = HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(
-      Layer.provide(Handlers.server),
+      Layer.provide([Handlers.server, Handlers.probes]),
       Layer.provide([authorization, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
     )
     return Layer.succeed(Admin, { uri }).pipe(

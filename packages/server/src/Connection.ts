@@ -46,6 +46,8 @@ export interface Connection {
   readonly written: () => number
   /** Hands over bytes, which must not change any more. After the end of the connection they are dropped. */
   readonly write: (bytes: Uint8Array) => void
+  /** Bytes written that the kernel has not taken yet. */
+  readonly untaken: () => number
   /** The peer is behind: what can wait should. */
   readonly isFull: () => boolean
   /** The connection has been cut, or has broken: what is written is dropped. */

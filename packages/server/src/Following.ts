@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { catchUp, type Reader } from "./commands/Sync.ts"
 import { type Connection, type PeerGone, peerGone } from "./Connection.ts"
+import type { Counted } from "./Metrics.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { Cursor, Timelines } from "./Timeline.ts"
 
@@ -23,6 +24,7 @@ export interface Parts {
   readonly connection: Connection
   readonly outbox: Outbox
   readonly timelines: Timelines["Service"]
+  readonly metrics: Counted
   /** Runs what a session does by itself, until it ends. */
   readonly fork: (effect: Effect.Effect<void>) => void
 }
@@ -30,6 +32,8 @@ export interface Parts {
 /** What a session follows under its name, once it has one. Made bit by bit, since most sessions only listen. */
 export class Following implements Reader<PeerGone> {
   readonly username: Name.Username
+  /** Messages that the peer has been told. */
+  delivered = 0
   readonly #parts: Parts
   #inbox: Cursor | undefined
   #groups: Map<string, Cursor> | undefined
@@ -56,6 +60,13 @@ export class Following implements Reader<PeerGone> {
     this.#state = "closed"
   }
 
+  /** Milliseconds between the last message of what it follows and the last one that it has been told; 0 if that is none. */
+  get lag(): number {
+    let lag = 0
+    for (const { at, timeline } of this.#behind ?? []) lag = Math.max(lag, timeline.head() - at)
+    return lag
+  }
+
   get groups(): number {
     return this.#groups?.size ?? 0
   }
@@ -74,7 +85,8 @@ export class Following implements Reader<PeerGone> {
     return this.#state === "open" && !this.#parts.connection.isFull()
   }
 
-  push(lines: Uint8Array): void {
+  push(lines: Uint8Array, messages: number): void {
+    this.#count(messages)
     this.#parts.outbox.push(lines)
   }
 
@@ -82,8 +94,15 @@ export class Following implements Reader<PeerGone> {
     this.#parts.outbox.flush()
   }
 
-  write(lines: Uint8Array): Effect.Effect<void, PeerGone> {
-    return this.#state === "closed" ? peerGone : this.#parts.outbox.write(lines)
+  write(lines: Uint8Array, messages: number): Effect.Effect<void, PeerGone> {
+    if (this.#state === "closed") return peerGone
+    this.#count(messages)
+    return this.#parts.outbox.write(lines)
+  }
+
+  #count(messages: number): void {
+    this.delivered += messages
+    this.#parts.metrics.deliveries += messages
   }
 
   fallBehind(cursor: Cursor): void {
@@ -152,7 +171,7 @@ export class Following implements Reader<PeerGone> {
         yield* this.#parts.connection.drained
         const texts = this.#announcements ?? []
         this.#announcements = undefined
-        if (texts.length > 0) yield* this.#inTurn(Effect.suspend(() => this.write(Buffer.concat(texts))))
+        if (texts.length > 0) yield* this.#inTurn(Effect.suspend(() => this.write(Buffer.concat(texts), 0)))
         for (const cursor of behind) {
           yield* this.#inTurn(catchUp(this.#parts.timelines, this, cursor)).pipe(
             Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })

@@ -36,6 +36,8 @@ export interface Watcher {
 export interface Page {
   /** Whole `MSG` lines with their ends, oldest first; empty if there are none. At most 256 KiB, or one line. */
   readonly lines: Uint8Array
+  /** How many lines that are. */
+  readonly count: number
   /** The reader has now seen everything up to here: where the next page begins. Never before where this one began. */
   readonly through: Timestamp.Timestamp
   /** At the time of the read there was nothing behind `through`. */

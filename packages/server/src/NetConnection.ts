@@ -102,6 +102,10 @@ export class NetConnection implements Connection {
     this.#watch()
   }
 
+  untaken(): number {
+    return this.#socket.writableLength
+  }
+
   isFull(): boolean {
     return this.#isFull
   }

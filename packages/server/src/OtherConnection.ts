@@ -70,6 +70,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       notFull.closeUnsafe()
       something.openUnsafe()
     },
+    untaken: () => written - handedOver,
     isFull: () => written > handedOver,
     isGone: () => isGone,
     isHandedOver: (place) => handedOver >= place,

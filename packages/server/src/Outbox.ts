@@ -6,6 +6,7 @@ import { Command } from "@cpt/schema"
 import { type Effect, Exit } from "effect"
 import { Buffer } from "node:buffer"
 import type { Connection, PeerGone } from "./Connection.ts"
+import type { Counted } from "./Metrics.ts"
 
 /** Bytes of answers that are gathered at most, but for those of one command. */
 const largeAnswers = 64 * 1024
@@ -25,14 +26,16 @@ const acksOf = (count: number): Buffer => {
 
 export class Outbox {
   readonly #connection: Connection
+  readonly #metrics: Counted
   #acks = 0 // behind the chunks
   #hasAcked = false // among what is not written yet
   #chunks: Array<Uint8Array> | undefined
   #size = 0
   #unconfirmed: number | undefined // the place behind the last ACK
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, metrics: Counted) {
     this.#connection = connection
+    this.#metrics = metrics
   }
 
   /** Adds the answers to so many SENDs. */
@@ -60,17 +63,22 @@ export class Outbox {
     const chunks = this.#chunks
     if (chunks === undefined) {
       if (this.#acks === 0) return
-      this.#connection.write(acksOf(this.#acks))
+      this.#write(acksOf(this.#acks))
       this.#acks = 0
     } else {
       this.#takeAcks(chunks)
       this.#chunks = undefined
       this.#size = 0
-      if (chunks.length > 0) this.#connection.write(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+      if (chunks.length > 0) this.#write(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
     }
     if (!this.#hasAcked) return
     this.#hasAcked = false
     this.#unconfirmed = this.#connection.written()
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#metrics.sentBytes += bytes.length
+    this.#connection.write(bytes)
   }
 
   /** Writes all there is and these lines, and waits while the peer is behind. */

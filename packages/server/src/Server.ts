@@ -15,6 +15,7 @@ import * as Kernel from "./Kernel.ts"
 import { isNetServer } from "./Listener.ts"
 import { LoginDeadline } from "./LoginDeadline.ts"
 import { MessageStore } from "./MessageStore.ts"
+import { type Counted, Metrics } from "./Metrics.ts"
 import { NetConnection } from "./NetConnection.ts"
 import * as OtherConnection from "./OtherConnection.ts"
 import { ServerConfig, type Settings } from "./ServerConfig.ts"
@@ -61,9 +62,11 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     store: yield* MessageStore,
     timelines: yield* Timelines,
     loginDeadline: new LoginDeadline(clock, config),
+    metrics: yield* Metrics,
     fork: Effect.runForkWith(yield* Effect.context())
   }
   const sessions = new Set<Session>()
+  watch(services.metrics, sessions)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let stopping = false
 
@@ -81,6 +84,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     return session.run()
   }
   const serve = (connection: Connection, end: Effect.Effect<void> = Effect.void): Effect.Effect<void> => {
+    services.metrics.connections++
     const session = new Session(services, connection)
     const isRefused = stopping || sessions.size >= config.maxSessions
     const served = Effect.ensuring(
@@ -156,3 +160,15 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     reconfigure: (settings) => Effect.sync(() => Object.assign(config, settings))
   })
 })
+
+/** What can be seen of sessions at any time. */
+const watch = (metrics: Counted, sessions: ReadonlySet<Session>): void => {
+  const of = (measure: (session: Session) => number) => [...sessions].map(measure)
+  const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((a, b) => a + b, 0)
+  const lag = ({ following }: Session) => following?.lag ?? 0
+  metrics.sessions = () => sessions.size
+  metrics.users = () => sum(of(({ following }) => following === undefined ? 0 : 1))
+  metrics.lateSessions = () => of(lag).filter((lag) => lag > 0).length
+  metrics.followerLag = () => of(lag).reduce((a, b) => Math.max(a, b), 0) / 1000
+  metrics.untakenBytes = () => sum(of(({ connection }) => connection.untaken()))
+}

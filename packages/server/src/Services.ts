@@ -4,6 +4,7 @@ import type { Accounts } from "./Accounts.ts"
 import type { Directory } from "./Directory.ts"
 import type { LoginDeadline } from "./LoginDeadline.ts"
 import type { MessageStore } from "./MessageStore.ts"
+import type { Counted } from "./Metrics.ts"
 import type { Settings } from "./ServerConfig.ts"
 import type { Timelines } from "./Timeline.ts"
 
@@ -15,6 +16,7 @@ export interface Services {
   readonly store: MessageStore["Service"]
   readonly timelines: Timelines["Service"]
   readonly loginDeadline: LoginDeadline
+  readonly metrics: Counted
   /** Runs what a session does by itself; whoever calls it owns the fiber. */
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 }

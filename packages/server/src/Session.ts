@@ -16,6 +16,7 @@ import { connect, type Peer } from "./commands/Connect.ts"
 import { sync } from "./commands/Sync.ts"
 import type { Connection, Ear, EndOfInput, Left, PeerGone } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
+import { type Counted, reasonOf } from "./Metrics.ts"
 import { bytesOf, Outbox } from "./Outbox.ts"
 import type { Services } from "./Services.ts"
 import type { Timelines } from "./Timeline.ts"
@@ -67,6 +68,9 @@ export class Session implements Ear, Peer<Following>, Parts {
   readonly #framer: Framer.Framer
   /** When it came, on the clock of `uptime`. */
   readonly startedAt: number
+  /** Bytes that came, and SENDs among them that were acknowledged. */
+  received = 0
+  acknowledged = 0
   #sends: SendReader | undefined
   #following: Following | undefined // once it is open
   #helpers: Set<Fiber.Fiber<void>> | undefined
@@ -84,7 +88,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.connection = connection
     this.startedAt = uptime(services.clock)
     this.#framer = new Framer.Framer(services.config.maxLineBytes)
-    this.outbox = new Outbox(connection)
+    this.outbox = new Outbox(connection, services.metrics)
   }
 
   /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
@@ -128,6 +132,11 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.#isDeaf = true
     this.#following?.close()
     this.connection.wake()
+  }
+
+  /** What it follows, under its name; undefined before the login, and after the end. */
+  get following(): Following | undefined {
+    return this.#following
   }
 
   /** The time for the login is over. */
@@ -174,6 +183,8 @@ export class Session implements Ear, Peer<Following>, Parts {
 
   hear(bytes: Uint8Array): Left | undefined {
     const framer = this.#framer
+    this.received += bytes.length
+    this.#services.metrics.receivedBytes += bytes.length
     framer.take(bytes)
     if (!framer.next()) return undefined
     if (this.#isDeaf) return this.#overhear()
@@ -204,10 +215,11 @@ export class Session implements Ear, Peer<Following>, Parts {
 
   #sendNow(username: Name.Username): Left | undefined {
     const { count } = readNow
+    const heardAt = performance.now()
     const stored = this.#services.store.append(username, readNow)
-    if (AtOnce.isThere(stored)) return this.#acknowledge(count)
+    if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, heardAt)
     return Effect.matchEffect(stored, {
-      onSuccess: () => this.#acknowledge(count) ?? Effect.void,
+      onSuccess: () => this.#acknowledgeNow(count, heardAt) ?? Effect.void,
       onFailure: (error) => {
         this.#declineAll(error, count)
         return this.outbox.writeAll() ?? Effect.void
@@ -215,10 +227,18 @@ export class Session implements Ear, Peer<Following>, Parts {
     })
   }
 
-  #acknowledge(count: number): Left | undefined {
-    this.outbox.ack(count)
+  #acknowledgeNow(count: number, heardAt: number): Left | undefined {
+    this.#acknowledge(count, heardAt)
     this.#declinesInARow = 0
     return this.outbox.writeAll()
+  }
+
+  #acknowledge(count: number, heardAt: number): void {
+    const { metrics } = this.#services
+    this.acknowledged += count
+    metrics.messages += count
+    metrics.ackSeconds.observe((performance.now() - heardAt) / 1000, count)
+    this.outbox.ack(count)
   }
 
   /** Reads what has come; SENDs that follow each other stay together. */
@@ -273,9 +293,10 @@ export class Session implements Ear, Peer<Following>, Parts {
         return Effect.fail(new Decline.AlreadyLoggedIn({}))
       case "SENDS": {
         const { batch } = request
+        const heardAt = performance.now()
         return AtOnce.map(
           this.#services.store.append(following.username, batch),
-          () => this.outbox.ack(batch.count)
+          () => this.#acknowledge(batch.count, heardAt)
         )
       }
       case "SYNC":
@@ -289,6 +310,7 @@ export class Session implements Ear, Peer<Following>, Parts {
       this.#following = following
       this.#services.loginDeadline.delete(this)
       if (this.#isDeaf) return // and will be told why
+      this.#services.metrics.logins.add("accepted")
       this.outbox.push(accept)
       following.open()
     })
@@ -297,6 +319,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   /** The only place where errors become DECLINEs. What the client cannot go on from ends the session (CPT 3.5). */
   #decline(error: Decline.DeclineError): void {
     this.outbox.push(bytesOf(Command.declineLine(error)))
+    this.#services.metrics.declines.add(reasonOf(error))
     this.#declinesInARow++
     this.#isClosing = this.#declinesInARow >= Limits.maxDeclinesInARow ||
       this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout" || error === this.#farewell
@@ -316,7 +339,10 @@ export class Session implements Ear, Peer<Following>, Parts {
       onFailure: (error) => {
         if (error._tag === "PeerGone") return Effect.fail(error)
         return Effect.sync(() => {
-          if (isConnect && this.#following === undefined && error._tag !== "StorageUnavailable") this.#refusedLogins++
+          if (isConnect && this.#following === undefined) {
+            this.#services.metrics.logins.add(reasonOf(error))
+            if (error._tag !== "StorageUnavailable") this.#refusedLogins++
+          }
           this.#declineAll(error, times)
         })
       }
@@ -422,6 +448,10 @@ export class Session implements Ear, Peer<Following>, Parts {
 
   get timelines(): Timelines["Service"] {
     return this.#services.timelines
+  }
+
+  get metrics(): Counted {
+    return this.#services.metrics
   }
 
   /** Runs what the session does beside the conversation, until it ends. */

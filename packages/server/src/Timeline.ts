@@ -12,6 +12,7 @@ import { Context, Deferred, Effect, Exit, Latch, Layer } from "effect"
 import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { type Appended, MessageStore, type Page, type Watcher } from "./MessageStore.ts"
+import { Metrics } from "./Metrics.ts"
 import { ServerConfig } from "./ServerConfig.ts"
 
 /** A session, as a timeline sees it. None of it may wait. */
@@ -21,8 +22,8 @@ export interface Follower {
   readonly follow: (cursor: Cursor) => void
   /** Whether it can be told something now. */
   readonly isReady: () => boolean
-  /** Hands over lines; they are written when the tick's last timeline has spoken. */
-  readonly push: (lines: Uint8Array) => void
+  /** Hands over so many messages; they are written when the tick's last timeline has spoken. */
+  readonly push: (lines: Uint8Array, messages: number) => void
   /** Writes what was pushed. */
   readonly flush: () => void
   /** The cursor is `behind` from now on: to be brought to the head when the follower can take something again. */
@@ -57,7 +58,7 @@ export class Timelines extends Context.Service<Timelines, {
     target: Name.Name,
     after: Timestamp.Timestamp,
     except?: Name.Username
-  ) => Effect.Effect<Pick<Page, "lines" | "through" | "last">, Decline.StorageUnavailable>
+  ) => Effect.Effect<Pick<Page, "lines" | "count" | "through" | "last">, Decline.StorageUnavailable>
 }>()("@cpt/server/Timelines") {
   static readonly layer: Layer.Layer<Timelines, never, MessageStore> = Layer.effect(
     this,
@@ -150,11 +151,12 @@ class Live implements Timeline, Watcher {
       }
       cursor.at = head
       // CPT 5.5: nobody is told what it said itself
-      const lines = senders.has(follower.username)
-        ? linesOf(fresh.filter(({ sender }) => sender !== follower.username))
-        : all ??= linesOf(fresh)
-      if (lines.length === 0) continue
-      follower.push(lines)
+      if (!senders.has(follower.username)) follower.push(all ??= linesOf(fresh), fresh.length)
+      else {
+        const others = fresh.filter(({ sender }) => sender !== follower.username)
+        if (others.length === 0) continue
+        follower.push(linesOf(others), others.length)
+      }
       reached.add(follower)
     }
   }
@@ -171,6 +173,8 @@ const make = Effect.gen(function*() {
   const store = yield* MessageStore
   const { live } = yield* ServerConfig
   const timelines = new Map<string, Live>()
+  const metrics = yield* Metrics
+  metrics.followedTargets = () => timelines.size
   let touched: Array<Live> = []
   const somethingFresh = Latch.makeUnsafe(false)
   const shared: Shared = {
@@ -223,10 +227,11 @@ const make = Effect.gen(function*() {
   }
 
   const read = (target: Name.Name, after: Timestamp.Timestamp, except?: Name.Username) =>
-    AtOnce.map(store.read(target, { after, except }), ({ last, lines, missingThrough, through }) => ({
+    AtOnce.map(store.read(target, { after, except }), ({ count, last, lines, missingThrough, through }) => ({
       lines: missingThrough === 0
         ? lines
         : Buffer.concat([noticeLine(target, Notice.missing(missingThrough)), lines]),
+      count,
       through,
       last
     }))

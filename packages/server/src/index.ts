@@ -12,5 +12,6 @@ export { type Appended, type Kind, MessageStore, type Page, type Watcher } from 
 export { layerMemory, type MemoryLimits } from "./MessageStore/Memory.ts"
 export { CannotOpen, layerSqlite, type Options as SqliteOptions } from "./MessageStore/Sqlite.ts"
 export type { Keep } from "./MessageStore/sqlite/Retention.ts"
+export * as Metrics from "./Metrics.ts"
 export { Server } from "./Server.ts"
 export * as ServerConfig from "./ServerConfig.ts"

@@ -4,7 +4,15 @@
  */
 import { Message } from "@cpt/schema"
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSecurity, OpenApi } from "effect/http-api"
+import {
+  HttpApi,
+  HttpApiEndpoint,
+  HttpApiGroup,
+  HttpApiMiddleware,
+  HttpApiSchema,
+  HttpApiSecurity,
+  OpenApi
+} from "effect/http-api"
 
 /** Who asks over TCP has to show the token; on the Unix socket, who may open it may do everything. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {}, { httpApiStatus: 401 }) {
@@ -26,9 +34,20 @@ class ServerGroup extends HttpApiGroup.make("server").add(
   }).annotate(OpenApi.Description, "Tells everybody who is logged in")
 ) {}
 
+const Exposition = Schema.String.pipe(
+  HttpApiSchema.asText({ contentType: "text/plain; version=0.0.4; charset=utf-8" })
+)
+
+/** For machines that watch a server. */
+class ProbesGroup extends HttpApiGroup.make("probes").add(
+  HttpApiEndpoint.get("metrics", "/metrics", { success: Exposition })
+    .annotate(OpenApi.Description, "What has been counted, for Prometheus")
+) {}
+
 /** Every group of it is behind `Authorization`, and says what is wrong with a request. */
 export class AdminApi extends HttpApi.make("cpt")
   .add(ServerGroup)
+  .add(ProbesGroup)
   .middleware(Authorization)
   .middleware(HttpApiMiddleware.ProblemDetails)
   .annotateMerge(OpenApi.annotations({ title: "Administration of a cpt server" }))

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { Server } from "../Server.ts"
 import { AdminApi } from "./Api.ts"
+import * as Probes from "./Probes.ts"
 
 export const server = HttpApiBuilder.group(
   AdminApi,
@@ -13,4 +14,10 @@ export const server = HttpApiBuilder.group(
       announce: ({ payload }) => Effect.map(announce(payload.text), (sessions) => ({ sessions }))
     })
   })
+)
+
+export const probes = HttpApiBuilder.group(
+  AdminApi,
+  "probes",
+  (handlers) => Effect.map(Probes.answers, (answers) => handlers.handleAll(answers))
 )

@@ -31,6 +31,11 @@ export class Cache {
     this.#limit = limit
   }
 
+  /** Bytes of memory that it takes. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** A tail that begins behind this message. */
   open(head: Timestamp.Timestamp): Tail {
     return new Tail(head)
@@ -63,7 +68,7 @@ export class Cache {
   /** A page of what is behind `after`; undefined if that is not all in memory. */
   read(tail: Tail, after: Timestamp.Timestamp, except: Uint8Array | undefined): Page | undefined {
     if (after < tail.start) return undefined
-    const page = tail.lines.page(after, except) ?? { lines: nothing, through: later(after, tail.head) }
+    const page = tail.lines.page(after, except) ?? { lines: nothing, count: 0, through: later(after, tail.head) }
     return { ...page, last: page.through >= tail.head, missingThrough: Timestamp.epoch }
   }
 

@@ -5,6 +5,7 @@
  */
 import { Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
+import type { Page } from "../MessageStore.ts"
 
 const firstSegmentBytes = 512
 const segmentBytes = 256 * 1024 // also the bound of a page
@@ -147,7 +148,7 @@ export class Lines {
   page(
     after: Timestamp.Timestamp,
     except: Uint8Array | undefined
-  ): { readonly lines: Uint8Array; readonly through: Timestamp.Timestamp } | undefined {
+  ): Pick<Page, "lines" | "count" | "through"> | undefined {
     for (const segment of this.#segments) {
       let from = segment.indexAfter(after)
       if (except !== undefined) { while (from < segment.count && segment.beginsWith(from, except)) from++ }
@@ -159,6 +160,7 @@ export class Lines {
       }
       return {
         lines: segment.bytes.subarray(segment.startOf(from), segment.ends[to - 1]!),
+        count: to - from,
         through: Timestamp.fromMillis(segment.timestamps[to - 1]!)
       }
     }

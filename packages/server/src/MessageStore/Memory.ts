@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer"
 import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
+import { Metrics } from "../Metrics.ts"
 import { Head, headOf } from "./Head.ts"
 import { Lines } from "./Lines.ts"
 import { Order } from "./Order.ts"
@@ -69,6 +70,14 @@ class Entry {
 const nobody: ReadonlyArray<Watcher> = []
 const nothing = new Uint8Array(0)
 
+const emptyPage = (through: Timestamp.Timestamp, missingThrough: Timestamp.Timestamp): Page => ({
+  lines: nothing,
+  count: 0,
+  through,
+  last: true,
+  missingThrough
+})
+
 class Memory {
   readonly #entries = new Map<string, Entry>()
   readonly #order = new Order<Entry>()
@@ -80,6 +89,10 @@ class Memory {
   constructor(limits: MemoryLimits) {
     this.#limits = limits
     this.#duplicates = new Duplicates(limits.resendWindow)
+  }
+
+  get bytes(): number {
+    return this.#bytes
   }
 
   append(sender: Name.Username, batch: Batch, now: number): void {
@@ -113,12 +126,12 @@ class Memory {
 
   read(target: string, after: Timestamp.Timestamp, except: string | undefined): Page {
     const entry = this.#entries.get(target)
-    if (entry === undefined) return { lines: nothing, through: after, last: true, missingThrough: Timestamp.epoch }
+    if (entry === undefined) return emptyPage(after, Timestamp.epoch)
     const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
     const page = entry.lines?.page(after, except === undefined ? undefined : Buffer.from(headOf(target, except)))
     if (page !== undefined) return { ...page, last: page.through === entry.head, missingThrough }
     const through = entry.head > after ? entry.head : after
-    return { lines: nothing, through, last: true, missingThrough }
+    return emptyPage(through, missingThrough)
   }
 
   watch(target: string, watcher: Watcher): Timestamp.Timestamp {
@@ -165,6 +178,8 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
       const limits = { ...defaultLimits, ...options }
       const clock = yield* Clock.Clock
       const memory = new Memory(limits)
+      const metrics = yield* Metrics
+      metrics.cachedBytes = () => memory.bytes
       return MessageStore.of({
         description:
           `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +

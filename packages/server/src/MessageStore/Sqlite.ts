@@ -10,6 +10,7 @@ import { Buffer } from "node:buffer"
 import { Worker } from "node:worker_threads"
 import type { Batch } from "../Batch.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
+import { Metrics } from "../Metrics.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import { headOf } from "./Head.ts"
 import type { StoredPage } from "./sqlite/Reader.ts"
@@ -62,7 +63,8 @@ class Commit {
   #name = ""
   #target = ""
 
-  /** Bytes that its messages take, at a guess. */
+  messages = 0
+  /** Bytes that they take, at a guess. */
   size = 0
 
   message(code: Op, now: number, sender: Name.Username, { bytes, ends, starts, targets }: Batch, index: number): void {
@@ -76,6 +78,7 @@ class Commit {
     bytes.copy(this.#texts, this.#length, start, end)
     this.#length = length
     this.size += end - start + messageOverhead
+    this.messages++
     this.#step(code, now, sender, target === this.#target ? "" : target)
     this.#target = target
     this.senders.push(sender)
@@ -138,6 +141,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   }
   const clock = yield* Clock.Clock
   const cache = new Cache(options.cache ?? defaultCache)
+  const metrics = yield* Metrics
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
   const claiming = new Set<string>() // groups that are not on disk as such yet, and nobody waits for it
@@ -145,6 +149,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   let recent: Array<Recent> = [] // what is not
   const room = Latch.makeUnsafe(true)
   let waitingBytes = 0
+  metrics.queuedBytes = () => waitingBytes
+  metrics.cachedBytes = () => cache.bytes
   const somethingWaits = Latch.makeUnsafe(false)
   let waiting = [new Commit()] // the last one takes what comes
   let underWay: Commit | undefined
@@ -229,12 +235,18 @@ const make = Effect.fnUntraced(function*(options: Options) {
       waiting.push(new Commit())
       somethingWaits.closeUnsafe()
     }
+    const begin = performance.now()
     const committed = yield* Effect.exit(writer.commit(commit.steps))
     underWay = undefined
     if (Exit.isSuccess(committed)) {
+      metrics.commitSeconds.observe((performance.now() - begin) / 1000)
+      metrics.commitMessages.observe(commit.messages)
       tellAll(commit, committed.value)
       for (const name of commit.groups) claiming.delete(name)
-    } else for (const name of commit.groups) next().say(op.claimGroup, name) // to go with the next message
+    } else {
+      metrics.failedCommits++
+      for (const name of commit.groups) next().say(op.claimGroup, name) // to go with the next message
+    }
     waitingBytes -= commit.size
     if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
     Deferred.doneUnsafe(commit.done, Exit.asVoid(committed))
@@ -320,11 +332,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
         // As of now: what is brought to its place meanwhile is in one of both
         const commits = heads.has(target) ? recent.slice() : []
         return Effect.map(reader.read({ target, after, except }), (page): Page => {
-          const { lines, last, missingThrough, through } = page.last && commits.length > 0
+          const { count, lines, last, missingThrough, through } = page.last && commits.length > 0
             ? withRecent(page, target, except, commits)
             : page
           return {
             lines,
+            count,
             through: Timestamp.fromMillis(through),
             last,
             missingThrough: Timestamp.fromMillis(missingThrough)
@@ -380,7 +393,7 @@ const withRecent = (
   commits: ReadonlyArray<Recent>
 ): StoredPage => {
   const parts: Array<Uint8Array> = [page.lines]
-  let [size, through] = [page.lines.length, page.through]
+  let [size, count, through] = [page.lines.length, page.count, page.through]
   for (const { ends, lines, senders, targets, timestamps } of commits) {
     for (let index = 0; index < ends.length; index++) {
       const timestamp = timestamps[index]!
@@ -388,14 +401,15 @@ const withRecent = (
       const isWanted = senders[index] !== except
       const line = isWanted ? lines.subarray(index === 0 ? 0 : ends[index - 1], ends[index]) : nothing
       if (size > 0 && size + line.length > pageBytes) {
-        return { ...page, lines: Buffer.concat(parts), through, last: false }
+        return { ...page, lines: Buffer.concat(parts), count, through, last: false }
       }
       through = timestamp
       parts.push(line)
       size += line.length
+      if (isWanted) count++
     }
   }
-  return { ...page, lines: Buffer.concat(parts), through }
+  return { ...page, lines: Buffer.concat(parts), count, through }
 }
 
 const isSource = import.meta.url.endsWith(".ts")

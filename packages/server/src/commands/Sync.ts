@@ -13,8 +13,8 @@ export interface Reader<E> extends Follower {
   readonly groups: number
   /** Where it is in what it follows under this name. */
   readonly cursor: (target: string) => Cursor | undefined
-  /** Writes lines, and waits while the peer is behind. Nothing else may write meanwhile (CPT 5.6). */
-  readonly write: (lines: Uint8Array) => Effect.Effect<void, E>
+  /** Writes lines, so many messages, and waits while the peer is behind. Nothing else may write meanwhile (CPT 5.6). */
+  readonly write: (lines: Uint8Array, messages: number) => Effect.Effect<void, E>
 }
 
 /** Writes everything but the ENDSYNC. Fails before the first line, or not at all but for `E`. */
@@ -23,12 +23,13 @@ export const sync = Effect.fnUntraced(function*<E>(
   reader: Reader<E>,
   command: Command.Sync | Command.SyncInbox
 ) {
-  const { config, timelines } = services
+  const { config, metrics, timelines } = services
+  metrics.syncs++
   const target = command._tag === "SYNC" ? command.group : reader.username
   const after = command._tag === "SYNC" ? command.after : Timestamp.epoch
   const cursor = reader.cursor(target) ??
     (command._tag === "SYNC" ? yield* followGroup(services, reader, command.group) : undefined)
-  if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target))) // CPT 5.3
+  if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target)), 0) // CPT 5.3
 
   // What this session should have been told live, and `after` passes over, comes before the answer
   if (config.live && cursor.at < after) yield* catchUp(timelines, reader, cursor)
@@ -41,10 +42,10 @@ export const sync = Effect.fnUntraced(function*<E>(
       Effect.catch((error) =>
         at === after
           ? Effect.fail(error)
-          : Effect.succeed({ lines: noticeLine(target, Notice.unreadable(at)), through: head, last: true })
+          : Effect.succeed({ lines: noticeLine(target, Notice.unreadable(at)), count: 0, through: head, last: true })
       )
     )
-    yield* reader.write(page.lines)
+    yield* reader.write(page.lines, page.count)
     at = page.last && page.through < head ? head : page.through
   }
   // All up to `at` has been told, and what has come meanwhile is behind it
@@ -61,7 +62,7 @@ export const catchUp = Effect.fnUntraced(function*<E>(
   const head = cursor.timeline.head()
   while (cursor.at < head) {
     const page = yield* timelines.read(cursor.timeline.target, cursor.at, reader.username)
-    yield* reader.write(page.lines)
+    yield* reader.write(page.lines, page.count)
     cursor.at = page.through
   }
 })

@@ -100,6 +100,7 @@ const readAll = Effect.fnUntraced(function*(store: Store, to: string, after = 0,
       ...except === undefined ? {} : { except: user(except) }
     })
     const lines = linesOf(page.lines)
+    assert.strictEqual(page.count, lines.length, "a page knows how many lines it has")
     assert.isTrue(lines.length <= 1 || page.lines.length <= maxPageBytes, "a page has 256 KiB, or one line")
     assert.isAtLeast(page.through, from, "a page goes forward")
     if (page.missingThrough > 0) {
@@ -361,7 +362,7 @@ export const messageStoreSuite = <E>(
             const page = yield* store.read(target(name), { after: at(now + 1000) })
             assert.deepStrictEqual(
               { ...page, lines: page.lines.length },
-              { lines: 0, through: at(now + 1000), last: true, missingThrough: Timestamp.epoch }
+              { lines: 0, count: 0, through: at(now + 1000), last: true, missingThrough: Timestamp.epoch }
             )
           }
         }))

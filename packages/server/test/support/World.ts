@@ -3,7 +3,7 @@
  * public layer; only the listener differs.
  */
 import { Message } from "@cpt/schema"
-import { Accounts, layerMemory, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
+import { Accounts, layerMemory, Listener, MessageStore, Metrics, Server, ServerConfig } from "@cpt/server"
 import { makeListener } from "@cpt/server/testing"
 import { assert } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Queue, Scope } from "effect"
@@ -38,6 +38,8 @@ export interface World {
   readonly stop: Effect.Effect<void>
   /** The server's store, to look into. */
   readonly store: MessageStore["Service"]
+  /** What it has counted. */
+  readonly metrics: Metrics.Counted
 }
 
 export interface Options {
@@ -54,6 +56,7 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
     Layer.provide(options.accounts ?? Accounts.layerOpen),
     Layer.provideMerge(options.store ?? layerMemory()),
     Layer.provide(ServerConfig.layer(options.settings ?? {})),
+    Layer.provideMerge(Metrics.layer),
     Layer.buildWithScope(scope),
     Effect.orDie
   )
@@ -62,14 +65,15 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
     address: server.addresses[0],
     announce: (text: string) => server.announce(Message.Message.make(text)),
     stop: Scope.close(scope, Exit.void),
-    store: Context.get(services, MessageStore)
+    store: Context.get(services, MessageStore),
+    metrics: Context.get(services, Metrics.Metrics)
   }
 })
 
 /** In memory, for TestClock. */
 export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
   const memory = makeListener()
-  const { announce, stop, store } = yield* serve(memory.listener, options)
+  const { announce, metrics, stop, store } = yield* serve(memory.listener, options)
   // Whoever is still there when a test has failed would be waited for, by a clock that nobody moves
   const open = Effect.map(Effect.acquireRelease(memory.connect, (peer) => peer.cut), (peer): Connection => ({
     say: peer.say,
@@ -84,7 +88,7 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
     read: peer.read
   }))
   const scope = yield* Effect.scope
-  return { connect: Scope.provide(open, scope), announce, stop, store } satisfies World
+  return { connect: Scope.provide(open, scope), announce, metrics, stop, store } satisfies World
 })
 
 /** Tells when the server has done with a connection, by the peer's port. */
@@ -118,7 +122,7 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
     Listener.tcp({ port: 0 }),
     (port) => Deferred.doneUnsafe(servedOf(port), Effect.void)
   )
-  const { address, announce, stop, store } = yield* serve(listener, options)
+  const { address, announce, metrics, stop, store } = yield* serve(listener, options)
   const port = address !== undefined && "port" in address ? address.port : assert.fail("not on a port")
 
   const open = Effect.gen(function*() {
@@ -161,5 +165,5 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
     return connection
   })
   const scope = yield* Effect.scope
-  return { connect: Scope.provide(open, scope), announce, stop, store } satisfies World
+  return { connect: Scope.provide(open, scope), announce, metrics, stop, store } satisfies World
 })

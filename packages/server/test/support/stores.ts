@@ -63,6 +63,7 @@ export const lineByLine = over((store) => ({
         return end === page.lines.length || timestamp === undefined ? page : {
           ...page,
           lines: page.lines.subarray(0, end),
+          count: 1,
           through: Timestamp.fromMillis(Number(timestamp)),
           last: false
         }

@@ -18,6 +18,8 @@ export interface StoredName {
 export interface StoredPage {
   /** In memory of its own, which can be given to another thread. */
   readonly lines: Uint8Array<ArrayBuffer>
+  /** How many lines that are. */
+  readonly count: number
   readonly through: number
   readonly last: boolean
   readonly missingThrough: number
@@ -42,8 +44,8 @@ export class Reader {
       name: db.prepare("SELECT id, kind, head, missing, count, bytes FROM names WHERE name = ?"),
       // From the block in which `after` is; put together by SQLite, which is faster than a piece of memory a block
       blocks: db.prepare(
-        `SELECT count(*) AS count, CAST(group_concat(lines, '') AS BLOB) AS lines FROM (
-           SELECT lines FROM blocks
+        `SELECT count(*) AS blocks, sum(count) AS count, CAST(group_concat(lines, '') AS BLOB) AS lines FROM (
+           SELECT count, lines FROM blocks
            WHERE target = :id AND first >= coalesce(
              (SELECT max(first) FROM blocks WHERE target = :id AND first <= :after), 0
            ) ORDER BY first LIMIT :limit
@@ -71,21 +73,21 @@ export class Reader {
 
   #read(target: string, after: number, except: string | undefined): StoredPage {
     const row = this.#sql.name.get(target)
-    if (row === undefined) return { lines: new Uint8Array(0), through: after, last: true, missingThrough: 0 }
+    if (row === undefined) return emptyPage(after, 0)
     const [id, head, missing] = [Number(row["id"]), Number(row["head"]), Number(row["missing"])]
     const missingThrough = missing > after ? missing : 0
-    if (head <= after) return { lines: new Uint8Array(0), through: after, last: true, missingThrough }
+    if (head <= after) return emptyPage(after, missingThrough)
 
     const average = Math.max(blockBytes, Number(row["bytes"]) / Number(row["count"] || 1))
     const limit = 1 + Math.ceil(pageBytes / average)
-    const { count, lines } = this.#sql.blocks.get({ id, after, limit }) ?? {}
-    if (!isBytes(lines)) return { lines: new Uint8Array(0), through: head, last: true, missingThrough }
-    const behind = linesBehind(lines, after)
-    const page = behind.length > maxPageBytes ? firstLines(behind, maxPageBytes) : behind
-    const last = page === behind && Number(count) < limit
+    const { blocks, count, lines } = this.#sql.blocks.get({ id, after, limit }) ?? {}
+    if (!isBytes(lines)) return emptyPage(head, missingThrough)
+    const behind = linesBehind({ lines, count: Number(count) }, after)
+    const page = behind.lines.length > maxPageBytes ? firstLines(behind.lines, maxPageBytes) : behind
+    const last = page === behind && Number(blocks) < limit
     return {
-      lines: except === undefined ? page : linesBut(page, Buffer.from(headOf(target, except))),
-      through: last ? head : Math.max(after, lastTimestamp(page)),
+      ...except === undefined ? page : linesBut(page.lines, Buffer.from(headOf(target, except))),
+      through: last ? head : Math.max(after, lastTimestamp(page.lines)),
       last,
       missingThrough
     }
@@ -98,31 +100,49 @@ const isBytes = (value: unknown): value is Uint8Array<ArrayBuffer> =>
 const kindOf = (code: number): StoredName["kind"] =>
   code === kindCodes.user ? "user" : code === kindCodes.group ? "group" : "open"
 
+type Lines = Pick<StoredPage, "lines" | "count">
+
+const emptyPage = (through: number, missingThrough: number): StoredPage => ({
+  lines: new Uint8Array(0),
+  count: 0,
+  through,
+  last: true,
+  missingThrough
+})
+
 /** Those that are behind a message. */
-const linesBehind = (lines: Uint8Array<ArrayBuffer>, after: number): Uint8Array<ArrayBuffer> => {
-  if (after === 0) return lines
+const linesBehind = (all: Lines, after: number): Lines => {
+  if (after === 0) return all
+  const { count, lines } = all
   const walk = new LineWalk(lines)
-  while (walk.next()) if (walk.timestamp > after) return lines.subarray(walk.start)
-  return lines.subarray(lines.length)
+  for (let before = 0; walk.next(); before++) {
+    if (walk.timestamp > after) return { lines: lines.subarray(walk.start), count: count - before }
+  }
+  return { lines: lines.subarray(lines.length), count: 0 }
 }
 
 /** As many as so many bytes hold, or one. */
-const firstLines = (lines: Uint8Array<ArrayBuffer>, bytes: number): Uint8Array<ArrayBuffer> => {
-  const end = lines.lastIndexOf(10, bytes - 1)
-  return lines.subarray(0, (end === -1 ? lines.indexOf(10) : end) + 1)
+const firstLines = (all: Uint8Array<ArrayBuffer>, bytes: number): Lines => {
+  const end = all.lastIndexOf(10, bytes - 1)
+  const lines = all.subarray(0, (end === -1 ? all.indexOf(10) : end) + 1)
+  let count = 0
+  for (let at = 0; at < lines.length; at = lines.indexOf(10, at) + 1) count++
+  return { lines, count }
 }
 
 /** Those that do not begin like this. */
-const linesBut = (lines: Uint8Array, head: Buffer): Uint8Array<ArrayBuffer> => {
+const linesBut = (lines: Uint8Array, head: Buffer): Lines => {
   const walk = new LineWalk(lines)
   const left = new Uint8Array(lines.length)
   let length = 0
+  let count = 0
   while (walk.next()) {
     if (walk.bytes.compare(head, 0, head.length, walk.start, walk.start + head.length) === 0) continue
     left.set(lines.subarray(walk.start, walk.end), length)
     length += walk.end - walk.start
+    count++
   }
-  return left.subarray(0, length)
+  return { lines: left.subarray(0, length), count }
 }
 
 /** Of the last line; 0 without. */
