@@ -30,7 +30,7 @@ export class Admin extends Context.Service<Admin, {
   /** On a Unix socket, for its owner alone (0600): who may open it may do everything. */
   static readonly layerUnix = (path: string): Layer.Layer<Admin, AdminFailed, Server> =>
     layer(
-      UnixSocket.place(path, (path) => listen({ path })).pipe(
+      UnixSocket.place(path, (path) => listen({ path }), 0o600).pipe(
         Effect.map((server) => ({ server, uri: `unix://${path}` })),
         Effect.mapError(({ message }) => new AdminFailed({ message: `no administration at ${path}: ${message}` }))
       ),

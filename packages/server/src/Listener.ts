@@ -8,12 +8,13 @@ import { Effect, Fiber, Layer, type Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 import * as Net from "node:net"
-import * as Tls from "node:tls"
+import { Entrance, type Options as EntranceOptions, type Passage } from "./Listener/Entrance.ts"
+import * as UnixSocket from "./UnixSocket.ts"
 
 /** Connections that wait to be accepted: a whole office may come back at once after a restart. */
 const backlog = 4096
 
-export interface TcpOptions {
+export interface TcpOptions extends EntranceOptions {
   /** Default: 127.0.0.1, this machine only. */
   readonly host?: string | undefined
   /** Default: 39168. 0 takes a free one. */
@@ -27,71 +28,82 @@ type SocketServerService = SocketServer.SocketServer["Service"]
  * fifth of a login.
  */
 export interface NetServer extends SocketServerService {
-  /** As `run`. The sockets have a listener for their errors. */
+  /**
+   * As `run`. The sockets have a listener for their errors. Where there is a passage, the conversation begins behind it,
+   * with the socket that it gives.
+   */
   readonly accept: <R>(
-    handler: (socket: Net.Socket) => Effect.Effect<void, never, R>
+    handler: (socket: Net.Socket, passage: Passage | undefined) => Effect.Effect<void, never, R>
   ) => Effect.Effect<never, never, R>
 }
 
 export const isNetServer = (server: SocketServerService): server is NetServer => "accept" in server
 
-const tcpOptions = ({ host = "127.0.0.1", port = Limits.defaultPort }: TcpOptions) => ({ host, port, backlog })
+/** TCP: in clear text, or with `credentials` TLS. */
+export const tcp = ({ host = "127.0.0.1", port = Limits.defaultPort, ...entrance }: TcpOptions = {}) =>
+  layer((server) => listen(server, { host, port, backlog }), entrance)
 
-const socketOptions = { allowHalfOpen: true, noDelay: true }
+/** A Unix socket, for whom the umask allows. */
+export const unix = (path: string) =>
+  layer((server) =>
+    UnixSocket.place(path, (made) => listen(server, { path: made, backlog })).pipe(
+      Effect.catchTag("UnixSocketFailed", (cause) => Effect.fail(cannotOpen(cause))),
+      Effect.as(NetAddress.unixPathAddress(path))
+    )
+  )
 
-/** TCP, in clear text. */
-export const tcp = (options: TcpOptions = {}) => layer(() => Net.createServer(socketOptions), tcpOptions(options))
+/** A socket that listens already, which whoever started this process has left open for it. */
+export const inherited = (fd: number, entrance: EntranceOptions = {}) =>
+  layer((server) => listen(server, { fd, backlog }), entrance)
 
-/** TLS over TCP: give at least `key` and `cert`. */
-export const tls = (options: TcpOptions & Tls.TlsOptions) =>
-  layer(() => {
-    const server = Tls.createServer({ minVersion: "TLSv1.2", ...options, ...socketOptions })
-    server.on("tlsClientError", (_, socket) => socket.destroy())
-    return server
-  }, tcpOptions(options))
+const layer = (
+  open: (server: Net.Server) => Effect.Effect<NetAddress.SocketAddress, SocketServer.SocketServerError, Scope.Scope>,
+  entrance?: EntranceOptions
+) => Layer.effect(SocketServer.SocketServer, make(open, entrance))
 
-/** A Unix socket. */
-export const unix = (path: string) => layer(() => Net.createServer({ allowHalfOpen: true }), { path, backlog })
+const cannotOpen = (cause: unknown) =>
+  new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
 
-const layer = (create: () => Net.Server, options: Net.ListenOptions) =>
-  Layer.effect(SocketServer.SocketServer, make(create, options))
+/** Gives where it listens. */
+const listen = (server: Net.Server, options: Net.ListenOptions & { readonly fd?: number }) =>
+  Effect.callback<void, SocketServer.SocketServerError>((resume) => {
+    const fail = (cause: Error) => resume(Effect.fail(cannotOpen(cause)))
+    server.once("error", fail)
+    server.listen(options, () => {
+      server.off("error", fail)
+      resume(Effect.void)
+    })
+  }).pipe(Effect.andThen(() => addressOf(server)))
 
-const make = Effect.fnUntraced(function*(create: () => Net.Server, options: Net.ListenOptions): Effect.fn.Return<
-  NetServer,
-  SocketServer.SocketServerError,
-  Scope.Scope
-> {
+const make = Effect.fnUntraced(function*(
+  open: Parameters<typeof layer>[0],
+  options: EntranceOptions = {}
+): Effect.fn.Return<NetServer, SocketServer.SocketServerError, Scope.Scope> {
   const server = yield* Effect.acquireRelease(
-    Effect.sync(create),
+    Effect.sync(() => Net.createServer({ allowHalfOpen: true, noDelay: true }).on("error", () => {})), // of one connection
     (server) =>
       Effect.callback<void>((resume) => {
         server.close(() => resume(Effect.void))
         for (const socket of early) socket.destroy()
       })
   )
+  const entrance = new Entrance(options)
   const early: Array<Net.Socket> = [] // nobody takes them yet
   let take = (socket: Net.Socket) => {
     early.push(socket)
   }
-  server.on(server instanceof Tls.Server ? "secureConnection" : "connection", (socket: Net.Socket) => {
+  server.on("connection", (socket) => {
     socket.on("error", () => {}) // "close" follows
     take(socket)
   })
-  yield* Effect.callback<void, SocketServer.SocketServerError>((resume) => {
-    server.once("error", (cause) => {
-      const reason = new SocketServer.SocketServerOpenError({ cause })
-      resume(Effect.fail(new SocketServer.SocketServerError({ reason })))
-    })
-    server.listen(options, () => resume(Effect.void))
-  })
-  const address = yield* addressOf(server)
+  const address = yield* open(server)
 
   const accept: NetServer["accept"] = Effect.fnUntraced(function*(handler) {
     const fork = Effect.runForkWith(yield* Effect.context<Effect.Services<ReturnType<typeof handler>>>())
     const fibers = new Set<Fiber.Fiber<void>>()
     const before = take
     take = (socket) => {
-      const fiber = fork(handler(socket))
+      const fiber = fork(handler(socket, entrance.passage(socket)))
       if (fiber.pollUnsafe() !== undefined) return
       fibers.add(fiber)
       fiber.addObserver(() => fibers.delete(fiber))
@@ -110,11 +122,15 @@ const make = Effect.fnUntraced(function*(create: () => Net.Server, options: Net.
     address,
     accept,
     run: (handler) =>
-      accept((socket) =>
-        NodeSocket.fromDuplex(Effect.succeed(socket)).pipe(
-          Effect.flatMap(handler),
-          Effect.provideService(NodeSocket.NetSocket, socket),
-          Effect.ensuring(Effect.sync(() => socket.destroy())),
+      accept((raw, passage = Effect.succeed({ socket: raw, client: undefined })) =>
+        Effect.timeout(passage, Limits.loginDeadline).pipe(
+          Effect.flatMap(({ socket }) =>
+            NodeSocket.fromDuplex(Effect.succeed(socket)).pipe(
+              Effect.flatMap(handler),
+              Effect.provideService(NodeSocket.NetSocket, socket)
+            )
+          ),
+          Effect.ensuring(Effect.sync(() => raw.destroy())),
           Effect.ignoreCause({ log: "Warn" })
         )
       )
@@ -125,8 +141,6 @@ const addressOf = (server: Net.Server): Effect.Effect<NetAddress.SocketAddress, 
   const address = server.address()
   if (address === null || typeof address === "string") return Effect.succeed(NetAddress.unixPathAddress(address ?? ""))
   return Effect.fromResult(NetAddress.inetAddressFromIpString(address.address, address.port)).pipe(
-    Effect.mapError((cause) =>
-      new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
-    )
+    Effect.mapError(cannotOpen)
   )
 }

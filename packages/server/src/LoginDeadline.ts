@@ -11,6 +11,7 @@ export class LoginDeadline {
   readonly #config: Pick<Settings, "loginDeadline">
   readonly #waiting = new Set<Session>()
   readonly #someone = Latch.makeUnsafe(false)
+  #latest = 0 // start of one of them
 
   constructor(clock: Clock.Clock, config: Pick<Settings, "loginDeadline">) {
     this.#clock = clock
@@ -18,6 +19,10 @@ export class LoginDeadline {
   }
 
   add(session: Session): void {
+    if (session.startedAt < this.#latest) { // others have been quicker with their handshakes
+      return session.fork(Effect.delay(Effect.sync(() => session.expire()), this.#left(session)))
+    }
+    this.#latest = session.startedAt
     this.#waiting.add(session)
     this.#someone.openUnsafe()
   }
@@ -25,6 +30,10 @@ export class LoginDeadline {
   /** It has logged in, or ended. */
   delete(session: Session): void {
     this.#waiting.delete(session)
+  }
+
+  #left(session: Session): number {
+    return Math.max(0, session.startedAt + Duration.toMillis(this.#config.loginDeadline) - uptime(this.#clock))
   }
 
   /** Tells each session when its time is over. */
@@ -37,7 +46,7 @@ export class LoginDeadline {
           yield* this.#someone.await
           continue
         }
-        const left = first.startedAt + Duration.toMillis(this.#config.loginDeadline) - uptime(this.#clock)
+        const left = this.#left(first)
         if (left > 0) yield* Effect.sleep(left)
         else {
           this.#waiting.delete(first)

@@ -2,8 +2,11 @@
 import { Duration, Effect, Exit, type Fiber, Latch } from "effect"
 import { Buffer } from "node:buffer"
 import type { Socket } from "node:net"
+import { TLSSocket } from "node:tls"
+import { type Certificate, fromShown } from "./Certificate.ts"
 import { type Connection, type Ear, type EndOfInput, endOfInput, type Left, PeerGone, peerGone } from "./Connection.ts"
 import * as Kernel from "./Kernel.ts"
+import type { Client } from "./Listener/ProxyHeader.ts"
 
 export interface Options {
   readonly writeDeadline: Duration.Duration
@@ -19,14 +22,14 @@ const resetWithin = 50
 const nothing = Buffer.alloc(0)
 
 /** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
-const ipOf = (address: string | undefined): string | undefined =>
+export const ipOf = (address: string | undefined): string | undefined =>
   address?.startsWith("::ffff:") === true ? address.slice(7) : address
 
 /** Made bit by bit, since most connections are idle: what few of them need, few of them have. */
 export class NetConnection implements Connection {
   readonly #socket: Socket
   readonly #options: Options
-  readonly certificate = undefined
+  readonly #client: Client | undefined
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   #ear: Ear | undefined
   #key: Kernel.Key | undefined
@@ -39,11 +42,20 @@ export class NetConnection implements Connection {
   #writtenAt = 0
   #watching: Fiber.Fiber<void> | undefined
 
-  /** @param fork runs what a connection does by itself, until it is closed */
-  constructor(socket: Socket, options: Options, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+  /**
+   * @param fork runs what a connection does by itself, until it is closed
+   * @param client whose it is, if a proxy has said so
+   */
+  constructor(
+    socket: Socket,
+    options: Options,
+    fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>,
+    client?: Client
+  ) {
     this.#socket = socket
     this.#options = options
     this.#fork = fork
+    this.#client = client
     socket.setNoDelay(true)
     socket.setKeepAlive(true, Duration.toMillis(options.keepAlive))
     socket.on("data", (bytes: Uint8Array) => this.#take(bytes))
@@ -53,7 +65,15 @@ export class NetConnection implements Connection {
   }
 
   get remoteAddress(): string | undefined {
-    return ipOf(this.#socket.remoteAddress)
+    return this.#client === undefined ? ipOf(this.#socket.remoteAddress) : this.#client.address
+  }
+
+  get certificate(): Certificate | undefined {
+    const socket = this.#socket
+    if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+    const shown = socket.getPeerCertificate()
+    // Without one, a session that is resumed is authorized too
+    return shown.fingerprint256 === undefined ? undefined : fromShown(shown)
   }
 
   key(): Kernel.Key | undefined {

@@ -13,6 +13,7 @@ import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
 import * as Kernel from "./Kernel.ts"
 import { isNetServer } from "./Listener.ts"
+import type { Passage } from "./Listener/Entrance.ts"
 import { LoginDeadline } from "./LoginDeadline.ts"
 import { MessageStore } from "./MessageStore.ts"
 import { type Counted, Metrics } from "./Metrics.ts"
@@ -20,7 +21,7 @@ import { NetConnection } from "./NetConnection.ts"
 import * as OtherConnection from "./OtherConnection.ts"
 import { ServerConfig, type Settings } from "./ServerConfig.ts"
 import type { Services } from "./Services.ts"
-import { Session } from "./Session.ts"
+import { Session, uptime } from "./Session.ts"
 import { noticeLine, Timelines } from "./Timeline.ts"
 
 /** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
@@ -29,8 +30,8 @@ const findDeadEvery = Duration.seconds(10)
 /** How long a connection waits for room before it is refused. */
 const fullPatience = Duration.millis(50)
 
-/** Something that connections come in by. */
-export type Listener = Layer.Layer<SocketServer.SocketServer, SocketServer.SocketServerError>
+/** Something that connections come in by; `E` is how it fails to be one. */
+export type Listener<E = SocketServer.SocketServerError> = Layer.Layer<SocketServer.SocketServer, E>
 
 export class Server extends Context.Service<Server, {
   /** Where it listens, in the order of the listeners, with the ports that the system chose if it was asked to. */
@@ -45,13 +46,13 @@ export class Server extends Context.Service<Server, {
    * connections, lets every session answer what it has heard and say `shutting_down`, and after the shutdown deadline
    * cuts whoever is still there.
    */
-  static readonly layer = (
-    ...listeners: readonly [Listener, ...ReadonlyArray<Listener>]
-  ): Layer.Layer<Server, SocketServer.SocketServerError, MessageStore | Accounts> =>
+  static readonly layer = <E = SocketServer.SocketServerError>(
+    ...listeners: readonly [Listener<E>, ...ReadonlyArray<Listener<E>>]
+  ): Layer.Layer<Server, E, MessageStore | Accounts> =>
     Layer.effect(this, make(listeners)).pipe(Layer.provide(Directory.layer.pipe(Layer.provideMerge(Timelines.layer))))
 }
 
-const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
+const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>>) {
   const config = { ...yield* ServerConfig }
   const clock = yield* Clock.Clock
   const services: Services = {
@@ -68,6 +69,7 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
   const sessions = new Set<Session>()
   watch(services.metrics, sessions)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
+  let arriving = 0 // connections that have not passed yet
   let stopping = false
 
   // A span that nobody sees is not made
@@ -83,9 +85,13 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     sessions.add(session)
     return session.run()
   }
-  const serve = (connection: Connection, end: Effect.Effect<void> = Effect.void): Effect.Effect<void> => {
+  const serve = (
+    connection: Connection,
+    end: Effect.Effect<void> = Effect.void,
+    startedAt?: number
+  ): Effect.Effect<void> => {
     services.metrics.connections++
-    const session = new Session(services, connection)
+    const session = new Session(services, connection, startedAt)
     const isRefused = stopping || sessions.size >= config.maxSessions
     const served = Effect.ensuring(
       isRefused ? refuseSoon(session) : run(session),
@@ -96,9 +102,26 @@ const make = Effect.fnUntraced(function*(listeners: ReadonlyArray<Listener>) {
     )
     return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
   }
-  const serveNet = (socket: Net.Socket) => {
+  const serveNet = (socket: Net.Socket, passage?: Passage) => {
+    if (passage !== undefined) return letIn(socket, passage)
     const connection = new NetConnection(socket, config, services.fork)
     return serve(connection, connection.destroy)
+  }
+  /** What comes before the conversation takes its time from that for the login. */
+  const letIn = (raw: Net.Socket, passage: Passage): Effect.Effect<void> => {
+    if (stopping || arriving >= config.maxSessions) return Effect.sync(() => raw.destroy())
+    arriving++
+    const startedAt = uptime(clock)
+    return Effect.timeout(passage, config.loginDeadline).pipe(
+      Effect.ensuring(Effect.sync(() => arriving--)),
+      Effect.matchEffect({
+        onFailure: () => Effect.void, // it is cut
+        onSuccess: ({ client, socket }) => {
+          const connection = new NetConnection(socket, config, services.fork, client)
+          return serve(connection, connection.destroy, startedAt)
+        }
+      })
+    )
   }
   const serveAny = (socket: Socket.Socket) =>
     Effect.withFiber((fiber) => {

@@ -83,10 +83,10 @@ export class Session implements Ear, Peer<Following>, Parts {
   #refusedLogins = 0
   #declinesInARow = 0
 
-  constructor(services: Services, connection: Connection) {
+  constructor(services: Services, connection: Connection, startedAt = uptime(services.clock)) {
     this.#services = services
     this.connection = connection
-    this.startedAt = uptime(services.clock)
+    this.startedAt = startedAt
     this.#framer = new Framer.Framer(services.config.maxLineBytes)
     this.outbox = new Outbox(connection, services.metrics)
   }

@@ -33,13 +33,14 @@ export const shortPath = (path: string): Effect.Effect<string, UnixSocketFailed,
 }
 
 /**
- * Has somebody listen at a path, for its owner alone; when the scope ends, the socket is gone. It is made beside its
- * place and moved there, so nobody can ever find it open to others, and what a killed server has left is replaced in
- * one step.
+ * Has somebody listen at a path, for whom `mode` lets, or else the umask; when the scope ends, the socket is gone. It is
+ * made beside its place and moved there, so nobody can ever find it open to others, and what a killed server has left is
+ * replaced in one step.
  */
 export const place = Effect.fnUntraced(function*<A, E, R>(
   path: string,
-  listen: (path: string) => Effect.Effect<A, E, R>
+  listen: (path: string) => Effect.Effect<A, E, R>,
+  mode?: number
 ) {
   const at = yield* shortPath(path)
   const made = `${at}.new`
@@ -51,7 +52,7 @@ export const place = Effect.fnUntraced(function*<A, E, R>(
   yield* attempt("what is in the way cannot be removed", () => rmSync(made, { force: true }))
   const listening = yield* listen(made)
   const ours = yield* attempt("it cannot be put in its place", () => {
-    chmodSync(made, 0o600)
+    if (mode !== undefined) chmodSync(made, mode)
     renameSync(made, at)
     return lstatSync(at).ino
   })

@@ -1,5 +1,5 @@
 import { Decline } from "@cpt/schema"
-import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
+import { Accounts, Credentials, layerMemory, Listener, Server } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { existsSync, mkdtempSync, rmSync } from "node:fs"
@@ -10,7 +10,9 @@ import { text } from "node:stream/consumers"
 import { connect as connectTls } from "node:tls"
 import { cert, key } from "./support/certificate.ts"
 
-const started = (...listeners: Parameters<typeof Server.layer>) =>
+type AnyListener = ReturnType<typeof Listener.tcp>
+
+const started = (...listeners: [AnyListener, ...ReadonlyArray<AnyListener>]) =>
   Server.layer(...listeners).pipe(
     Layer.provide([
       layerMemory(),
@@ -88,7 +90,8 @@ describe("Listener", () => {
 
   it.live("tls carries the same bytes, and answers after a half-close too (CPT 0.1, 1.7)", () =>
     Effect.gen(function*() {
-      const port = portOf(yield* started(Listener.tls({ port: 0, key, cert })))
+      const credentials = yield* Credentials.make({ key, cert })
+      const port = portOf(yield* started(Listener.tcp({ port: 0, credentials })))
       assert.match(
         yield* session(
           connectTls({ port, host: "127.0.0.1", servername: "localhost", ca: cert }),

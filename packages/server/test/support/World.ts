@@ -100,9 +100,12 @@ const observed = (listener: AnyListener, ended: (port: number) => void): AnyList
       return {
         ...server,
         accept: (handler) =>
-          server.accept((socket) => {
+          server.accept((socket, passage) => {
             const { remotePort } = socket
-            return Effect.ensuring(handler(socket), Effect.sync(() => remotePort !== undefined && ended(remotePort)))
+            return Effect.ensuring(
+              handler(socket, passage),
+              Effect.sync(() => remotePort !== undefined && ended(remotePort))
+            )
           })
       }
     })

@@ -1,0 +1,140 @@
+/**
+ * What a server shows for itself, and whom it trusts: its certificate with the key, and the authorities of clients'
+ * certificates. Files are looked at again and again: what is new in them is shown from then on; what is not right in them
+ * is reported, and changes nothing.
+ */
+import { Duration, Effect, Schema, type Scope } from "effect"
+import { createPrivateKey, X509Certificate } from "node:crypto"
+import { readFile, stat } from "node:fs/promises"
+import { Handshake, type Pem } from "./Handshake.ts"
+
+/** How often. Files have to look alike twice: they may be in the middle of being written. */
+const lookEvery = Duration.millis(500)
+
+/** They are not right: which of them, and why. */
+export class CredentialsUnusable extends Schema.TaggedError<CredentialsUnusable>()("CredentialsUnusable", {
+  which: Schema.Literals(["cert", "key", "clientCa"]),
+  message: Schema.String
+}) {}
+
+export interface Credentials {
+  readonly handshake: Handshake
+}
+
+/** Those of files. */
+export interface FileCredentials extends Credentials {
+  /** Reads the files and checks them; what it gives has them used. */
+  readonly prepare: Effect.Effect<Effect.Effect<void>, CredentialsUnusable>
+}
+
+/** The names of files in PEM, as in `Pem`. */
+export interface Files {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa?: string | undefined
+}
+
+const attempt = <A>(which: CredentialsUnusable["which"], act: () => A, expected?: string) =>
+  Effect.try({
+    try: act,
+    catch: (error) =>
+      new CredentialsUnusable({ which, message: expected ?? (error instanceof Error ? error.message : String(error)) })
+  })
+
+const certificateIn = (pem: Pem, which: "cert" | "clientCa") =>
+  attempt(which, () => new X509Certificate(pem[which] ?? ""), "expected a certificate in PEM")
+
+/** Whether they are what they should be, and belong together. */
+const check = Effect.fnUntraced(function*(pem: Pem) {
+  const certificate = yield* certificateIn(pem, "cert")
+  const key = yield* attempt(
+    "key",
+    () => createPrivateKey(pem.key),
+    "expected a private key in PEM, without a passphrase"
+  )
+  if (!certificate.checkPrivateKey(key)) {
+    return yield* new CredentialsUnusable({ which: "key", message: "it is not the key of the certificate" })
+  }
+  if (pem.clientCa !== undefined) yield* certificateIn(pem, "clientCa")
+  return certificate
+})
+
+/** Those that are at hand. */
+export const make = (pem: Pem): Effect.Effect<Credentials, CredentialsUnusable> =>
+  Effect.andThen(check(pem), Effect.map(attempt("cert", () => new Handshake(pem)), (handshake) => ({ handshake })))
+
+/** Those of files, followed as long as the scope lasts. */
+export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Return<
+  FileCredentials,
+  CredentialsUnusable,
+  Scope.Scope
+> {
+  let used = yield* look(files)
+  const { handshake } = yield* Effect.flatMap(read(files), make)
+
+  const prepare = Effect.gen(function*() {
+    const seen = yield* look(files)
+    const pem = yield* read(files)
+    const certificate = yield* check(pem)
+    yield* make(pem) // what else OpenSSL may think of it
+    return Effect.suspend(() => {
+      handshake.use(pem)
+      if (seen === used) return Effect.void
+      used = seen
+      return Effect.logInfo(`the certificate in ${files.cert} is new, and valid until ${certificate.validTo}`)
+    })
+  })
+
+  const follow = Effect.gen(function*() {
+    for (let [seen, tried] = [used, used];;) {
+      yield* Effect.sleep(lookEvery)
+      const before = seen
+      seen = yield* look(files)
+      if (seen !== before || seen === used || seen === tried) continue
+      tried = seen
+      yield* Effect.catch(
+        Effect.flatten(prepare),
+        ({ message, which }) => Effect.logError(`${files[which]}: ${message}; the certificate from before stays in use`)
+      )
+    }
+  })
+  yield* Effect.forkScoped(follow)
+  return { handshake, prepare }
+})
+
+const read = (files: Files): Effect.Effect<Pem, CredentialsUnusable> =>
+  Effect.all({
+    cert: readOne("cert", files.cert),
+    key: readOne("key", files.key),
+    clientCa: files.clientCa === undefined ? Effect.undefined : readOne("clientCa", files.clientCa)
+  })
+
+const readOne = (which: CredentialsUnusable["which"], file: string) =>
+  Effect.tryPromise({
+    try: () => readFile(file),
+    catch: (error) => new CredentialsUnusable({ which, message: whyNot(error) })
+  })
+
+const whyNot = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  switch ("code" in error ? error.code : undefined) {
+    case "ENOENT":
+      return "there is no such file"
+    case "EACCES":
+      return "permission denied"
+    default:
+      return error.message
+  }
+}
+
+/** Tells one state of the files from another, whatever they have been replaced by, and through links. */
+const look = (files: Files): Effect.Effect<string> =>
+  Effect.map(Effect.forEach(Object.values(files).filter((file) => file !== undefined), lookAt), (all) => all.join())
+
+const lookAt = (file: string): Effect.Effect<string> =>
+  Effect.promise(() =>
+    stat(file, { bigint: true }).then(
+      ({ ctimeNs, dev, ino, mtimeNs, size }) => [dev, ino, size, mtimeNs, ctimeNs].join(" "),
+      () => "" // to say why is for who reads it
+    )
+  )

@@ -1,0 +1,99 @@
+/**
+ * What comes before the first line of a connection: the header in which a proxy says whose it is, and the handshake of
+ * TLS.
+ */
+import { Effect, Exit, Result } from "effect"
+import { IpNetwork, NetAddress } from "effect/net"
+import { Buffer } from "node:buffer"
+import type * as Net from "node:net"
+import { ipOf } from "../NetConnection.ts"
+import type { Credentials } from "./Credentials.ts"
+import * as ProxyHeader from "./ProxyHeader.ts"
+import { Refused } from "./Refused.ts"
+
+export interface Options {
+  /**
+   * Where proxies are. Who comes from there has to begin with a header of the PROXY protocol; who comes from elsewhere is
+   * not asked for one, so nobody else can say where they are.
+   */
+  readonly proxyFrom?: ReadonlyArray<IpNetwork.IpNetwork> | undefined
+  /** With them, TLS is spoken. */
+  readonly credentials?: Credentials | undefined
+}
+
+/** A connection whose first line is the next to come. */
+interface Arrival {
+  readonly socket: Net.Socket
+  /** Whom the proxy speaks for; undefined if there is none, or it speaks for itself. */
+  readonly client: ProxyHeader.Client | undefined
+}
+
+/** Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. */
+export type Passage = Effect.Effect<Arrival, Refused>
+
+/** Milliseconds: what is odd may happen a thousand times a second. */
+const warnEvery = 60_000
+
+export class Entrance {
+  readonly #proxyFrom: ReadonlyArray<IpNetwork.IpNetwork>
+  readonly #credentials: Credentials | undefined
+  #warnedAt = -warnEvery
+
+  constructor({ credentials, proxyFrom = [] }: Options) {
+    this.#proxyFrom = proxyFrom
+    this.#credentials = credentials
+  }
+
+  /** What a connection has to pass; undefined if that is nothing. */
+  passage(socket: Net.Socket): Passage | undefined {
+    const isProxied = this.#proxyFrom.length > 0 && this.#isFromProxy(socket)
+    const handshake = this.#credentials?.handshake
+    if (!isProxied && handshake === undefined) return undefined
+    return Effect.gen(function*() {
+      const client = isProxied ? yield* header(socket) : undefined
+      return { client, socket: handshake === undefined ? socket : yield* handshake.over(socket) }
+    }).pipe(
+      Effect.tapError((error) => error.isOdd ? this.#warn(socket, error) : Effect.void),
+      Effect.onExit((exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
+    )
+  }
+
+  #isFromProxy(socket: Net.Socket): boolean {
+    const address = NetAddress.ipFromString(ipOf(socket.remoteAddress)?.split("%", 1)[0] ?? "")
+    return Result.isSuccess(address) &&
+      this.#proxyFrom.some((network) => IpNetwork.contains(network, address.success))
+  }
+
+  #warn(socket: Net.Socket, { message }: Refused): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const now = performance.now()
+      if (now - this.#warnedAt < warnEvery) return Effect.void
+      this.#warnedAt = now
+      return Effect.logWarning(`a connection from ${ipOf(socket.remoteAddress)} is cut: ${message}`)
+    })
+  }
+}
+
+/** Takes the header off a connection. */
+const header = (socket: Net.Socket): Effect.Effect<ProxyHeader.Client | undefined, Refused> =>
+  Effect.callback((resume) => {
+    let bytes = Buffer.alloc(0)
+    const done = (result: Effect.Effect<ProxyHeader.Client | undefined, Refused>) => {
+      socket.off("data", take).off("end", hasGone).off("close", hasGone)
+      resume(result)
+    }
+    const hasGone = () => done(Effect.fail(new Refused({ message: "it has ended", isOdd: false })))
+    const take = (chunk: Buffer) => {
+      bytes = Buffer.concat([bytes, chunk])
+      const header = ProxyHeader.read(bytes)
+      if (header === "incomplete") return
+      if (header === "malformed") {
+        return done(Effect.fail(new Refused({ message: "it does not begin with a PROXY header", isOdd: true })))
+      }
+      socket.pause()
+      if (bytes.length > header.length) socket.unshift(bytes.subarray(header.length))
+      done(Effect.succeed(header.client))
+    }
+    socket.on("data", take).on("end", hasGone).on("close", hasGone)
+    return Effect.sync(() => socket.destroy())
+  })

@@ -1,0 +1,279 @@
+/** What comes before the first line: the header of a proxy, and the handshake of TLS, over real sockets. */
+import { Decline } from "@cpt/schema"
+import { Accounts, Credentials, layerMemory, Listener, Server, ServerConfig } from "@cpt/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Layer, Logger } from "effect"
+import { IpNetwork } from "effect/net"
+import { Buffer } from "node:buffer"
+import { once } from "node:events"
+import { connect, type Socket } from "node:net"
+import { text } from "node:stream/consumers"
+import { setImmediate } from "node:timers/promises"
+import { connect as connectTls, type ConnectionOptions } from "node:tls"
+import { alice, authority, cert, key } from "../support/certificate.ts"
+
+/** A server that says who somebody is; gives its port. */
+const started = (options: Listener.TcpOptions, settings: Partial<ServerConfig.Settings> = {}) =>
+  Server.layer(Listener.tcp({ port: 0, ...options })).pipe(
+    Layer.provide([
+      layerMemory(),
+      Accounts.layerOf(({ certificate, remoteAddress, username }) => {
+        const reasons: Readonly<Record<string, string | undefined>> = {
+          where: remoteAddress ?? "on_this_machine",
+          who: certificate?.subject["CN"]?.join() ?? "nobody"
+        }
+        const reason = reasons[username]
+        return reason === undefined ? Effect.void : Effect.fail(new Decline.Declined({ reason }))
+      })
+    ]),
+    Layer.provide(ServerConfig.layer(settings)),
+    Layer.build,
+    Effect.map((context) => {
+      const [address] = Context.get(context, Server).addresses
+      return address !== undefined && "port" in address ? address.port : assert.fail("not on a port")
+    })
+  )
+
+const connected = (port: number) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const socket = connect({ port, host: "127.0.0.1", noDelay: true })
+      socket.on("error", () => {})
+      await once(socket, "connect")
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+/** Says all of this, half-closes, and gives the whole answer. */
+const session = (socket: Socket, lines: string | Uint8Array) =>
+  Effect.promise(() => {
+    socket.end(lines)
+    return text(socket).catch((error: Error) => error.message)
+  })
+
+const proxyFrom = [IpNetwork.fromStringUnsafe("127.0.0.0/8")]
+const elsewhere = [IpNetwork.fromStringUnsafe("192.0.2.0/24"), IpNetwork.fromStringUnsafe("::/0")]
+
+const header = Buffer.from("PROXY TCP4 203.0.113.9 192.0.2.1 50000 39168\r\n")
+const binary = Buffer.concat([
+  Buffer.from("0d0a0d0a000d0a515549540a", "hex"),
+  Buffer.from("21210027", "hex"), // version 2, a proxied connection, TCP over IPv6; what follows
+  Buffer.from("20010db8000000000000000000000007", "hex"),
+  Buffer.from("20010db8000000000000000000000001", "hex"),
+  Buffer.from("c3509900", "hex"), // ports
+  Buffer.from("040000", "hex") // and something else
+])
+
+describe("from a proxy", () => {
+  it.live("who is behind it counts, in either version of the header, with commands in the same packet", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ proxyFrom })
+      const lines = Buffer.from("CONNECT where\nCONNECT ann\nSEND g hi\nSYNC g 0\n")
+      const rest = /^ACCEPT\nACK\nMSG g ann \d+ hi\nENDSYNC\n$/
+      for (const [bytes, address] of [[header, "203.0.113.9"], [binary, "2001:db8::7"]] as const) {
+        const said = yield* session(yield* connected(port), Buffer.concat([bytes, lines]))
+        assert.isTrue(said.startsWith(`DECLINE ${address}\n`), said)
+        assert.match(said.slice(said.indexOf("\n") + 1), bytes === header ? rest : /^ACCEPT\nACK\nMSG g/)
+      }
+    }))
+
+  it.live("a header may come in any cut", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ proxyFrom })
+      for (const [bytes, address] of [[header, "203.0.113.9"], [binary, "2001:db8::7"]] as const) {
+        const all = Buffer.concat([bytes, Buffer.from("CONNECT where\n")])
+        yield* Effect.forEach(Array.from(all.keys()), (cut) =>
+          Effect.scoped(Effect.gen(function*() {
+            const socket = yield* connected(port)
+            yield* Effect.promise(async () => {
+              socket.write(all.subarray(0, cut))
+              await setImmediate()
+              await setImmediate()
+            })
+            assert.strictEqual(yield* session(socket, all.subarray(cut)), `DECLINE ${address}\n`, `cut at ${cut}`)
+          })), { concurrency: 8 })
+        const socket = yield* connected(port)
+        for (const byte of all) {
+          socket.write(Buffer.of(byte))
+          yield* Effect.promise(() => setImmediate())
+        }
+        assert.strictEqual(yield* session(socket, ""), `DECLINE ${address}\n`, "byte by byte")
+      }
+    }))
+
+  it.live("what it says of itself, or does not know, leaves its own address", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ proxyFrom })
+      for (
+        const [bytes, address] of [
+          [Buffer.from("PROXY UNKNOWN\r\n"), "127.0.0.1"],
+          [Buffer.from("0d0a0d0a000d0a515549540a20000000", "hex"), "127.0.0.1"],
+          [
+            Buffer.concat([Buffer.from("0d0a0d0a000d0a515549540a213100d8", "hex"), Buffer.alloc(216)]),
+            "on_this_machine"
+          ]
+        ] as const
+      ) {
+        const lines = Buffer.concat([bytes, Buffer.from("CONNECT where\n")])
+        assert.strictEqual(yield* session(yield* connected(port), lines), `DECLINE ${address}\n`)
+      }
+    }))
+
+  it.live("without a header nothing is heard, and it is said once in the log", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ logLevel, message }) => void log.push(`${logLevel} ${message}`))
+      const port = yield* started({ proxyFrom }).pipe(Effect.provide(Logger.layer([logger])))
+      for (const said of ["CONNECT ann\n", "PROXY TCP4 x y 1 2\r\nCONNECT ann\n", "GET / HTTP/1.1\r\n\r\n"]) {
+        assert.notInclude(yield* session(yield* connected(port), said), "ACCEPT")
+      }
+      // A health check that says nothing is nothing to talk about
+      assert.strictEqual(yield* session(yield* connected(port), ""), "")
+      assert.deepStrictEqual(log, ["Warn a connection from 127.0.0.1 is cut: it does not begin with a PROXY header"])
+    }))
+
+  it.live("a header has until the login deadline, also where it comes a byte at a time", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ proxyFrom }, { loginDeadline: Duration.millis(300) })
+      const silent = yield* connected(port)
+      const slow = yield* connected(port)
+      const over = Effect.promise(() => Promise.all([text(silent).catch(() => ""), text(slow).catch(() => "")]))
+      const sending = Effect.forEach(header.subarray(0, -2), (byte) =>
+        Effect.delay(Effect.sync(() => slow.write(Buffer.of(byte))), "20 millis"))
+      assert.deepStrictEqual(yield* Effect.raceFirst(over, Effect.andThen(sending, Effect.never)), ["", ""])
+      // What is left after the header is for the login
+      const late = yield* connected(port)
+      late.write(header.subarray(0, 5))
+      yield* Effect.sleep("200 millis")
+      late.write(header.subarray(5))
+      const before = performance.now()
+      assert.strictEqual(
+        yield* Effect.promise(() =>
+          text(late)
+        ),
+        "DECLINE login_timeout\n"
+      )
+      assert.isBelow(performance.now() - before, 290)
+    }))
+})
+
+describe("from elsewhere", () => {
+  it.live("a header is an invalid command, and says nothing of where somebody is", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ proxyFrom: elsewhere })
+      const lines = `${header.toString()}CONNECT where\n`
+      assert.strictEqual(yield* session(yield* connected(port), lines), "DECLINE invalid_command\nDECLINE 127.0.0.1\n")
+    }))
+})
+
+const tls = (port: number, options: ConnectionOptions = {}) =>
+  connectTls({ port, host: "127.0.0.1", servername: "localhost", ca: cert, ...options })
+
+describe("TLS", () => {
+  it.live("comes after the header of a proxy, in any cut", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ proxyFrom, credentials: yield* Credentials.make({ key, cert }) })
+      for (const cut of [0, 1, 20, header.length - 1, header.length]) {
+        const socket = yield* connected(port)
+        socket.write(header.subarray(0, cut))
+        yield* Effect.promise(() => setImmediate())
+        socket.write(header.subarray(cut)) // the handshake begins in the same packet, if the kernel likes
+        assert.strictEqual(
+          yield* session(tls(port, { socket }), "CONNECT where\n"),
+          "DECLINE 203.0.113.9\n",
+          `cut at ${cut}`
+        )
+      }
+    }))
+
+  it.live("is 1.2 at the least", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ credentials: yield* Credentials.make({ key, cert }) })
+      for (const [version, said] of [["TLSv1.3", "ACCEPT\n"], ["TLSv1.2", "ACCEPT\n"]] as const) {
+        const options = { minVersion: version, maxVersion: version } as const
+        assert.strictEqual(yield* session(tls(port, options), "CONNECT ann\n"), said)
+      }
+      const old = tls(port, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT@SECLEVEL=0" })
+      assert.match(yield* session(old, "CONNECT ann\n"), /version/)
+    }))
+
+  it.live("asks for a certificate where there is an authority; who has none is nobody", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
+      const port = yield* started({ credentials })
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        assert.strictEqual(yield* session(tls(port, { maxVersion }), "CONNECT who\n"), "DECLINE nobody\n")
+        assert.strictEqual(yield* session(tls(port, { maxVersion, ...alice }), "CONNECT who\n"), "DECLINE alice\n")
+      }
+    }))
+
+  it.live("refuses a certificate that others have signed in the handshake", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
+      const port = yield* started({ credentials })
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        const tickets: Array<Buffer | undefined> = [undefined]
+        for (const ticket of tickets) { // one may come before it is refused, and is of no use then
+          const socket = tls(port, { maxVersion, key, cert, session: ticket })
+          if (tickets.length < 3) socket.on("session", (ticket) => tickets.push(ticket))
+          assert.notMatch(yield* session(socket, "CONNECT ann\n"), /ACCEPT|DECLINE/)
+        }
+      }
+    }))
+
+  it.live("that is resumed has the certificate that it began with, or none", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
+      const port = yield* started({ credentials })
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        for (const [who, name] of [[{}, "nobody"], [alice, "alice"]] as const) {
+          const first = tls(port, { maxVersion, ...who })
+          const resumable = Effect.promise(() => once(first, "session"))
+          const [said, [ticket]] = yield* Effect.all([session(first, "CONNECT who\n"), resumable], { concurrency: 2 })
+          assert.strictEqual(said, `DECLINE ${name}\n`)
+          const second = tls(port, { maxVersion, ...who, session: ticket })
+          let isReused = false
+          second.once("secureConnect", () => {
+            isReused = second.isSessionReused()
+          })
+          assert.strictEqual(yield* session(second, "CONNECT who\n"), `DECLINE ${name}\n`)
+          assert.isTrue(isReused)
+        }
+      }
+    }))
+
+  it.live("keeps its handshake to the login deadline, counted from the connection, at whatever pace it comes", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert })
+      const port = yield* started({ credentials }, { loginDeadline: Duration.millis(300) })
+      const silent = yield* connected(port)
+      const slow = yield* connected(port)
+      slow.write(Buffer.from("1603010200", "hex")) // the beginning of a ClientHello
+      const over = Effect.promise(() => Promise.all([silent, slow].map((socket) => once(socket, "close"))))
+      const dripping = Effect.forever(Effect.delay(Effect.sync(() => slow.write("\0")), "20 millis"))
+      yield* Effect.raceFirst(over, dripping)
+      const late = yield* connected(port)
+      yield* Effect.sleep("200 millis")
+      const secured = tls(port, { socket: late })
+      yield* Effect.promise(() => once(secured, "secureConnect"))
+      const before = performance.now()
+      assert.strictEqual(yield* Effect.promise(() => text(secured)), "DECLINE login_timeout\n")
+      assert.isBelow(performance.now() - before, 290)
+    }))
+
+  it.live("lets no more connections wait for their handshakes than there may be sessions", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert })
+      const port = yield* started({ credentials }, { maxSessions: 3 })
+      for (let n = 0; n < 3; n++) yield* connected(port)
+      const more = yield* connected(port)
+      yield* Effect.promise(() => once(more, "close"))
+    }))
+
+  it.live("is not what a peer speaks in clear text, and that ends it", () =>
+    Effect.gen(function*() {
+      const port = yield* started({ credentials: yield* Credentials.make({ key, cert }) })
+      assert.notMatch(yield* session(yield* connected(port), "CONNECT ann\n"), /ACCEPT/)
+    }))
+})
