@@ -513,6 +513,29 @@ describe("a store that takes its time", () => {
     { store: distant }
   )
   timedTranscript(
+    "doubles nothing there either, wherever the SYNC begins",
+    script`
+      A> CONNECT alice
+      B> CONNECT bob
+      (3 seconds)
+      A< ACCEPT
+      B< ACCEPT
+      ${says("1")}
+      A> SYNC g ${noon + 5501}
+      # its kind is asked, it is watched, and from then on it is followed
+      (2500 ms)
+      ${says("2", "3", "4")}
+      (10 seconds)
+      A< MSG g bob ${noon + 5500} 2
+      A< MSG g bob ${noon + 5501} 3
+      A< MSG g bob ${noon + 5502} 4
+      A< ENDSYNC
+      ${says("5")}
+      A< MSG g bob <t5> 5
+    `,
+    { store: distant }
+  )
+  timedTranscript(
     "loses nothing of an inbox either",
     script`
       B> CONNECT bob

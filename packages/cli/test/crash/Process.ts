@@ -70,6 +70,14 @@ export class Process {
     return this.#stderr
   }
 
+  get pid(): number | undefined {
+    return this.#child.pid
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
   /** Sends a signal, and waits for the end. */
   async end(signal: NodeJS.Signals): Promise<Ending> {
     this.#child.kill(signal)

@@ -31,8 +31,8 @@ export const sync = Effect.fnUntraced(function*<E>(
     (command._tag === "SYNC" ? yield* followGroup(services, reader, command.group) : undefined)
   if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target)), 0) // CPT 5.3
 
-  // What this session should have been told live, and `after` passes over, comes before the answer
-  if (config.live && cursor.at < after) yield* catchUp(timelines, reader, cursor)
+  // What this session should have been told live, and `after` passes over, comes before the answer; the rest is in it
+  if (config.live && cursor.at < after) yield* catchUp(timelines, reader, cursor, after)
 
   const head = cursor.timeline.head()
   let at: Timestamp.Timestamp = after
@@ -53,19 +53,34 @@ export const sync = Effect.fnUntraced(function*<E>(
   if (cursor.at < reached) cursor.at = reached
 })
 
-/** Brings a cursor, from the store, to where the head of its timeline was at the start. */
+/** Brings a cursor, from the store, to where the head of its timeline was at the start, and not beyond `last`. */
 export const catchUp = Effect.fnUntraced(function*<E>(
   timelines: Timelines["Service"],
   reader: Pick<Reader<E>, "username" | "write">,
-  cursor: Cursor
+  cursor: Cursor,
+  last: number = Infinity
 ) {
   const head = cursor.timeline.head()
-  while (cursor.at < head) {
+  while (cursor.at < head && cursor.at < last) {
     const page = yield* timelines.read(cursor.timeline.target, cursor.at, reader.username)
-    yield* reader.write(page.lines, page.count)
-    cursor.at = page.through
+    const { count, lines, through } = page.through > last ? upTo(Timestamp.fromMillis(last), page.lines) : page
+    yield* reader.write(lines, count)
+    cursor.at = through
   }
 })
+
+const LF = 10
+
+/** What of a page is not behind a timestamp. Seldom needed, so the lines may become strings. */
+const upTo = (through: Timestamp.Timestamp, lines: Uint8Array) => {
+  const timestamps = new TextDecoder().decode(lines).split("\n").map((line) => Number(line.split(" ", 4)[3]))
+  let [count, end] = [0, 0]
+  for (let index = 0; timestamps[index]! <= through; index++) {
+    if (timestamps[index]! > 0) count++ // and not what is missing
+    end = lines.indexOf(LF, end) + 1
+  }
+  return { count, lines: lines.subarray(0, end), through }
+}
 
 /** A cursor into a group that the session has not followed yet; undefined for the inbox of somebody else. */
 const followGroup = Effect.fnUntraced(function*<E>(
