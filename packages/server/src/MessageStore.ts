@@ -91,4 +91,16 @@ export class MessageStore extends Context.Service<MessageStore, {
     name: Name.Name,
     kind: "user" | "group"
   ) => Effect.Effect<"user" | "group", Decline.StorageUnavailable>
+
+  /**
+   * Makes names users or groups until they are released, used or not, so that nobody can make them the other. Gives those
+   * that are the other already; then none of them is declared.
+   */
+  readonly declare: (
+    kind: "user" | "group",
+    names: ReadonlyArray<Name.Name>
+  ) => Effect.Effect<ReadonlyArray<Name.Name>, Decline.StorageUnavailable>
+
+  /** Ends that. A name with messages stays what it is. */
+  readonly release: (names: ReadonlyArray<Name.Name>) => Effect.Effect<void>
 }>()("@cpt/server/MessageStore") {}

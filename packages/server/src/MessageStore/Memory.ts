@@ -82,6 +82,7 @@ class Memory {
   readonly #entries = new Map<string, Entry>()
   readonly #order = new Order<Entry>()
   readonly #emptied = new Set<Entry>() // names of which every message is gone, longest ago first
+  readonly #declared = new Map<string, "user" | "group">()
   readonly #duplicates: Duplicates
   readonly #limits: MemoryLimits
   #bytes = 0
@@ -116,7 +117,7 @@ class Memory {
     if (!entry.isEmpty) return
     this.#order.leave(entry)
     this.#emptied.add(entry)
-    if (entry.watchers.length === 0) entry.kind = "open"
+    if (entry.watchers.length === 0) entry.kind = this.#unusedKind(entry.name)
     for (const oldest of this.#emptied) {
       if (this.#emptied.size <= Math.max(rememberedNames, this.#limits.messages)) break
       this.#emptied.delete(oldest)
@@ -145,18 +146,37 @@ class Memory {
     if (entry === undefined) return
     entry.watchers = entry.watchers.filter((other) => other !== watcher)
     if (entry.watchers.length > 0 || !entry.isEmpty) return
-    entry.kind = "open"
+    entry.kind = this.#unusedKind(target)
     // Where messages have been dropped, that they were there is not forgotten yet
     if (!this.#emptied.has(entry)) this.#entries.delete(target)
   }
 
   kindOf(name: string): Kind | undefined {
-    return this.#entries.get(name)?.kind
+    return this.#declared.get(name) ?? this.#entries.get(name)?.kind
   }
 
   claim(name: string, kind: "user" | "group"): "user" | "group" {
     const entry = this.#entry(name, kind)
     return entry.kind === "open" ? entry.kind = kind : entry.kind
+  }
+
+  declare(kind: "user" | "group", names: ReadonlyArray<Name.Name>): ReadonlyArray<Name.Name> {
+    const others = names.filter((name) => this.kindOf(name) === (kind === "user" ? "group" : "user"))
+    if (others.length > 0) return others
+    for (const name of names) {
+      this.#declared.set(name, kind)
+      const entry = this.#entries.get(name)
+      if (entry !== undefined) entry.kind = kind
+    }
+    return others
+  }
+
+  release(names: ReadonlyArray<Name.Name>): void {
+    for (const name of names) {
+      this.#declared.delete(name)
+      const entry = this.#entries.get(name)
+      if (entry?.isEmpty === true && entry.watchers.length === 0) entry.kind = "open"
+    }
   }
 
   confirm(sender: string): void {
@@ -165,8 +185,13 @@ class Memory {
 
   #entry(name: string, kind: Kind): Entry {
     let entry = this.#entries.get(name)
-    if (entry === undefined) this.#entries.set(name, entry = new Entry(name, kind))
+    if (entry === undefined) this.#entries.set(name, entry = new Entry(name, this.#declared.get(name) ?? kind))
     return entry
+  }
+
+  /** What a name is without messages, when nobody bears or follows it. */
+  #unusedKind(name: string): Kind {
+    return this.#declared.get(name) ?? "open"
   }
 }
 
@@ -199,7 +224,12 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
           return Exit.void
         },
         kindOf: (name) => Exit.succeed(memory.kindOf(name)),
-        claim: (name, kind) => Exit.succeed(memory.claim(name, kind))
+        claim: (name, kind) => Exit.succeed(memory.claim(name, kind)),
+        declare: (kind, names) => Exit.succeed(memory.declare(kind, names)),
+        release: (names) => {
+          memory.release(names)
+          return Exit.void
+        }
       })
     })
   )

@@ -40,6 +40,9 @@ const maxWaitingBytes = 32 * 1024 * 1024
 /** Messages of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
 const maxCommitMessages = 4096
 
+/** Names that are looked up at the same time. */
+const maxLookUps = 256
+
 /** What a message takes beside its text, at a guess. */
 const messageOverhead = 200
 
@@ -145,6 +148,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
   const claiming = new Set<string>() // groups that are not on disk as such yet, and nobody waits for it
+  const declared = new Map<string, "user" | "group">()
+  const declaring = new Map<string, "user" | "group">() // while it is looked up whether they can be
   const heads = new Map<string, Timestamp.Timestamp>() // of targets that are not all in their places yet
   let recent: Array<Recent> = [] // what is not
   const room = Latch.makeUnsafe(true)
@@ -182,7 +187,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const commit = next()
     const before = commit.size
     for (let index = 0; index < batch.count; index++) {
-      const kind = kinds.get(batch.targets[index]!)
+      const target = batch.targets[index]!
+      const kind = kinds.get(target) ?? declared.get(target)
       const code = kind === undefined ? op.message : kind === "user" ? op.messageToUser : op.messageToGroup
       commit.message(code, now, sender, batch, index)
     }
@@ -263,15 +269,34 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }))
     })
 
+  const knownKind = (name: Name.Name) =>
+    declared.get(name) ?? kinds.get(name) ?? (claiming.has(name) ? "group" as const : undefined)
+
   const kindOf = (name: Name.Name) =>
     Effect.suspend((): Effect.Effect<Kind | undefined, Decline.StorageUnavailable> => {
-      const known = kinds.get(name) ?? (claiming.has(name) ? "group" : undefined)
+      const known = knownKind(name)
       return known === undefined ? Effect.map(stored(name), ({ kind }) => kind) : Effect.succeed(known)
     })
 
   /** Whether a message to it is on its way to the disk. */
   const isUnderWay = (name: string) =>
     [underWay, ...waiting].some((commit) => commit?.targets.some((to) => to === name))
+
+  /** The same, for many. */
+  const allUnderWay = () =>
+    new Set<string | undefined>([underWay, ...waiting].flatMap((commit) => commit?.targets ?? []))
+
+  /** Makes names that have been sent to users or groups, on disk. */
+  const claimAll = (names: ReadonlyArray<Name.Name>, kind: "user" | "group") => {
+    const commits = new Set<Commit>()
+    for (const name of names) {
+      const commit = next()
+      commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
+      commits.add(commit)
+    }
+    if (commits.size > 0) somethingWaits.openUnsafe()
+    return Effect.uninterruptible(Effect.forEach(commits, ({ done }) => Deferred.await(done), { discard: true }))
+  }
 
   /** Finds out where a target is that is watched for the first time. */
   const start = (target: Name.Name, to: Watched) =>
@@ -364,7 +389,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     claim: (name, kind) =>
       Effect.gen(function*() {
         const before = yield* kindOf(name)
-        const settled = kinds.get(name) ?? (before === "open" ? undefined : before)
+        const settled = declared.get(name) ?? kinds.get(name) ?? (before === "open" ? undefined : before) ??
+          declaring.get(name)
         kinds.set(name, settled ?? kind)
         if (settled !== undefined) return settled
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
@@ -379,7 +405,33 @@ const make = Effect.fnUntraced(function*(options: Options) {
           }
         }
         return kind
-      })
+      }),
+
+    declare: (kind, names) =>
+      Effect.suspend(() => {
+        const added = names.filter((name) => declared.get(name) !== kind)
+        for (const name of added) declaring.set(name, kind)
+        return Effect.forEach(added, kindOf, { concurrency: maxLookUps }).pipe(
+          Effect.flatMap((found) => {
+            const now = found.map((before, index) => knownKind(added[index]!) ?? before)
+            const others = added.filter((_, index) => now[index] === (kind === "user" ? "group" : "user"))
+            if (others.length > 0) return Effect.succeed(others)
+            for (const name of added) declared.set(name, kind)
+            const sentTo = allUnderWay()
+            const open = added.filter((name, index) => now[index] === "open" || sentTo.has(name))
+            return claimAll(open, kind).pipe(
+              Effect.onError(() => Effect.sync(() => added.forEach((name) => declared.delete(name)))),
+              Effect.as(others)
+            )
+          }),
+          Effect.ensuring(Effect.sync(() => added.forEach((name) => declaring.delete(name))))
+        )
+      }),
+
+    release: (names) => {
+      for (const name of names) declared.delete(name)
+      return Exit.void
+    }
   })
 })
 

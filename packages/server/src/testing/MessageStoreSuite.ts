@@ -126,6 +126,7 @@ const readAll = Effect.fnUntraced(function*(store: Store, to: string, after = 0,
 class Model {
   readonly messages = new Map<string, Array<Read>>()
   readonly kinds = new Map<string, Kind>()
+  readonly declared = new Map<string, "user" | "group">()
   readonly #last = new Map<string, { readonly draft: Draft; readonly at: number }>()
   readonly #window: number
   constructor(window: number) {
@@ -150,7 +151,7 @@ class Model {
       const timestamp = Math.max(now, this.head(draft.target) + 1)
       const message = { sender: draft.sender, timestamp, text: draft.message }
       this.messages.set(draft.target, [...this.of(draft.target), message])
-      if (!this.kinds.has(draft.target)) this.kinds.set(draft.target, "open")
+      if (!this.kinds.has(draft.target)) this.kinds.set(draft.target, this.declared.get(draft.target) ?? "open")
     }
   }
 
@@ -159,7 +160,7 @@ class Model {
   }
 
   claim(name: string, kind: Kind): Kind {
-    const settled = this.kinds.get(name) ?? "open"
+    const settled = this.kindOf(name) ?? "open"
     const now = settled === "open" ? kind : settled
     this.kinds.set(name, now)
     return now
@@ -168,6 +169,20 @@ class Model {
   /** Nobody watches it any more. */
   forget(name: string): void {
     if (this.of(name).length === 0) this.kinds.delete(name)
+  }
+
+  kindOf(name: string): Kind | undefined {
+    return this.declared.get(name) ?? this.kinds.get(name)
+  }
+
+  declare(kind: "user" | "group", names: ReadonlyArray<string>): ReadonlyArray<string> {
+    const others = names.filter((name) => (this.kindOf(name) ?? "open") !== "open" && this.kindOf(name) !== kind)
+    if (others.length > 0) return others
+    for (const name of names) {
+      this.declared.set(name, kind)
+      if (this.kinds.has(name)) this.kinds.set(name, kind)
+    }
+    return others
   }
 }
 
@@ -190,6 +205,8 @@ const Step = Schema.Union([
     except: Schema.Literals(["ann", "bob", "nobody"])
   }),
   Schema.TaggedStruct("claim", { target: Targets, kind: Schema.Literals(["user", "group"]) }),
+  Schema.TaggedStruct("declare", { targets: Schema.Array(Targets), kind: Schema.Literals(["user", "group"]) }),
+  Schema.TaggedStruct("release", { target: Targets }),
   Schema.TaggedStruct("watch", { target: Targets }),
   Schema.TaggedStruct("unwatch", { target: Targets }),
   Schema.TaggedStruct("wait", { millis: Schema.Literals([1, 1000]) }),
@@ -235,6 +252,20 @@ const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyAr
         assert.strictEqual(kind, model.claim(step.target, step.kind), describeStep(step))
         break
       }
+      case "declare": {
+        const names = Array.from(new Set(step.targets))
+        const others = yield* store.declare(step.kind, names.map(target))
+        assert.deepStrictEqual(others, model.declare(step.kind, names).map(target), describeStep(step))
+        break
+      }
+      case "release": {
+        // What a name then is that has no messages and is watched, nobody promises
+        if (watching.has(step.target) && model.of(step.target).length === 0) break
+        yield* store.release([target(step.target)])
+        model.declared.delete(step.target)
+        model.forget(step.target)
+        break
+      }
       case "watch": {
         if (watching.has(step.target)) break
         const scope = yield* Scope.make()
@@ -277,7 +308,7 @@ const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyAr
       // Whether being watched is a use of a name, nobody promises
       if (watching.has(to)) continue
       const kind = yield* store.kindOf(target(to))
-      if (kind !== "open" || model.kinds.has(to)) assert.strictEqual(kind, model.kinds.get(to), `the kind of ${to}`)
+      if (kind !== "open" || model.kinds.has(to)) assert.strictEqual(kind, model.kindOf(to), `the kind of ${to}`)
     }
   }
   for (const to of Targets.literals) assert.deepStrictEqual((yield* readAll(store, to)).messages, model.of(to))
@@ -692,6 +723,72 @@ export const messageStoreSuite = <E>(
           assert.strictEqual(new Set(claims).size, 1)
           assert.strictEqual(yield* store.kindOf(red), claims[0])
         }))
+    })
+
+    describe("declared names (CPT 2.2)", () => {
+      const red = target("red")
+
+      test("are what they were declared to be, used or not", (store) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* store.declare("user", [red]), [])
+          assert.strictEqual(yield* store.kindOf(red), "user")
+          yield* append(store, series("ann", "red", 1))
+          assert.strictEqual(yield* store.kindOf(red), "user")
+          yield* Effect.scoped(Effect.gen(function*() {
+            yield* watch(store, "red", () => {})
+            assert.strictEqual(yield* store.claim(red, "group"), "user")
+          }))
+          assert.strictEqual(yield* store.kindOf(red), "user")
+        }))
+
+      test("may have been sent to before", (store) =>
+        Effect.gen(function*() {
+          yield* append(store, series("ann", "red", 1))
+          assert.deepStrictEqual(yield* store.declare("group", [red, target("blue")]), [])
+          assert.strictEqual(yield* store.kindOf(red), "group")
+          yield* store.release([red])
+          assert.strictEqual(yield* store.kindOf(red), "group")
+        }))
+
+      test("are all as declared, or none is", (store) =>
+        Effect.gen(function*() {
+          yield* watch(store, "red", () => {})
+          yield* store.claim(red, "group")
+          assert.deepStrictEqual(yield* store.declare("user", [target("ann"), red]), [red])
+          assert.isUndefined(yield* store.kindOf(target("ann")))
+          assert.strictEqual(yield* store.kindOf(red), "group")
+          assert.deepStrictEqual(yield* store.declare("group", [red]), [])
+          assert.deepStrictEqual(yield* store.declare("user", [red]), [red])
+        }))
+
+      test("stay so when they are released, if they have messages", (store) =>
+        Effect.gen(function*() {
+          yield* store.declare("user", [red, target("bob")])
+          yield* append(store, series("ann", "bob", 1))
+          yield* store.release([red, target("bob")])
+          assert.isUndefined(yield* store.kindOf(red))
+          assert.strictEqual(yield* store.kindOf(target("bob")), "user")
+          yield* watch(store, "bob", () => {})
+          assert.strictEqual(yield* store.claim(target("bob"), "group"), "user")
+        }))
+
+      test("are had by one of those who declare and claim them at the same time", (store) =>
+        Effect.forEach(
+          Array.from({ length: 30 }, (_, round) => target(`name-${round}`)),
+          (name, round) =>
+            Effect.scoped(Effect.gen(function*() {
+              if (round % 3 === 0) yield* append(store, series("ann", name, 1))
+              const claim = Effect.andThen(watch(store, name, () => {}), () => store.claim(name, "group"))
+              const wait = Effect.repeat(Effect.yieldNow, { times: round % 5 })
+              const [claimed, others] = yield* Effect.all([
+                round % 2 === 0 ? Effect.andThen(wait, claim) : claim,
+                Effect.andThen(wait, Effect.suspend(() => store.declare("user", [name])))
+              ], { concurrency: "unbounded" })
+              assert.deepStrictEqual(others, claimed === "group" ? [name] : [], name)
+              assert.strictEqual(yield* store.kindOf(name), claimed)
+            })),
+          { discard: true }
+        ))
     })
 
     describe("atomicity", () => {

@@ -103,6 +103,8 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
         watch: (target, watcher) => later(store.watch(target, watcher)),
         kindOf: (name) => later(store.kindOf(name)),
         claim: (name, kind) => later(store.claim(name, kind)),
+        declare: (kind, names) => later(store.declare(kind, names)),
+        release: (names) => later(store.release(names)),
         unwatch: (target, watcher) => later(store.unwatch(target, watcher))
       }))
   ).pipe(Layer.provide(layerMemory()))
