@@ -12,7 +12,7 @@ export const sender = Name.make(systemName)
 /** A hole: the server no longer has messages that were asked for. */
 export const missingPrefix = "missing: "
 
-/** The inbox of somebody else. */
+/** The inbox of somebody else, or a group of others. */
 export const privatePrefix = "private: "
 
 /** Messages up to and including `through` are gone. */
@@ -22,6 +22,9 @@ export const missing = (through: Timestamp): Message =>
 /** `name` is a user, and not the one who asks. */
 export const privateInbox = (name: Name): Message =>
   Message.make(`${privatePrefix}${name} is a user, and only ${name} can read these messages`)
+
+/** `name` is a group that the one who followed it may not read any more. */
+export const noLonger = (name: Name): Message => Message.make(`${privatePrefix}you can no longer read ${name}`)
 
 /** What comes after `after` cannot be read now: half an answer cannot be declined any more. */
 export const unreadable = (after: Timestamp): Message =>

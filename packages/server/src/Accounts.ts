@@ -1,29 +1,51 @@
 /**
- * Who may log in, as which name, from where (CPT 3.2). A rule of one's own is one function; what it fails with goes out
- * as the `DECLINE` of the `CONNECT`, a custom word as `Decline.Declined`.
+ * Who may log in, as which name, from where (CPT 3.2), and what an operator has declared for that. A rule of one's own is
+ * one function; what it fails with goes out as the `DECLINE` of the `CONNECT`, a custom word as `Decline.Declined`.
  */
-import type { Decline, Name } from "@cpt/schema"
-import { Context, Effect, Layer } from "effect"
-import type { Certificate } from "./Certificate.ts"
+import { type Decline } from "@cpt/schema"
+import { Context, Effect, Exit, Layer } from "effect"
+import { type Login, type Refusal, refusal } from "./Account.ts"
+import * as Declared from "./Declared.ts"
+import { type CannotLoad, Keeper } from "./Keeper.ts"
+import * as File from "./Keeper/File.ts"
+import type { MessageStore } from "./MessageStore.ts"
 
-/** A login that is asked for. The name is well-formed and not reserved; whether it is in use is not known yet. */
-export interface Login {
-  readonly username: Name.Username
-  /** The peer's IP address, IPv4 in its own form also on a dual-stack listener; undefined on a Unix socket. */
-  readonly remoteAddress: string | undefined
-  /** What the peer has shown for a certificate; undefined without TLS, and where it was not asked for one or had none. */
-  readonly certificate: Certificate | undefined
-}
+export type { Login, Refusal } from "./Account.ts"
 
-export type Refusal = Decline.AccountLocked | Decline.IpInvalid | Decline.Forbidden | Decline.Declined
+type CannotStart = CannotLoad | Decline.StorageUnavailable
 
 export class Accounts extends Context.Service<Accounts, {
+  /** Whether somebody may log in. Asked again when what is declared for the name changes. */
   readonly authorize: (login: Login) => Effect.Effect<void, Refusal>
+  readonly declared: Declared.Declared
 }>()("@cpt/server/Accounts") {
-  /** Anyone may be anyone. */
-  static readonly layerOpen: Layer.Layer<Accounts> = Layer.succeed(this, { authorize: () => Effect.void })
-
   /** A rule of one's own. It has until the login deadline. */
   static readonly layerOf = (authorize: (login: Login) => Effect.Effect<void, Refusal>): Layer.Layer<Accounts> =>
-    Layer.succeed(this, { authorize })
+    Layer.succeed(this, { authorize, declared: Declared.nothing })
+
+  /** Anyone may be anyone. */
+  static readonly layerOpen: Layer.Layer<Accounts> = this.layerOf(() => Exit.void)
+
+  /** What is declared in the database of the messages; anyone may be anyone else. */
+  static readonly layerDatabase: Layer.Layer<Accounts, CannotStart, MessageStore | Keeper> = Layer.effect(
+    this,
+    Effect.map(Declared.make, (declared) => ({
+      declared,
+      authorize: (login) => {
+        const account = declared.accounts.get(login.username)
+        const why = account === undefined ? undefined : refusal(account, login)
+        return why === undefined ? Exit.void : Exit.fail(why)
+      }
+    }))
+  )
+
+  /** The same, of what is declared while the server runs. */
+  static readonly layerMemory: Layer.Layer<Accounts, CannotStart, MessageStore> = Layer.provide(
+    this.layerDatabase,
+    Keeper.layerMemory
+  )
+
+  /** The same, of what is declared in a file, also when that changes. */
+  static readonly layerFile = (path: string): Layer.Layer<Accounts, CannotStart, MessageStore> =>
+    Layer.provide(this.layerDatabase, File.layer(path))
 }

@@ -2,13 +2,17 @@
  * What need not wait is done at the call, and is there as an `Exit`: no fiber has to be woken for it, and no Effect to be
  * made and taken apart. Whoever calls such a function runs what it gives, once and at once.
  */
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Option } from "effect"
 
 const isDone = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
 /** The value, if it is there already. */
 export const isThere = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Success<A, E> =>
   isDone(effect) && Exit.isSuccess(effect)
+
+/** What it has failed with, if that is known already. */
+export const failure = <A, E>(effect: Effect.Effect<A, E>): E | undefined =>
+  isDone(effect) && Exit.isFailure(effect) ? Option.getOrUndefined(Exit.findErrorOption(effect)) : undefined
 
 /** As `Effect.flatMap`; at once, if the first is done. */
 export const flatMap = <A, E, B, E2>(

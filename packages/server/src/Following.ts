@@ -81,6 +81,22 @@ export class Following implements Reader<PeerGone> {
     else (this.#groups ??= new Map()).set(target, cursor)
   }
 
+  /** Those of these groups that it follows; without names, all that it does. */
+  followed(names?: ReadonlySet<string>): ReadonlyArray<Name.Name> {
+    if (this.#groups === undefined) return []
+    const groups = Array.from(this.#groups.values(), ({ timeline }) => timeline.target)
+    return names === undefined ? groups : groups.filter((group) => names.has(group))
+  }
+
+  /** Follows a group no longer. */
+  leave(group: string): Effect.Effect<void> {
+    const cursor = this.#groups?.get(group)
+    if (cursor === undefined) return Effect.void
+    this.#groups?.delete(group)
+    this.#behind?.delete(cursor)
+    return this.#parts.timelines.leave(cursor)
+  }
+
   isReady(): boolean {
     return this.#state === "open" && !this.#parts.connection.isFull()
   }
@@ -111,7 +127,7 @@ export class Following implements Reader<PeerGone> {
     this.#start()
   }
 
-  /** Tells the peer a line in the server's name (CPT 5.9). */
+  /** Tells the peer a line in the server's name, when no other lines that belong together are being told. */
   announce(line: Uint8Array): void {
     this.#announcements ??= []
     this.#announcements.push(line)

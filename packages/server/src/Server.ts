@@ -64,6 +64,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     timelines: yield* Timelines,
     loginDeadline: new LoginDeadline(clock, config),
     metrics: yield* Metrics,
+    reviews: 0,
     fork: Effect.runForkWith(yield* Effect.context())
   }
   const sessions = new Set<Session>()
@@ -71,6 +72,13 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let arriving = 0 // connections that have not passed yet
   let stopping = false
+
+  /** Other things are declared, under these names or under any. */
+  const review = (names?: ReadonlySet<string>) => {
+    services.reviews++
+    for (const session of sessions) session.review(names)
+  }
+  yield* services.accounts.declared.onChange(review)
 
   // A span that nobody sees is not made
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
@@ -180,7 +188,11 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
         for (const session of sessions) if (session.announce(line)) told++
         return told
       }),
-    reconfigure: (settings) => Effect.sync(() => Object.assign(config, settings))
+    reconfigure: (settings) =>
+      Effect.sync(() => {
+        Object.assign(config, settings)
+        review()
+      })
   })
 })
 

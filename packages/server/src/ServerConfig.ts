@@ -20,6 +20,10 @@ export interface Settings {
   readonly shutdownDeadline: Duration.Duration
   /** Silence after which the peer's host is asked whether it still lives; it is given up 10 s later (CPT 3.2). */
   readonly keepAlive: Duration.Duration
+  /** Whether anybody may log in, as far as rules allow it, or only who has a declared account; then `forbidden`. */
+  readonly accounts: "open" | "known"
+  /** Whether the first message makes a group, or there are only declared ones; then `unknown_target` (CPT 2.3). */
+  readonly groups: "open" | "known"
   /** Whether new messages are pushed to those who follow, or clients have to poll (CPT 5.7). */
   readonly live: boolean
 }
@@ -32,6 +36,8 @@ export const defaults: Settings = {
   writeDeadline: Duration.millis(Limits.writeDeadline),
   shutdownDeadline: Duration.seconds(3),
   keepAlive: Duration.seconds(20),
+  accounts: "open",
+  groups: "open",
   live: true
 }
 

@@ -17,6 +17,8 @@ export interface Services {
   readonly timelines: Timelines["Service"]
   readonly loginDeadline: LoginDeadline
   readonly metrics: Counted
+  /** How often sessions have been reviewed, since other things were declared. */
+  reviews: number
   /** Runs what a session does by itself; whoever calls it owns the fiber. */
   readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
 }

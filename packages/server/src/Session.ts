@@ -6,20 +6,21 @@
  * What commands do is in `commands/`; how a session hears of others, in `Following`. Its fiber does what has to wait; the
  * rest is done where it arrives.
  */
-import { Command, Decline, Framer, Limits, type Name, SendReader } from "@cpt/schema"
+import { Command, Decline, Framer, Limits, type Name, Notice, SendReader } from "@cpt/schema"
 import { Cause, type Clock, Duration, Effect, Exit, Fiber, Option, Result } from "effect"
 import { Buffer } from "node:buffer"
 import type { Refusal } from "./Accounts.ts"
 import * as AtOnce from "./AtOnce.ts"
 import { Batch } from "./Batch.ts"
-import { connect, type Peer } from "./commands/Connect.ts"
-import { sync } from "./commands/Sync.ts"
+import { connect, type Peer, permitted } from "./commands/Connect.ts"
+import { mayBeSent } from "./commands/Send.ts"
+import { mayFollow, sync } from "./commands/Sync.ts"
 import type { Connection, Ear, EndOfInput, Left, PeerGone } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
 import { type Counted, reasonOf } from "./Metrics.ts"
 import { bytesOf, Outbox } from "./Outbox.ts"
 import type { Services } from "./Services.ts"
-import type { Timelines } from "./Timeline.ts"
+import { noticeLine, type Timelines } from "./Timeline.ts"
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
 const linger = Duration.millis(500)
@@ -39,7 +40,8 @@ const endSync = bytesOf(Command.serverLine(new Command.EndSync({})))
 /** What there is to answer: a command, SENDs that came in one go and are carried out in one go, or what is no command. */
 type Request =
   | Exclude<Command.ClientCommand, Command.Send>
-  | { readonly _tag: "SENDS"; readonly batch: Batch }
+  /** Where they go to one target, it may have to be asked whether they may. */
+  | { readonly _tag: "SENDS"; readonly batch: Batch; readonly asks: Name.Target | undefined }
   | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
 
 const requestOf = (line: Framer.Line): Request => {
@@ -52,7 +54,9 @@ const requestOf = (line: Framer.Line): Request => {
   const read = Command.readClientLine(line)
   if (Result.isFailure(read)) return { _tag: "NONE", error: read.failure }
   const command = read.success
-  return command._tag === "SEND" ? { _tag: "SENDS", batch: Batch.of([command.target, command.message]) } : command
+  return command._tag === "SEND"
+    ? { _tag: "SENDS", batch: Batch.of([command.target, command.message]), asks: command.target }
+    : command
 }
 
 /** The SENDs that are being read, and handed on before anything else is read: one batch for all sessions. */
@@ -72,6 +76,7 @@ export class Session implements Ear, Peer<Following>, Parts {
   received = 0
   acknowledged = 0
   #sends: SendReader | undefined
+  #mayBeSent: Name.Target | undefined // where the last message went
   #following: Following | undefined // once it is open
   #helpers: Set<Fiber.Fiber<void>> | undefined
   #farewell: Decline.DeclineError | undefined
@@ -137,6 +142,23 @@ export class Session implements Ear, Peer<Following>, Parts {
   /** What it follows, under its name; undefined before the login, and after the end. */
   get following(): Following | undefined {
     return this.#following
+  }
+
+  /** Other things are declared, under these names or under any: what it may no longer, ends now. */
+  review(names?: ReadonlySet<string>): void {
+    const following = this.#following
+    this.#mayBeSent = undefined
+    if (following === undefined) return
+    const { username } = following
+    if (names === undefined || names.has(username)) {
+      const refused = AtOnce.failure(permitted(this.#services, username, this))
+      if (refused !== undefined) return this.expel(refused)
+    }
+    for (const group of following.followed(names)) {
+      if (mayFollow(this.#services, username, group) === undefined) continue
+      this.fork(following.leave(group))
+      following.announce(noticeLine(group, Notice.noLonger(group)))
+    }
   }
 
   /** The time for the login is over. */
@@ -208,6 +230,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     readNow.reset(framer.bytes)
     do {
       if (!sends.read(framer) || sends.target === undefined) return false
+      if (sends.target !== this.#mayBeSent && !this.#mayNow(sends.target)) return false
       readNow.add(sends.target, sends.textStart, framer.end)
     } while (framer.next())
     return true
@@ -247,17 +270,29 @@ export class Session implements Ear, Peer<Following>, Parts {
     const sends = this.#following === undefined ? undefined : this.#sends ??= new SendReader()
     const bytes = Buffer.from(framer.bytes) // what is carried out later must not change
     const requests: Array<Request> = []
-    let batch: Batch | undefined
+    let last: Extract<Request, { _tag: "SENDS" }> | undefined
     do {
       if (sends?.read(framer) === true && sends.target !== undefined) {
-        if (batch === undefined) requests.push({ _tag: "SENDS", batch: batch = new Batch(bytes) })
-        batch.add(sends.target, sends.textStart, framer.end)
+        const isClear = sends.target === this.#mayBeSent || this.#mayNow(sends.target)
+        const asks = isClear ? undefined : sends.target
+        if (last === undefined || last.asks !== asks) {
+          requests.push(last = { _tag: "SENDS", batch: new Batch(bytes), asks })
+        }
+        last.batch.add(sends.target, sends.textStart, framer.end)
       } else {
-        batch = undefined
+        last = undefined
         requests.push(requestOf(framer.line()))
       }
     } while (framer.next())
     return requests
+  }
+
+  /** Whether it is known now that messages may go to a target. */
+  #mayNow(target: Name.Target): boolean {
+    const following = this.#following
+    if (following === undefined || !AtOnce.isThere(mayBeSent(this.#services, following.username, target))) return false
+    this.#mayBeSent = target
+    return true
   }
 
   /** Nobody listens any more; but an unread line would become a reset. */
@@ -292,12 +327,15 @@ export class Session implements Ear, Peer<Following>, Parts {
       case "CONNECT":
         return Effect.fail(new Decline.AlreadyLoggedIn({}))
       case "SENDS": {
-        const { batch } = request
-        const heardAt = performance.now()
-        return AtOnce.map(
-          this.#services.store.append(following.username, batch),
-          () => this.#acknowledge(batch.count, heardAt)
-        )
+        const { asks, batch } = request
+        const may = asks === undefined ? Exit.void : mayBeSent(this.#services, following.username, asks)
+        return AtOnce.flatMap(may, () => {
+          const heardAt = performance.now()
+          return AtOnce.map(this.#services.store.append(following.username, batch), () => {
+            if (asks !== undefined) this.#mayBeSent = asks
+            this.#acknowledge(batch.count, heardAt)
+          })
+        })
       }
       case "SYNC":
       case "SYNC_INBOX":
@@ -306,9 +344,11 @@ export class Session implements Ear, Peer<Following>, Parts {
   }
 
   #login(command: Command.Connect): Answer {
+    const { reviews } = this.#services
     return AtOnce.map(connect(this.#services, command, this), (following) => {
       this.#following = following
       this.#services.loginDeadline.delete(this)
+      if (this.#services.reviews !== reviews) this.review() // what allowed it may no longer hold
       if (this.#isDeaf) return // and will be told why
       this.#services.metrics.logins.add("accepted")
       this.outbox.push(accept)

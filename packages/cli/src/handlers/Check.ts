@@ -12,7 +12,7 @@ const time = (timestamp: number) => new Date(timestamp).toISOString()
 
 /** A report for people. */
 const print = (file: string, report: Database.Report): string => {
-  const { bytes, first, groups, last, messages, open, problems, users } = report
+  const { accounts, bytes, declaredGroups, first, groups, last, messages, open, problems, users } = report
   const lines = [
     `${file}: ${
       problems.length === 0 ? "all is well" : counted(problems.length, "thing is wrong", "things are wrong")
@@ -23,6 +23,9 @@ const print = (file: string, report: Database.Report): string => {
     `${counted(groups, "group")}, ${counted(users, "inbox", "inboxes")}, ${
       counted(open, "name that has", "names that have")
     } only been sent to`,
+    ...accounts + declaredGroups > 0
+      ? [`declared: ${counted(accounts, "account")}, ${counted(declaredGroups, "group")}`]
+      : [],
     ...problems
   ]
   return lines.map((line) => `${visible(line)}\n`).join("")

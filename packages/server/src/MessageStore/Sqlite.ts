@@ -5,17 +5,19 @@
  * for a commit. Of targets that somebody watches, the newest lines are in memory too, within a bound.
  */
 import { Decline, Limits, type Name, Timestamp } from "@cpt/schema"
-import { Clock, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import { Worker } from "node:worker_threads"
 import type { Batch } from "../Batch.ts"
+import { Keeper } from "../Keeper.ts"
+import * as Rows from "../Keeper/Rows.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import { headOf } from "./Head.ts"
 import type { StoredPage } from "./sqlite/Reader.ts"
 import type { Keep } from "./sqlite/Retention.ts"
-import { type Committed, type Op, op, type Steps } from "./sqlite/Steps.ts"
+import { type Committed, type DeclaredName, type Op, op, type Steps } from "./sqlite/Steps.ts"
 import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
 
 export interface Options {
@@ -148,7 +150,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
   const claiming = new Set<string>() // groups that are not on disk as such yet, and nobody waits for it
-  const declared = new Map<string, "user" | "group">()
+  const declared = new Map<string, "user" | "group">() // by the store's user, and in the database
   const declaring = new Map<string, "user" | "group">() // while it is looked up whether they can be
   const heads = new Map<string, Timestamp.Timestamp>() // of targets that are not all in their places yet
   let recent: Array<Recent> = [] // what is not
@@ -173,6 +175,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
     lastSteps: () => waiting.at(-1)?.steps
   })
   const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
+
+  const lasting = new Set<string>() // names that are declared in the database
+  const rows = yield* Effect.mapError(
+    reader.declared,
+    () => new CannotOpen({ message: `cannot read what is declared in ${options.file}` })
+  )
+  for (const { kind, name } of rows) {
+    declared.set(name, kind)
+    lasting.add(name)
+  }
 
   /** The transaction that takes what comes now. */
   const next = (): Commit => {
@@ -331,7 +343,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     kinds.delete(target)
   }
 
-  return MessageStore.of({
+  const store = MessageStore.of({
     description: `in ${options.file}`,
 
     append: (sender, batch) => {
@@ -429,10 +441,23 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }),
 
     release: (names) => {
-      for (const name of names) declared.delete(name)
+      for (const name of names) if (!lasting.has(name)) declared.delete(name)
       return Exit.void
     }
   })
+
+  const keeper = Keeper.of({
+    description: options.file,
+    load: Effect.flatMap(reader.declared, (rows) => Rows.toKept(options.file, rows)),
+    save: (entry) =>
+      Effect.map(writer.declare(Rows.ofEntry(entry)), () => {
+        if (entry.rules === undefined) lasting.delete(entry.name)
+        else lasting.add(entry.name)
+      }),
+    changed: Effect.never
+  })
+
+  return Context.make(MessageStore, store).pipe(Context.add(Keeper, keeper))
 })
 
 const nothing = new Uint8Array(0)
@@ -554,11 +579,14 @@ const thread = Effect.fnUntraced(
       name: (name: string) =>
         ask({ op: "name", name }, (reply) => "name" in reply ? { answer: reply.name } : undefined),
       read: (page: Omit<Extract<Question, { op: "read" }>, "op">) =>
-        ask({ op: "read", ...page }, (reply) => "page" in reply ? { answer: reply.page } : undefined)
+        ask({ op: "read", ...page }, (reply) => "page" in reply ? { answer: reply.page } : undefined),
+      declared: ask({ op: "declared" }, (reply) => "declared" in reply ? { answer: reply.declared } : undefined),
+      declare: (row: DeclaredName) =>
+        ask({ op: "declare", row }, (reply) => "declared" in reply ? { answer: reply.declared } : undefined)
     }
   }
 )
 
-/** The store in a database on disk. One server at a time. */
-export const layerSqlite = (options: Options): Layer.Layer<MessageStore, CannotOpen> =>
-  Layer.effect(MessageStore, make(options))
+/** The store in a database on disk, which keeps what is declared too. One server at a time. */
+export const layerSqlite = (options: Options): Layer.Layer<MessageStore | Keeper, CannotOpen> =>
+  Layer.effectContext(make(options))

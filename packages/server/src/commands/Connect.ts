@@ -7,7 +7,10 @@ import type { Bearer } from "../Directory.ts"
 import type { Services } from "../Services.ts"
 import type { Follower } from "../Timeline.ts"
 
-export interface Peer<F extends Follower> extends Bearer, Pick<Login, "certificate" | "remoteAddress"> {
+/** Where somebody comes from, and with what. */
+type From = Pick<Login, "certificate" | "remoteAddress">
+
+export interface Peer<F extends Follower> extends Bearer, From {
   /** Who follows the inbox under the name, should it be had. */
   readonly follower: (username: Name.Username) => F
   /** Account rules are other people's code: they get no more time than there is for the login. */
@@ -16,16 +19,17 @@ export interface Peer<F extends Follower> extends Bearer, Pick<Login, "certifica
 
 /** Gives who now bears the name, until it leaves the directory, and follows its inbox. To be run uninterruptibly. */
 export const connect = <F extends Follower>(
-  { accounts, directory, store }: Services,
+  services: Services,
   { username }: Command.Connect,
   peer: Peer<F>
 ): Effect.Effect<F, Decline.DeclineError> => {
+  const { directory, store } = services
   if (!Name.isUsername(username)) return taken()
   const name = username
   return AtOnce.flatMap(store.kindOf(name), (kind): Effect.Effect<F, Decline.DeclineError> => {
     if (kind === "group") return taken()
     return AtOnce.flatMap(
-      allowed(peer, accounts.authorize(askedBy(name, peer))),
+      allowed(peer, permitted(services, name, peer)),
       () => AtOnce.flatMap(directory.enter(name, peer), () => followInbox(name, peer))
     )
   })
@@ -40,8 +44,18 @@ export const connect = <F extends Follower>(
   }
 }
 
+/** Whether somebody may be logged in under a name: asked at the login, and again when what is declared has changed. */
+export const permitted = (
+  { accounts: { authorize, declared }, config }: Services,
+  username: Name.Username,
+  peer: From
+): Effect.Effect<void, Refusal> =>
+  config.accounts === "known" && declared.accounts.get(username) === undefined
+    ? Exit.fail(new Decline.Forbidden({}))
+    : authorize(askedBy(username, peer))
+
 /** Where the peer is costs a call of the system, which most rules need not. */
-const askedBy = (username: Name.Username, peer: Peer<Follower>): Login => ({
+const askedBy = (username: Name.Username, peer: From): Login => ({
   username,
   get remoteAddress() {
     return peer.remoteAddress

@@ -13,6 +13,8 @@ export interface Reader<E> extends Follower {
   readonly groups: number
   /** Where it is in what it follows under this name. */
   readonly cursor: (target: string) => Cursor | undefined
+  /** Follows a group no longer. */
+  readonly leave: (group: string) => Effect.Effect<void>
   /** Writes lines, so many messages, and waits while the peer is behind. Nothing else may write meanwhile (CPT 5.6). */
   readonly write: (lines: Uint8Array, messages: number) => Effect.Effect<void, E>
 }
@@ -45,6 +47,8 @@ export const sync = Effect.fnUntraced(function*<E>(
           : Effect.succeed({ lines: noticeLine(target, Notice.unreadable(at)), count: 0, through: head, last: true })
       )
     )
+    // Nothing for who has been a member of the group when the answer began, and is none any more
+    if (reader.cursor(target) !== cursor) return yield* reader.write(noticeLine(target, Notice.noLonger(target)), 0)
     yield* reader.write(page.lines, page.count)
     at = page.last && page.through < head ? head : page.through
   }
@@ -56,13 +60,15 @@ export const sync = Effect.fnUntraced(function*<E>(
 /** Brings a cursor, from the store, to where the head of its timeline was at the start, and not beyond `last`. */
 export const catchUp = Effect.fnUntraced(function*<E>(
   timelines: Timelines["Service"],
-  reader: Pick<Reader<E>, "username" | "write">,
+  reader: Pick<Reader<E>, "cursor" | "username" | "write">,
   cursor: Cursor,
   last: number = Infinity
 ) {
   const head = cursor.timeline.head()
+  const { target } = cursor.timeline
   while (cursor.at < head && cursor.at < last) {
-    const page = yield* timelines.read(cursor.timeline.target, cursor.at, reader.username)
+    const page = yield* timelines.read(target, cursor.at, reader.username)
+    if (reader.cursor(target) !== cursor) return // it no longer follows it
     const { count, lines, through } = page.through > last ? upTo(Timestamp.fromMillis(last), page.lines) : page
     yield* reader.write(lines, count)
     cursor.at = through
@@ -84,11 +90,29 @@ const upTo = (through: Timestamp.Timestamp, lines: Uint8Array) => {
 
 /** A cursor into a group that the session has not followed yet; undefined for the inbox of somebody else. */
 const followGroup = Effect.fnUntraced(function*<E>(
-  { config, directory, store }: Services,
+  services: Services,
   reader: Reader<E>,
   target: Name.GroupName
 ) {
+  const { config, directory, store } = services
   if ((yield* store.kindOf(target)) === "user") return undefined
+  const refused = mayFollow(services, reader.username, target)
+  if (refused !== undefined) return yield* refused
   if (reader.groups >= config.maxFollowedGroups) return yield* new Decline.Forbidden({})
-  return yield* directory.followAs("group", target, reader)
+  const cursor = yield* directory.followAs("group", target, reader)
+  const meanwhile = mayFollow(services, reader.username, target)
+  if (meanwhile === undefined) return cursor
+  yield* reader.leave(target)
+  return yield* meanwhile
 })
+
+/** Why somebody may not follow a group, where an operator has declared groups (CPT 2.3). */
+export const mayFollow = (
+  { accounts: { declared }, config }: Services,
+  username: Name.Username,
+  group: string
+): Decline.Forbidden | Decline.UnknownTarget | undefined => {
+  const rights = declared.rights.get(group)
+  if (rights !== undefined) return rights.mayRead(username) ? undefined : new Decline.Forbidden({})
+  return config.groups === "known" ? new Decline.UnknownTarget({}) : undefined
+}

@@ -14,13 +14,17 @@
  *     A: is given up           waits until the server has done with the connection
  *     A: stop reading          and A: read on; in memory also A: read 10 bytes
  *     server: announce text    and server: stop, server: has stopped
+ *     server: account {"name": "bob", "locked": true}  declares it; server: no account bob. The same with groups
+ *     server: settings {"groups": "known"}
  *     (10 seconds)             the clock goes on; (back 1 hour): it is set back
  *     # a remark
  *
  * In the end everybody half-closes, and must hear the end of the connection and nothing else.
  */
+import { Name } from "@cpt/schema"
+import { Account, Group } from "@cpt/server"
 import { it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber } from "effect"
+import { Clock, Duration, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
 import { patiently as waitPatiently } from "./patience.ts"
@@ -45,6 +49,9 @@ export const timedTranscript = (name: string, script: string, options?: Options)
       )
     ))
 }
+
+const readAccount = Schema.decodeUnknownSync(Schema.fromJsonString(Account))
+const readGroup = Schema.decodeUnknownSync(Schema.fromJsonString(Group))
 
 export const noon = 1_700_000_000_000
 
@@ -163,6 +170,22 @@ const perform = Effect.fnUntraced(function*(world: World, script: string, at: st
 
   const actOfServer = Effect.fnUntraced(function*(action: string) {
     if (action.startsWith("announce ")) return yield* world.announce(action.slice(9))
+    const [, not, what = "", text = ""] = /^(no )?(account|group|settings) (.+)$/.exec(action) ?? []
+    const { accounts, groups } = world.declared
+    if (not !== undefined) {
+      return yield* Effect.orDie(
+        what === "account" ? accounts.remove(Name.Username.make(text)) : groups.remove(Name.GroupName.make(text))
+      )
+    }
+    if (what === "account") {
+      const account = readAccount(text)
+      return yield* Effect.orDie(accounts.change(account.name, () => Effect.succeed(account)))
+    }
+    if (what === "group") {
+      const group = readGroup(text)
+      return yield* Effect.orDie(groups.change(group.name, () => Effect.succeed(group)))
+    }
+    if (what === "settings") return yield* world.reconfigure(JSON.parse(text))
     if (action === "stop") stopping = yield* Effect.forkChild(world.stop)
     else if (action === "has stopped" && stopping !== undefined) yield* patiently(Fiber.join(stopping))
     else fail("an unknown action")

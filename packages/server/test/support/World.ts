@@ -36,6 +36,10 @@ export interface World {
   readonly announce: (text: string) => Effect.Effect<void>
   /** Ends the server, and waits until that is done. */
   readonly stop: Effect.Effect<void>
+  /** Other settings. */
+  readonly reconfigure: Server["Service"]["reconfigure"]
+  /** What is declared, to be changed. */
+  readonly declared: Accounts["Service"]["declared"]
   /** The server's store, to look into. */
   readonly store: MessageStore["Service"]
   /** What it has counted. */
@@ -44,7 +48,7 @@ export interface World {
 
 export interface Options {
   readonly settings?: Partial<ServerConfig.Settings>
-  readonly accounts?: Layer.Layer<Accounts>
+  readonly accounts?: Layer.Layer<Accounts, unknown, MessageStore>
   readonly store?: Layer.Layer<MessageStore, unknown>
 }
 
@@ -53,7 +57,7 @@ type AnyListener = Parameters<typeof Server.layer>[0]
 const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Options) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   const services = yield* Server.layer(listener).pipe(
-    Layer.provide(options.accounts ?? Accounts.layerOpen),
+    Layer.provideMerge(options.accounts ?? Accounts.layerOpen),
     Layer.provideMerge(options.store ?? layerMemory()),
     Layer.provide(ServerConfig.layer(options.settings ?? {})),
     Layer.provideMerge(Metrics.layer),
@@ -65,6 +69,8 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
     address: server.addresses[0],
     announce: (text: string) => server.announce(Message.Message.make(text)),
     stop: Scope.close(scope, Exit.void),
+    reconfigure: server.reconfigure,
+    declared: Context.get(services, Accounts).declared,
     store: Context.get(services, MessageStore),
     metrics: Context.get(services, Metrics.Metrics)
   }
@@ -73,7 +79,7 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
 /** In memory, for TestClock. */
 export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
   const memory = makeListener()
-  const { announce, metrics, stop, store } = yield* serve(memory.listener, options)
+  const { address: _, ...server } = yield* serve(memory.listener, options)
   // Whoever is still there when a test has failed would be waited for, by a clock that nobody moves
   const open = Effect.map(Effect.acquireRelease(memory.connect, (peer) => peer.cut), (peer): Connection => ({
     say: peer.say,
@@ -88,7 +94,7 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
     read: peer.read
   }))
   const scope = yield* Effect.scope
-  return { connect: Scope.provide(open, scope), announce, metrics, stop, store } satisfies World
+  return { ...server, connect: Scope.provide(open, scope) } satisfies World
 })
 
 /** Tells when the server has done with a connection, by the peer's port. */
@@ -125,7 +131,7 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
     Listener.tcp({ port: 0 }),
     (port) => Deferred.doneUnsafe(servedOf(port), Effect.void)
   )
-  const { address, announce, metrics, stop, store } = yield* serve(listener, options)
+  const { address, ...server } = yield* serve(listener, options)
   const port = address !== undefined && "port" in address ? address.port : assert.fail("not on a port")
 
   const open = Effect.gen(function*() {
@@ -168,5 +174,5 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
     return connection
   })
   const scope = yield* Effect.scope
-  return { connect: Scope.provide(open, scope), announce, metrics, stop, store } satisfies World
+  return { ...server, connect: Scope.provide(open, scope) } satisfies World
 })

@@ -2,7 +2,9 @@
  * Whether a database is what it should be: its structure, the order of messages, and that what is written of names is
  * true. It reads a snapshot, so a server may be at work meanwhile.
  */
+import { Result } from "effect"
 import type { DatabaseSync } from "node:sqlite"
+import * as Rows from "../../Keeper/Rows.ts"
 import { LineWalk } from "./Block.ts"
 import { isCurrent, kindCodes, messageOverhead, openReadOnly } from "./Database.ts"
 
@@ -17,6 +19,9 @@ export interface Report {
   /** Timestamps of the first and the last message; 0 without. */
   readonly first: number
   readonly last: number
+  /** What the operator has declared. */
+  readonly accounts: number
+  readonly declaredGroups: number
   /** What is wrong, in a sentence each; of very many the first. */
   readonly problems: ReadonlyArray<string>
 }
@@ -27,7 +32,18 @@ export interface CheckProgress {
   readonly total: number
 }
 
-export const nothing: Report = { messages: 0, bytes: 0, groups: 0, users: 0, open: 0, first: 0, last: 0, problems: [] }
+export const nothing: Report = {
+  messages: 0,
+  bytes: 0,
+  groups: 0,
+  users: 0,
+  open: 0,
+  first: 0,
+  last: 0,
+  accounts: 0,
+  declaredGroups: 0,
+  problems: []
+}
 
 const maxProblems = 100
 
@@ -134,6 +150,17 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
       if (timestamp <= last) found(`order: ${target} goes from ${last} to ${timestamp}`)
       heads.set(target, timestamp)
       add(timestamp, walk.textBytes)
+    }
+  }
+
+  for (const row of db.prepare("SELECT name, kind, rules FROM declared").iterate()) {
+    const [name, isGroup] = [String(row["name"]), row["kind"] === kindCodes.group]
+    report[isGroup ? "declaredGroups" : "accounts"]++
+    const entry = Rows.toEntry({ name, kind: isGroup ? "group" : "user", rules: String(row["rules"]) })
+    if (Result.isFailure(entry)) found(`declared: ${entry.failure}`)
+    const { count = 0, kind } = named.get(name) ?? {}
+    if (count !== 0 && kind === kindCodes[isGroup ? "user" : "group"]) {
+      found(`declared: ${name} is declared as ${isGroup ? "a group, and is a user" : "an account, and is a group"}`)
     }
   }
   return report

@@ -93,7 +93,14 @@ const migrations: ReadonlyArray<string | ((db: DatabaseSync) => void)> = [
     )
     toBlocks(db)
     db.exec("DROP TABLE messages; DROP TABLE old_recent")
-  }
+  },
+
+  // What the operator has declared, kinds as in `names`
+  `CREATE TABLE declared (
+     name TEXT PRIMARY KEY,
+     kind INTEGER NOT NULL,
+     rules TEXT NOT NULL              -- JSON, as in a file of accounts and groups
+   ) STRICT, WITHOUT ROWID;`
 ]
 
 /** What is kept of the text of each sender's last message, to know it again (CPT 4.4). */

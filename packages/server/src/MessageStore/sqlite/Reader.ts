@@ -7,6 +7,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { headOf } from "../Head.ts"
 import { blockBytes, LineWalk } from "./Block.ts"
 import { kindCodes } from "./Database.ts"
+import type { DeclaredName } from "./Steps.ts"
 
 export interface StoredName {
   /** What it was made to be; that lasts only as long as it has messages. */
@@ -42,6 +43,7 @@ export class Reader {
     this.#db = db
     this.#sql = {
       name: db.prepare("SELECT id, kind, head, missing, count, bytes FROM names WHERE name = ?"),
+      declared: db.prepare("SELECT name, kind, rules FROM declared"),
       // From the block in which `after` is; put together by SQLite, which is faster than a piece of memory a block
       blocks: db.prepare(
         `SELECT count(*) AS blocks, sum(count) AS count, CAST(group_concat(lines, '') AS BLOB) AS lines FROM (
@@ -59,6 +61,15 @@ export class Reader {
     const row = this.#sql.name.get(name)
     if (row === undefined) return undefined
     return { kind: kindOf(Number(row["kind"])), isKept: row["count"] !== 0, head: Number(row["head"]) }
+  }
+
+  /** What an operator has declared. */
+  declared(): ReadonlyArray<DeclaredName> {
+    return this.#sql.declared.all().map(({ kind, name, rules }) => ({
+      name: String(name),
+      kind: kind === kindCodes.group ? "group" : "user",
+      rules: String(rules)
+    }))
   }
 
   /** A page of the messages of a target behind `after`, but for those of the sender `except`. */

@@ -32,3 +32,10 @@ export interface Committed {
   readonly ends: Uint32Array<ArrayBuffer>
   readonly lines: Uint8Array<ArrayBuffer>
 }
+
+/** What an operator has declared under a name, as JSON; nothing, if it is no longer declared. */
+export interface DeclaredName {
+  readonly name: string
+  readonly kind: "user" | "group"
+  readonly rules: string | undefined
+}

@@ -9,7 +9,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
 import { Reader, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
-import type { Committed, Steps } from "./Steps.ts"
+import type { Committed, DeclaredName, Steps } from "./Steps.ts"
 import { Writer } from "./Writer.ts"
 
 export interface Settings {
@@ -28,6 +28,8 @@ export type Question =
     readonly after: number
     readonly except: string | undefined
   }
+  | { readonly op: "declared" }
+  | { readonly op: "declare"; readonly row: DeclaredName }
   /** Ends the thread; there is no answer. */
   | { readonly op: "close"; readonly steps: Steps | undefined }
 export type Request = Question & { readonly id: number }
@@ -38,6 +40,7 @@ export type Reply =
   | { readonly id: number; readonly committed: Committed }
   | { readonly id: number; readonly name: StoredName | undefined }
   | { readonly id: number; readonly page: StoredPage }
+  | { readonly id: number; readonly declared: ReadonlyArray<DeclaredName> }
   | { readonly id: 0; readonly opened: true }
   /** All that has been committed is in its place, and these are gone. */
   | { readonly id: 0; readonly trimmed: ReadonlyArray<Trimmed> }
@@ -153,6 +156,12 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
         look(foldWithin)
       })
     },
+    declare: (id: number, row: DeclaredName) => {
+      writer.transact(() => writer.declare(row))
+      pages += 2
+      port.postMessage({ id, declared: [row] } satisfies Reply)
+      look(foldWithin)
+    },
     close: (steps: Steps) => {
       clearTimeout(timer)
       writer.close(steps)
@@ -171,6 +180,7 @@ const serveReader = (port: MessagePort, { file }: Settings) => {
       // Given away, not copied: what a page leaves behind is half as much garbage
       port.postMessage({ id, page } satisfies Reply, [page.lines.buffer])
     },
+    declared: (id: number) => port.postMessage({ id, declared: reader.declared() } satisfies Reply),
     close: () => db.close()
   }
 }
@@ -187,6 +197,10 @@ const serve = (port: MessagePort, settings: Settings): void => {
         return reader?.name(request.id, request.name)
       case "read":
         return reader?.read(request.id, request)
+      case "declared":
+        return reader?.declared(request.id)
+      case "declare":
+        return writer?.declare(request.id, request.row)
       case "close":
         port.close()
         if (request.steps !== undefined) writer?.close(request.steps)

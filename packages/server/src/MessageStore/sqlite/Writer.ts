@@ -12,7 +12,7 @@ import { isResend } from "../../Duplicates.ts"
 import { Head } from "../Head.ts"
 import { blockBytes, LineWalk } from "./Block.ts"
 import { digest, kindCodes, messageOverhead, value } from "./Database.ts"
-import { type Committed, op, type Steps } from "./Steps.ts"
+import { type Committed, type DeclaredName, op, type Steps } from "./Steps.ts"
 
 /** What is known of a name: a row of `names`, and what `recent` adds to it. */
 export interface Row {
@@ -109,7 +109,9 @@ export class Writer {
         "SELECT id, length(lines) AS bytes FROM blocks WHERE target = ? ORDER BY first DESC LIMIT 1"
       ),
       extend: db.prepare("UPDATE blocks SET count = count + ?, lines = CAST(lines || ? AS BLOB) WHERE id = ?"),
-      addBlock: db.prepare("INSERT INTO blocks (target, first, count, lines) VALUES (?, ?, ?, ?)")
+      addBlock: db.prepare("INSERT INTO blocks (target, first, count, lines) VALUES (?, ?, ?, ?)"),
+      declare: db.prepare("INSERT OR REPLACE INTO declared (name, kind, rules) VALUES (?, ?, ?)"),
+      undeclare: db.prepare("DELETE FROM declared WHERE name = ?")
     }
     this.#lastId = numberOf(value(db, "SELECT max(id) FROM names"))
     // After a crash each sender's last message counts as unconfirmed (CPT 4.4): confirmations are of another run then
@@ -195,6 +197,12 @@ export class Writer {
     this.#waiting.messages = 0
     this.#waiting.bytes = 0
     return { bytes, rows }
+  }
+
+  /** In a transaction: what an operator has declared under a name, or nothing any more. */
+  declare({ kind, name, rules }: DeclaredName): void {
+    if (rules === undefined) this.#sql.undeclare.run(name)
+    else this.#sql.declare.run(name, kindCodes[kind], rules)
   }
 
   /** Commits the last steps, and remembers that nothing is left open. */

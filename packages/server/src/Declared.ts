@@ -1,0 +1,181 @@
+/**
+ * What an operator has declared: accounts and groups, with their rules. It is looked at for each login, and for each
+ * target, so all of it is in memory; `Keeper` is where it lasts. Whoever has to act when it changes is told at once.
+ */
+import { type Decline, Name } from "@cpt/schema"
+import { Effect, Equal, Schema, type Scope, Semaphore } from "effect"
+import type { Account } from "./Account.ts"
+import { type Group, Rights } from "./Group.ts"
+import { CannotLoad, DeclaredElsewhere, type Entry, Keeper, type Kept } from "./Keeper.ts"
+import { MessageStore } from "./MessageStore.ts"
+
+/** Nothing is declared under this name. */
+export class NotDeclared extends Schema.TaggedError<NotDeclared>()("NotDeclared", {
+  message: Schema.String
+}, { httpApiStatus: 404 }) {}
+
+/** The name is something else already: of a group as a user's, or of a user as a group's. */
+export class NameConflict extends Schema.TaggedError<NameConflict>()("NameConflict", {
+  name: Name.Name,
+  message: Schema.String
+}, { httpApiStatus: 409 }) {}
+
+/** Accounts, or groups. */
+export interface Register<A extends Account | Group> {
+  readonly get: (name: string) => A | undefined
+  /** In the order of their names. */
+  readonly all: () => ReadonlyArray<A>
+  /** Declares what `change` makes of what is declared under the name so far; one change at a time. */
+  readonly change: <E>(
+    name: A["name"],
+    change: (before: A | undefined) => Effect.Effect<A, E>
+  ) => Effect.Effect<A, E | NameConflict | DeclaredElsewhere | Decline.StorageUnavailable>
+  /** It is no longer declared. What was sent to the name stays, and what it is as long as it has messages. */
+  readonly remove: (
+    name: A["name"]
+  ) => Effect.Effect<void, NotDeclared | DeclaredElsewhere | Decline.StorageUnavailable>
+}
+
+export interface Declared {
+  readonly accounts: Register<Account>
+  readonly groups: Register<Group>
+  /** Who may do what in the groups, by their names. */
+  readonly rights: ReadonlyMap<string, Rights>
+  /** Tells of the names of which something has changed, as long as the scope lasts. */
+  readonly onChange: (listener: (names: ReadonlySet<string>) => void) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/** For a server whose account rules are somebody's own. */
+export const nothing: Declared = (() => {
+  const elsewhere = new DeclaredElsewhere({ message: "this server has account rules of its own" })
+  const register = {
+    get: () => undefined,
+    all: () => [],
+    change: () => Effect.fail(elsewhere),
+    remove: () => Effect.fail(elsewhere)
+  }
+  return { accounts: register, groups: register, rights: new Map(), onChange: () => Effect.void }
+})()
+
+/** What is kept, and from now on what is changed, here or there. */
+export const make = Effect.gen(function*() {
+  const keeper = yield* Keeper
+  const store = yield* MessageStore
+  const accounts = new Map<string, Account>()
+  const groups = new Map<string, Group>()
+  const rights = new Map<string, Rights>()
+  const listeners = new Set<(names: ReadonlySet<string>) => void>()
+  const one = yield* Semaphore.make(1)
+  /** Halfway there is no turning back. */
+  const alone = <A, E>(change: Effect.Effect<A, E>) => one.withPermit(Effect.uninterruptible(change))
+
+  const tell = (names: ReadonlySet<string>) => {
+    for (const name of names) {
+      const group = groups.get(name)
+      if (group === undefined) rights.delete(name)
+      else rights.set(name, new Rights(group))
+    }
+    for (const listener of listeners) listener(names)
+  }
+
+  /** From now on nobody can make it something else (CPT 2.2). */
+  const take = (kind: Entry["kind"], names: ReadonlyArray<Name.Name>) =>
+    Effect.flatMap(store.declare(kind, names), ([name]) => {
+      if (name === undefined) return Effect.void
+      const isDeclared = accounts.has(name) || groups.has(name)
+      const message = kind === "user"
+        ? `${name} cannot be an account: it is a group${isDeclared ? ", and declared as one" : " already"}`
+        : `${name} cannot be a group: it is a user${isDeclared ? ", and has an account" : " already"}`
+      return Effect.fail(new NameConflict({ name, message }))
+    })
+
+  const register = <A extends Account | Group>(
+    entries: Map<string, A>,
+    entryOf: (name: A["name"], rules: A | undefined) => Entry
+  ): Register<A> => ({
+    get: (name) => entries.get(name),
+    all: () => Array.from(entries.values()).toSorted((a, b) => a.name < b.name ? -1 : 1),
+    change: (name, change) =>
+      alone(Effect.gen(function*() {
+        const before = entries.get(name)
+        const after = yield* change(before)
+        const entry = entryOf(name, after)
+        if (before === undefined) yield* take(entry.kind, [name])
+        yield* Effect.onError(keeper.save(entry), () => before === undefined ? store.release([name]) : Effect.void)
+        entries.set(name, after)
+        tell(new Set([name]))
+        return after
+      })),
+    remove: (name) =>
+      alone(Effect.gen(function*() {
+        const entry = entryOf(name, undefined)
+        if (!entries.has(name)) {
+          const message = `there is no ${entry.kind === "user" ? "account" : "declared group"} ${name}`
+          return yield* new NotDeclared({ message })
+        }
+        yield* keeper.save(entry)
+        entries.delete(name)
+        yield* store.release([name])
+        tell(new Set([name]))
+      }))
+  })
+
+  /** All of it is as it is kept, or nothing has changed. */
+  const replace = (next: Kept) =>
+    alone(Effect.gen(function*() {
+      const users = next.accounts.filter(({ name }) => !accounts.has(name)).map(({ name }) => name)
+      yield* take("user", users)
+      const others = next.groups.filter(({ name }) => !groups.has(name)).map(({ name }) => name)
+      yield* Effect.onError(take("group", others), () => store.release(users))
+      const names = new Set([...exchange(accounts, next.accounts), ...exchange(groups, next.groups)])
+      yield* store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name)))
+      tell(names)
+      return names
+    }))
+
+  const reload = Effect.flatMap(keeper.load, replace).pipe(
+    Effect.catchTag("NameConflict", ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` }))
+  )
+  yield* reload
+  yield* keeper.changed.pipe(
+    Effect.andThen(reload),
+    Effect.matchEffect({
+      onFailure: ({ message }) => Effect.logError(`what is declared stays as it was: ${message}`),
+      onSuccess: (names) => Effect.logInfo(`${keeper.description} is read again; changed: ${listed(names)}`)
+    }),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  return {
+    accounts: register(accounts, (name, rules) => ({ kind: "user", name, rules })),
+    groups: register(groups, (name, rules) => ({ kind: "group", name, rules })),
+    rights,
+    onChange: (listener) =>
+      Effect.asVoid(Effect.acquireRelease(
+        Effect.sync(() => listeners.add(listener)),
+        () => Effect.sync(() => listeners.delete(listener))
+      ))
+  } satisfies Declared
+})
+
+/** Puts what is next in the place of what there was, and gives the names of what is other than it was. */
+const exchange = <A extends Account | Group>(
+  entries: Map<string, A>,
+  next: ReadonlyArray<A>
+): ReadonlySet<Name.Name> => {
+  const before = new Map(entries)
+  entries.clear()
+  for (const entry of next) entries.set(entry.name, entry)
+  const gone = [...before.values()].filter(({ name }) => !entries.has(name))
+  const other = next.filter((entry) => !Equal.equals(entry, before.get(entry.name)))
+  return new Set([...gone, ...other].map(({ name }) => name))
+}
+
+const mostListed = 10
+
+const listed = (names: ReadonlySet<string>): string => {
+  if (names.size === 0) return "nothing"
+  const first = [...names].slice(0, mostListed).join(", ")
+  return names.size > mostListed ? `${first} and ${names.size - mostListed} more` : first
+}
