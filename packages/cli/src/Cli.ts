@@ -13,6 +13,7 @@ const commands = {
   sync: ["Print what a group or your inbox holds", () => import("./commands/Sync.ts").then((file) => file.sync)],
   tail: ["Follow groups or your inbox", () => import("./commands/Tail.ts").then((file) => file.tail)],
   config: ["Look at the settings of a server", () => import("./commands/Config.ts").then((file) => file.config)],
+  status: ["Show a running server at a glance", () => import("./commands/Status.ts").then((file) => file.status)],
   admin: ["Look after a running server", () => import("./commands/Admin.ts").then((file) => file.admin)],
   backup: ["Copy a server's messages to a file", () => import("./commands/Backup.ts").then((file) => file.backup)],
   check: ["Check what a server has on disk", () => import("./commands/Check.ts").then((file) => file.check)]

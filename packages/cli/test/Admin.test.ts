@@ -12,6 +12,27 @@ const serving = Effect.fnUntraced(function*(args: ReadonlyArray<string>, env: Re
   return { ...server, port }
 })
 
+/** Says lines, and hears these; … at the end of one stands for any rest. */
+const say = Effect.fnUntraced(function*(
+  connection: Effect.Success<ReturnType<typeof Cpt.connected>>,
+  lines: ReadonlyArray<string>,
+  answers: ReadonlyArray<string>
+) {
+  connection.write(lines.map((line) => `${line}\n`).join(""))
+  for (const answer of answers) {
+    const line = yield* connection.line
+    if (answer.endsWith("…")) assert.isTrue(line.startsWith(answer.slice(0, -1)), `${line} is ${answer}`)
+    else assert.strictEqual(line, answer)
+  }
+})
+
+/** The objects that a command has printed. */
+const jsonLines = ({ status, stdout }: Cpt.Result) =>
+  Effect.sync((): ReadonlyArray<Record<string, unknown>> => {
+    assert.strictEqual(status, 0)
+    return stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
+  })
+
 describe("cpt admin", () => {
   it.live("announces to everybody who is logged in, in the server's own name", () =>
     Effect.gen(function*() {
@@ -112,5 +133,152 @@ describe("cpt admin", () => {
       const second = yield* Cpt.run(["serve", "--memory", "--port", "0", "--admin", socket])
       assert.strictEqual(second.status, 1)
       assert.match(second.stderr, /^cpt: no administration at .*: somebody listens there already\n$/)
+    }))
+
+  it.live("lists who is connected, and closes a session by its user or its id", () =>
+    Effect.gen(function*() {
+      const env = { CPT_DATA: yield* Cpt.folder }
+      const { port } = yield* serving([], env)
+      const [ann, bob, nobody] = [yield* Cpt.connected(port), yield* Cpt.connected(port), yield* Cpt.connected(port)]
+      yield* say(ann, ["CONNECT ann", "SYNC red 0"], ["ACCEPT", "ENDSYNC"])
+      yield* say(bob, ["CONNECT bob", "SEND red one", "SEND red two"], ["ACCEPT", "ACK", "ACK"])
+      yield* say(nobody, ["SEND red x"], ["DECLINE not_logged_in"])
+      const told = [yield* ann.line, yield* ann.line]
+      const listed = yield* jsonLines(yield* Cpt.run(["admin", "sessions", "--json"], { env }))
+      const [first, second, third] = listed
+      const sent = (lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`).join("").length
+      assert.deepInclude(first, {
+        user: "ann",
+        address: "127.0.0.1",
+        groups: 1,
+        lagSeconds: 0,
+        messages: 0,
+        delivered: 2,
+        receivedBytes: sent(["CONNECT ann", "SYNC red 0"]),
+        sentBytes: sent(["ACCEPT", "ENDSYNC", ...told])
+      })
+      assert.deepInclude(second, { user: "bob", groups: 0, messages: 2, delivered: 0 })
+      assert.notProperty(third, "user")
+      assert.isBelow(Math.abs(Date.parse(String(first?.["since"])) - Date.now()), 60_000)
+      const table = yield* Cpt.run(["admin", "sessions"], { env })
+      assert.match(table.stdout, /^ID +USER .*\n *\d+ +ann +127\.0\.0\.1 .*\n *\d+ +bob .*\n *\d+ +- .*\n$/)
+
+      const missing = yield* Cpt.run(["admin", "close", "zed"], { env })
+      assert.strictEqual(missing.status, 1)
+      assert.match(missing.stderr, /^cpt: there is no session of "zed"; .*\n$/)
+      const byName = yield* Cpt.run(["admin", "close", "ann"], { env })
+      assert.deepStrictEqual([byName.status, byName.stdout], [0, ""])
+      assert.match(byName.stderr, /^cpt: session \d+ of ann from 127\.0\.0\.1 is closed\n$/)
+      assert.deepStrictEqual([yield* ann.line, yield* ann.line], ["DECLINE shutting_down", "(end)"])
+      const byId = yield* Cpt.run(["admin", "close", String(third?.["id"])], { env })
+      assert.strictEqual(byId.status, 0)
+      assert.deepStrictEqual([yield* nobody.line, yield* nobody.line], ["DECLINE shutting_down", "(end)"])
+      yield* say(bob, ["SEND red three"], ["ACK"]) // nobody else has noticed
+      // Its user may come again
+      const again = yield* Cpt.connected(port)
+      yield* say(again, ["CONNECT ann"], ["ACCEPT"])
+    }))
+
+  it.live("lists more sessions and groups than one page has, each once", () =>
+    Effect.gen(function*() {
+      const env = { CPT_DATA: yield* Cpt.folder }
+      const { port } = yield* serving([], env)
+      const ann = yield* Cpt.connected(port)
+      const names = Array.from({ length: 2500 }, (_, n) => `group${n}`)
+      yield* say(ann, ["CONNECT ann", ...names.map((name) => `SEND ${name} hi`)], ["ACCEPT", ...names.map(() => "ACK")])
+      yield* say(ann, ["SYNC red 0", "SYNC group7 0"], ["ENDSYNC", "MSG group7 ann …", "ENDSYNC"])
+      const listed = yield* Cpt.run(["admin", "groups", "--json"], { env }).pipe(
+        Effect.flatMap(jsonLines),
+        // They are as they were a moment ago
+        Effect.repeat({ until: (groups) => groups.length === names.length + 1, times: 20 })
+      )
+      const expected = [...names, "red"].toSorted().map((name) => ({
+        name,
+        followers: name === "red" || name === "group7" ? 1 : 0,
+        messages: name === "red" ? 0 : 1
+      }))
+      assert.deepStrictEqual(listed, expected)
+      const others = yield* Effect.forEach(Array.from({ length: 1100 }), () => Cpt.connected(port), { concurrency: 50 })
+      yield* Effect.forEach(others, (other) => say(other, ["SYNC"], ["DECLINE not_logged_in"]))
+      const sessions = yield* jsonLines(yield* Cpt.run(["admin", "sessions", "--json"], { env }))
+      assert.strictEqual(new Set(sessions.map(({ id }) => id)).size, 1101)
+      assert.strictEqual(sessions.length, 1101)
+    }))
+
+  it.live("drains: nobody new is served, who is there goes on, and the server ends when the last has gone", () =>
+    Effect.gen(function*() {
+      const env = { CPT_DATA: yield* Cpt.folder }
+      const server = yield* serving([], env)
+      const [ann, bob] = [yield* Cpt.connected(server.port), yield* Cpt.connected(server.port)]
+      yield* say(ann, ["CONNECT ann", "SYNC red 0"], ["ACCEPT", "ENDSYNC"])
+      yield* say(bob, ["CONNECT bob"], ["ACCEPT"])
+      const drain = yield* Cpt.run(["admin", "drain"], { env })
+      assert.deepStrictEqual(drain, {
+        status: 0,
+        stdout: "",
+        stderr: "cpt: 2 sessions left: the server ends when they have gone\n"
+      })
+      const eve = yield* Cpt.connected(server.port)
+      assert.deepStrictEqual([yield* eve.line, yield* eve.line], ["DECLINE shutting_down", "(end)"])
+      yield* say(bob, ["SEND red hi"], ["ACK"])
+      assert.match(yield* ann.line, /^MSG red bob \d+ hi$/)
+      const status = yield* Cpt.run(["status", "--json"], { env })
+      assert.strictEqual(status.status, 1)
+      assert.strictEqual(JSON.parse(status.stdout).health, "draining")
+      ann.socket.end()
+      bob.socket.end()
+      assert.strictEqual(yield* server.status, 0)
+    }))
+
+  it.live("drains within a time, whoever is still there", () =>
+    Effect.gen(function*() {
+      const env = { CPT_DATA: yield* Cpt.folder }
+      const server = yield* serving([], env)
+      const ann = yield* Cpt.connected(server.port)
+      yield* say(ann, ["CONNECT ann"], ["ACCEPT"])
+      const drain = yield* Cpt.run(["admin", "drain", "--within", "100ms"], { env })
+      assert.strictEqual(drain.status, 0)
+      assert.deepStrictEqual([yield* ann.line, yield* ann.line], ["DECLINE shutting_down", "(end)"])
+      assert.strictEqual(yield* server.status, 0)
+    }))
+
+  it.live("reloads the settings, and says what would take a restart; or keeps the old ones, and says why", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const file = join(folder, "serve.json")
+      writeFileSync(file, "{}")
+      const env = { CPT_DATA: folder, CPT_CONFIG: file }
+      yield* serving([], env)
+      const reload = Cpt.run(["admin", "reload"], { env })
+      assert.deepStrictEqual(yield* reload, { status: 0, stdout: "nothing has changed\n", stderr: "" })
+      writeFileSync(file, JSON.stringify({ "max-sessions": 7, live: "off" }))
+      const changed = "changed: max-sessions\na restart is needed for: live\n"
+      assert.deepStrictEqual(yield* reload, { status: 0, stdout: changed, stderr: "" })
+      writeFileSync(file, JSON.stringify({ "max-sessions": 0 }))
+      const { status, stderr } = yield* reload
+      assert.strictEqual(status, 2)
+      assert.match(stderr, /^cpt: settings are not reloaded, all stay as they are: "max-sessions" in .*\n$/)
+      const now = yield* Cpt.run(["status", "--json"], { env })
+      assert.strictEqual(JSON.parse(now.stdout).maxSessions, 7)
+    }))
+
+  it.live("has more logged, or less", () =>
+    Effect.gen(function*() {
+      const env = { CPT_DATA: yield* Cpt.folder }
+      const server = yield* serving([], env)
+      const level = (...args: ReadonlyArray<string>) => Cpt.run(["admin", "log-level", ...args], { env })
+      assert.strictEqual((yield* level()).stdout, "info\n")
+      assert.deepStrictEqual(yield* level("error"), { status: 0, stdout: "", stderr: "" })
+      assert.strictEqual((yield* level()).stdout, "error\n")
+      assert.strictEqual((yield* level("loud")).status, 2)
+      const quiet = yield* Cpt.connected(server.port)
+      yield* say(quiet, ["CONNECT quiet"], ["ACCEPT"])
+      quiet.socket.end()
+      assert.strictEqual(yield* quiet.line, "(end)")
+      yield* level("info")
+      const ann = yield* Cpt.connected(server.port)
+      yield* say(ann, ["CONNECT ann"], ["ACCEPT"])
+      ann.socket.end()
+      assert.strictEqual(JSON.parse(yield* server.note).user, "ann")
     }))
 })

@@ -57,5 +57,18 @@ export type GroupName = typeof GroupName.Type
 export const Target = Borne.pipe(Schema.brand("Target"))
 export type Target = typeof Target.Type
 
+/** The order in which names are listed: that of their bytes, as databases have it. */
+export const compare = (a: string, b: string): -1 | 0 | 1 => {
+  const length = Math.min(a.length, b.length)
+  for (let at = 0; at < length; at++) {
+    const [x, y] = [a.charCodeAt(at), b.charCodeAt(at)]
+    if (x !== y) return behindSurrogates(x) < behindSurrogates(y) ? -1 : 1
+  }
+  return a.length === b.length ? 0 : a.length < b.length ? -1 : 1
+}
+
+/** Surrogates stand for characters behind all others; but in UTF-16 some of those have higher numbers. */
+const behindSurrogates = (unit: number): number => unit >= 0xd800 && unit < 0xe000 ? unit + 0x2800 : unit
+
 /** Whether a {@link Target} could be made of it: what the Schema says (property-tested), by hand. */
 export const isTarget = (name: string): name is Target => nameFault(name) === undefined && !isReserved(name)

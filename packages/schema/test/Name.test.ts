@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
+import { Buffer } from "node:buffer"
 import * as Limits from "../src/Limits.ts"
-import { GroupName, isReserved, Name, nameFault, systemName, Target, Username } from "../src/Name.ts"
+import { compare, GroupName, isReserved, Name, nameFault, systemName, Target, Username } from "../src/Name.ts"
 import {
   badNameText,
   hostileText,
@@ -103,6 +104,12 @@ describe("Name", () => {
     }
     assert.isTrue(isReserved(systemName))
   })
+
+  it.prop("names are listed in the order of their bytes", [nameText, nameText], ([a, b]) => {
+    assert.strictEqual(compare(a, b), Buffer.compare(Buffer.from(a), Buffer.from(b)))
+    assert.strictEqual(compare(`${a}${b}`, a), 1)
+    assert.strictEqual(compare(a, a), 0)
+  }, many)
 
   it.prop("CPT 2.1: no other name is reserved", [nameText], ([text]) => {
     assert.isFalse(isReserved(text))

@@ -1,6 +1,7 @@
 /**
  * The administration of a running server, over HTTP: `layerUnix` on a socket that its owner alone may open, `layerTcp` for
- * who shows a token. A server does without, unless somebody composes one of them with it.
+ * who shows a token. `layerProbes` has what machines ask, for everybody. A server does without, unless somebody composes
+ * them with it.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
@@ -11,11 +12,21 @@ import { hash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
 import { AdminApi, Authorization, Unauthorized } from "./Admin/Api.ts"
 import * as Handlers from "./Admin/Handlers.ts"
+import * as Probing from "./Admin/Probes.ts"
+import { Vitals } from "./Admin/Vitals.ts"
+import type { MessageStore } from "./MessageStore.ts"
+import type { Program } from "./Program.ts"
 import type { Server } from "./Server.ts"
 import * as UnixSocket from "./UnixSocket.ts"
 
 /** Bytes of what somebody may send in one request. */
 const maxBody = ByteSize.kibibytes(64)
+
+/** Connections at the same time; an administrator has one, and what watches the server another. */
+const maxConnections = 64
+
+/** Milliseconds that somebody may take to ask. */
+const askWithin = 10_000
 
 /** How long a request that is being answered when the server stops may take; then it is cut. */
 const patience = Duration.millis(500)
@@ -23,36 +34,53 @@ const patience = Duration.millis(500)
 /** It cannot be reached there: the message says where, and why. */
 export class AdminFailed extends Schema.TaggedError<AdminFailed>()("AdminFailed", { message: Schema.String }) {}
 
+interface TcpOptions {
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+}
+
+/** What it looks after. */
+type Administered = Server | MessageStore | Program
+
 export class Admin extends Context.Service<Admin, {
   /** Where it is reached, as a client is told: `unix:///path/admin.sock`, `http://127.0.0.1:9169`. */
   readonly uri: string
 }>()("@cpt/server/Admin") {
   /** On a Unix socket, for its owner alone (0600): who may open it may do everything. */
-  static readonly layerUnix = (path: string): Layer.Layer<Admin, AdminFailed, Server> =>
-    layer(
+  static readonly layerUnix = (path: string): Layer.Layer<Admin, AdminFailed, Administered> =>
+    serve(
+      Admin,
       UnixSocket.place(path, (path) => listen({ path }), 0o600).pipe(
         Effect.map((server) => ({ server, uri: `unix://${path}` })),
         Effect.mapError(({ message }) => new AdminFailed({ message: `no administration at ${path}: ${message}` }))
       ),
-      () => true
+      administration(() => true)
     )
 
   /** On TCP, in clear text, for who shows the token. */
-  static readonly layerTcp = (options: {
-    readonly host: string
-    readonly port: number
+  static readonly layerTcp = ({ token, ...options }: TcpOptions & {
     readonly token: Redacted.Redacted
-  }): Layer.Layer<Admin, AdminFailed, Server> =>
-    layer(
-      listen({ host: options.host, port: options.port }).pipe(
-        Effect.map((server) => ({ server, uri: `http://${server.address}` })),
-        Effect.mapError(({ message }) =>
-          new AdminFailed({ message: `no administration at ${options.host}:${options.port}: ${message}` })
-        )
-      ),
-      isToken(options.token)
-    )
+  }): Layer.Layer<Admin, AdminFailed, Administered> =>
+    serve(Admin, listenTcp("administration", options), administration(isToken(token)))
 }
+
+/** What machines ask, for everybody: `/healthz` and `/metrics`. None of it is a secret. */
+export class Probes extends Context.Service<Probes, { readonly uri: string }>()("@cpt/server/Probes") {
+  static readonly layerTcp = (options: TcpOptions): Layer.Layer<Probes, AdminFailed, Administered> =>
+    serve(Probes, listenTcp("probes", options), Probing.layer)
+}
+
+const administration = (mayEnter: (token: Redacted.Redacted) => boolean) =>
+  HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(
+    Layer.provide(Handlers.layer),
+    Layer.provide([
+      Layer.succeed(Authorization, {
+        bearer: (answer, { credential }) => mayEnter(credential) ? answer : Effect.fail(new Unauthorized({}))
+      }),
+      HttpApiMiddleware.layerProblemDetails({ includeDetails: true })
+    ])
+  )
 
 /** Compares in a time that says nothing of how much is right. */
 const isToken = (token: Redacted.Redacted) => {
@@ -66,31 +94,10 @@ interface Listening {
   readonly uri: string
 }
 
-const layer = (
-  listening: Effect.Effect<Listening, AdminFailed, Scope.Scope>,
-  mayEnter: (token: Redacted.Redacted) => boolean
-): Layer.Layer<Admin, AdminFailed, Server> =>
-  Layer.unwrap(Effect.map(listening, ({ server, uri }) => {
-    const authorization = Layer.succeed(Authorization, {
-      bearer: (answer, { credential }) => mayEnter(credential) ? answer : Effect.fail(new Unauthorized({}))
-    })
-    const routes = HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(
-      Layer.provide([Handlers.server, Handlers.probes]),
-      Layer.provide([authorization, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
-    )
-    return Layer.succeed(Admin, { uri }).pipe(
-      Layer.merge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
-      Layer.provide([
-        Layer.succeed(HttpServer.HttpServer, server),
-        NodeHttpServer.layerHttpServices,
-        Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBody)
-      ])
-    )
-  }))
-
 /** A server that ends within a moment, whatever its clients do. */
-const listen = Effect.fnUntraced(function*(options: { path: string } | { host: string; port: number }) {
-  const node = createServer()
+const listen = Effect.fnUntraced(function*(options: { path: string } | TcpOptions) {
+  const node = createServer({ requestTimeout: askWithin, connectionsCheckingInterval: askWithin / 2 })
+  node.maxConnections = maxConnections
   const server = yield* Effect.mapError(
     NodeHttpServer.make(() => node, { ...options, gracefulShutdownTimeout: patience }),
     ({ cause }) => ({ message: cause instanceof Error ? cause.message : String(cause) })
@@ -98,3 +105,28 @@ const listen = Effect.fnUntraced(function*(options: { path: string } | { host: s
   yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
   return server
 })
+
+const listenTcp = (what: string, options: TcpOptions): Effect.Effect<Listening, AdminFailed, Scope.Scope> =>
+  listen(options).pipe(
+    Effect.map((server) => ({ server, uri: `http://${server.address}` })),
+    Effect.mapError(({ message }) => new AdminFailed({ message: `no ${what} at ${hostOf(options)}: ${message}` })),
+    Effect.tap(({ uri }) => Effect.logInfo(`${what} at ${uri}`))
+  )
+
+const hostOf = ({ host, port }: TcpOptions): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
+
+const serve = <I, R>(
+  service: Context.Key<I, { readonly uri: string }>,
+  listening: Effect.Effect<Listening, AdminFailed, Scope.Scope>,
+  routes: Layer.Layer<never, never, R>
+) =>
+  Layer.unwrap(Effect.map(listening, ({ server, uri }) =>
+    Layer.succeed(service, { uri }).pipe(
+      Layer.merge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
+      Layer.provide([
+        Layer.succeed(HttpServer.HttpServer, server),
+        NodeHttpServer.layerHttpServices,
+        Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBody),
+        Vitals.layer
+      ])
+    )))

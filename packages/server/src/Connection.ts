@@ -66,8 +66,12 @@ export interface Connection {
   readonly presence: Effect.Effect<Kernel.Presence | undefined>
   /** Writes all there is and then the end of our side. */
   readonly end: Effect.Effect<void, PeerGone>
-  /** Cuts the connection now. */
+  /** Has done with the connection now, whatever is still on its way. */
   readonly destroy: Effect.Effect<void>
+  /** The same, for a reason of ours, in a few words. */
+  readonly cut: (why: string) => Effect.Effect<void>
+  /** What it was cut for, if it was; the first reason stays. */
+  readonly cutFor: () => string | undefined
 }
 
 // Made once: an error costs its stack, and these say no more than their names

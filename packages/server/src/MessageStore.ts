@@ -49,6 +49,14 @@ export interface Page {
 /** What a name is, as far as it has been used: `open` has only been sent to (CPT 2.2). */
 export type Kind = "user" | "group" | "open"
 
+/** Names that have messages, and are no users'. */
+export interface KeptGroups {
+  /** In the order of `Name.compare`. */
+  readonly groups: ReadonlyArray<{ readonly name: Name.Name; readonly messages: number }>
+  /** All up to this name have been looked at; undefined if there are no more. */
+  readonly through: string | undefined
+}
+
 export class MessageStore extends Context.Service<MessageStore, {
   /** One sentence for the operator: where the messages are, and how long they live. */
   readonly description: string
@@ -103,4 +111,10 @@ export class MessageStore extends Context.Service<MessageStore, {
 
   /** Ends that. A name with messages stays what it is. */
   readonly release: (names: ReadonlyArray<Name.Name>) => Effect.Effect<void>
+
+  /** The groups behind this name, a page at a time, as they were a moment ago. */
+  readonly groups: (after: string) => Effect.Effect<KeptGroups, Decline.StorageUnavailable>
+
+  /** Why messages cannot be stored or read now; undefined as long as they can, as far as is known. */
+  readonly failure: () => string | undefined
 }>()("@cpt/server/MessageStore") {}

@@ -56,8 +56,25 @@ export class Histogram {
   }
 }
 
-/** Seconds. */
-const latencies = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+/** Bounds for what takes a while, in seconds. */
+export const latencies = [
+  0.000_1,
+  0.000_25,
+  0.000_5,
+  0.001,
+  0.002_5,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10
+]
 
 /** The word of a decline; `other` is any of an account rule of somebody's own. */
 export type Reason = Decline.KnownReason | "other"
@@ -118,6 +135,8 @@ class Counted {
   queuedBytes = nothing
   /** Bytes of memory of messages. */
   cachedBytes = nothing
+  /** Bytes of all that is kept. */
+  storedBytes = nothing
 }
 
 export type { Counted }

@@ -41,6 +41,7 @@ export class NetConnection implements Connection {
   #written = 0
   #writtenAt = 0
   #watching: Fiber.Fiber<void> | undefined
+  #cutFor: string | undefined
 
   /**
    * @param fork runs what a connection does by itself, until it is closed
@@ -181,8 +182,19 @@ export class NetConnection implements Connection {
     )
   }
 
+  cutFor(): string | undefined {
+    return this.#cutFor
+  }
+
   get destroy(): Effect.Effect<void> {
     return Effect.sync(() => this.#socket.destroy())
+  }
+
+  cut(why: string): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (!this.#socket.destroyed) this.#cutFor ??= why
+      this.#socket.destroy()
+    })
   }
 
   get #unlessGone(): Effect.Effect<void, PeerGone> {
@@ -248,7 +260,7 @@ export class NetConnection implements Connection {
         still = now === before ? still + 1 : 0
         before = now
       }
-      this.#socket.destroy()
+      yield* this.cut("write deadline")
     })
   }
 

@@ -13,17 +13,27 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
   let written = 0
   let handedOver = 0
   let isGone = false
+  let cutFor: string | undefined
   const destroy = Effect.suspend(() => {
     isGone = true
     notFull.openUnsafe()
     return Effect.ignore(writer.write(new Socket.CloseEvent(1001)))
   })
+  const cut = (why: string) =>
+    Effect.suspend(() => {
+      if (!isGone) cutFor ??= why
+      return destroy
+    })
   const writeWhatWaits = Effect.gen(function*() {
     yield* something.await
     something.closeUnsafe()
     const bytes = Buffer.concat(waiting)
     waiting = []
-    yield* Effect.timeout(writer.write(bytes), options.writeDeadline)
+    yield* Effect.timeoutOrElse(writer.write(bytes), {
+      duration: options.writeDeadline,
+      orElse: () => cut("write deadline")
+    })
+    if (isGone) return
     handedOver += bytes.length
     if (waiting.length === 0) notFull.openUnsafe()
   })
@@ -78,7 +88,9 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
     isAnsweredByReset: Effect.succeed(false),
     presence: Effect.sync(() => isGone ? "gone" : undefined),
     end: drained, // the writer ends its side when the scope does
-    destroy
+    destroy,
+    cut,
+    cutFor: () => cutFor
   }
   return connection
 })

@@ -2,9 +2,9 @@
  * Admission: every connection of the listener becomes a Session, as long as there is room, until the server stops. The
  * public layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
  */
-import { Decline, type Message, Notice } from "@cpt/schema"
+import { Decline, type Message, type Name, Notice } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Clock, Context, Duration, Effect, Fiber, Layer, Option, Schedule, Tracer } from "effect"
+import { Clock, Context, Duration, Effect, Fiber, Latch, Layer, Option, Schedule, Tracer } from "effect"
 import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
 import type * as Net from "node:net"
@@ -33,6 +33,28 @@ const fullPatience = Duration.millis(50)
 /** Something that connections come in by; `E` is how it fails to be one. */
 export type Listener<E = SocketServer.SocketServerError> = Layer.Layer<SocketServer.SocketServer, E>
 
+/** Who is connected, and what there has been of the session so far. */
+export interface SessionInfo {
+  /** Of a process, no two have the same. */
+  readonly id: number
+  /** Undefined before the login. */
+  readonly user: Name.Username | undefined
+  /** Where the peer is; undefined on a Unix socket. */
+  readonly address: string | undefined
+  /** Milliseconds that it has been there. */
+  readonly age: number
+  /** Groups that it follows. */
+  readonly groups: number
+  /** Milliseconds between the last message of what it follows and the last one that it has been told. */
+  readonly lag: number
+  /** Messages that were acknowledged to it, and that it was told. */
+  readonly messages: number
+  readonly delivered: number
+  /** Bytes. */
+  readonly received: number
+  readonly sent: number
+}
+
 export class Server extends Context.Service<Server, {
   /** Where it listens, in the order of the listeners, with the ports that the system chose if it was asked to. */
   readonly addresses: ReadonlyArray<NetAddress.SocketAddress>
@@ -40,6 +62,20 @@ export class Server extends Context.Service<Server, {
   readonly announce: (text: Message.Message) => Effect.Effect<number>
   /** Other settings, also for those who are there; the length of a line for who comes from now on. */
   readonly reconfigure: (settings: Partial<Omit<Settings, "live">>) => Effect.Effect<void>
+  readonly settings: Readonly<Settings>
+  /** Everybody who is connected, in the order in which they came, behind the one with this id. */
+  readonly sessions: (after: number) => Iterable<SessionInfo>
+  /** Groups that somebody follows, and how many do. */
+  readonly groups: Timelines["Service"]["groups"]
+  /** Ends a session with `shutting_down`, as a stop would: its user may come again. False if there is none such. */
+  readonly close: (id: number) => Effect.Effect<boolean>
+  /**
+   * From now on nobody new is served; those who are there go on. It is over (`drained`) when the last of them has gone,
+   * or after so long.
+   */
+  readonly drain: (within: Duration.Duration) => Effect.Effect<void>
+  readonly isDraining: () => boolean
+  readonly drained: Effect.Effect<void>
 }>()("@cpt/server/Server") {
   /**
    * One chat over one or more listeners. Serves from when it is built until its scope ends: then it takes no more
@@ -67,11 +103,17 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     reviews: 0,
     fork: Effect.runForkWith(yield* Effect.context())
   }
+  const scope = yield* Effect.scope
   const sessions = new Set<Session>()
   watch(services.metrics, sessions)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let arriving = 0 // connections that have not passed yet
   let stopping = false
+  let draining = false
+  const drained = Latch.makeUnsafe(false)
+  const noteDrained = () => {
+    if (draining && sessions.size === 0) drained.openUnsafe()
+  }
 
   /** Other things are declared, under these names or under any. */
   const review = (names?: ReadonlySet<string>) => {
@@ -84,7 +126,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
 
   const refuseSoon = Effect.fnUntraced(function*(session: Session) {
-    if (stopping) return yield* session.refuse(new Decline.ShuttingDown({}))
+    if (stopping || draining) return yield* session.refuse(new Decline.ShuttingDown({}))
     // A session that has just ended may not have been noticed yet
     yield* Effect.sleep(fullPatience)
     yield* sessions.size >= config.maxSessions ? session.refuse(new Decline.ServerFull({})) : run(session)
@@ -100,11 +142,12 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   ): Effect.Effect<void> => {
     services.metrics.connections++
     const session = new Session(services, connection, startedAt)
-    const isRefused = stopping || sessions.size >= config.maxSessions
+    const isRefused = stopping || draining || sessions.size >= config.maxSessions
     const served = Effect.ensuring(
       isRefused ? refuseSoon(session) : run(session),
       Effect.suspend(() => {
         sessions.delete(session)
+        noteDrained()
         return end
       })
     )
@@ -155,7 +198,9 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
         sessions,
         (session) => {
           const connection = dead.size === 0 ? undefined : session.connection.key()
-          return connection !== undefined && dead.has(connection) ? session.cut : Effect.void
+          return connection !== undefined && dead.has(connection)
+            ? session.connection.cut("its host is gone")
+            : Effect.void
         },
         { discard: true }
       )
@@ -171,7 +216,9 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
       stopping = true
-      const cutting = yield* Effect.suspend(() => Effect.forEach(sessions, (session) => session.cut, { discard: true }))
+      const cutting = yield* Effect.suspend(() =>
+        Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
+      )
         .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
       yield* Fiber.interruptAll(fibers) // at once; their listeners would end them one after the other
       yield* Fiber.interruptAll(running)
@@ -188,13 +235,52 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
         for (const session of sessions) if (session.announce(line)) told++
         return told
       }),
+    settings: config,
     reconfigure: (settings) =>
       Effect.sync(() => {
         Object.assign(config, settings)
         review()
-      })
+      }),
+    *sessions(after) {
+      const now = uptime(clock)
+      for (const session of sessions) if (session.id > after) yield infoOf(session, now)
+    },
+    groups: services.timelines.groups,
+    close: (id) =>
+      Effect.sync(() => {
+        for (const session of sessions) {
+          if (session.id !== id) continue
+          session.expel(new Decline.ShuttingDown({}))
+          return true
+        }
+        return false
+      }),
+    drain: (within) =>
+      Effect.suspend(() => {
+        draining = true
+        noteDrained()
+        return Effect.asVoid(Effect.forkIn(Effect.delay(drained.open, within), scope))
+      }),
+    isDraining: () => draining,
+    drained: drained.await
   })
 })
+
+const infoOf = (session: Session, now: number): SessionInfo => {
+  const { acknowledged, connection, following, id, received, remoteAddress, startedAt } = session
+  return {
+    id,
+    user: following?.username,
+    address: remoteAddress,
+    age: now - startedAt,
+    groups: following?.groups ?? 0,
+    lag: following?.lag ?? 0,
+    messages: acknowledged,
+    delivered: following?.delivered ?? 0,
+    received,
+    sent: connection.written()
+  }
+}
 
 /** What can be seen of sessions at any time. */
 const watch = (metrics: Counted, sessions: ReadonlySet<Session>): void => {

@@ -26,6 +26,8 @@ export interface Settings {
   readonly groups: "open" | "known"
   /** Whether new messages are pushed to those who follow, or clients have to poll (CPT 5.7). */
   readonly live: boolean
+  /** Whether the log says where peers are. */
+  readonly logAddresses: boolean
 }
 
 export const defaults: Settings = {
@@ -38,7 +40,8 @@ export const defaults: Settings = {
   keepAlive: Duration.seconds(20),
   accounts: "open",
   groups: "open",
-  live: true
+  live: true,
+  logAddresses: true
 }
 
 export const ServerConfig = Context.Reference<Settings>("@cpt/server/ServerConfig", { defaultValue: () => defaults })

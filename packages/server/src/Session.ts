@@ -31,6 +31,8 @@ const lastLook = Duration.millis(50)
 /** How long it goes on looking while there are some. */
 const lastWords = Duration.millis(250)
 
+let lastId = 0
+
 /** Milliseconds on a clock that nobody sets. */
 export const uptime = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
@@ -66,6 +68,8 @@ type Answer = Effect.Effect<void, Decline.DeclineError | PeerGone>
 
 /** Made bit by bit, since most sessions only listen. */
 export class Session implements Ear, Peer<Following>, Parts {
+  /** Of a process, no two have the same. */
+  readonly id = ++lastId
   readonly connection: Connection
   readonly outbox: Outbox
   readonly #services: Services
@@ -87,6 +91,8 @@ export class Session implements Ear, Peer<Following>, Parts {
   #hasHeard = false
   #refusedLogins = 0
   #declinesInARow = 0
+  #left: Following | undefined // what it was following, at the end
+  #why: string | undefined // it ended
 
   constructor(services: Services, connection: Connection, startedAt = uptime(services.clock)) {
     this.#services = services
@@ -103,6 +109,7 @@ export class Session implements Ear, Peer<Following>, Parts {
         // Interrupted only where it waits for the peer to speak: what has been heard is carried out and answered
         let over: Exit.Exit<void, EndOfInput | PeerGone> = Exit.void
         this.#services.loginDeadline.add(this)
+        const address = this.#services.config.logAddresses ? this.connection.remoteAddress : undefined
         while (Exit.isSuccess(over) && !this.#hasToEnd()) {
           over = yield* Effect.exit(Effect.flatten(restore(this.connection.next(this))))
         }
@@ -113,6 +120,7 @@ export class Session implements Ear, Peer<Following>, Parts {
         if (this.#isStopping) yield* this.#leave
         this.#services.loginDeadline.delete(this)
         if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
+        yield* this.#account(address)
         return yield* concluded
       })
     )
@@ -363,6 +371,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.#declinesInARow++
     this.#isClosing = this.#declinesInARow >= Limits.maxDeclinesInARow ||
       this.#refusedLogins >= Limits.maxRefusedLogins || error._tag === "LoginTimeout" || error === this.#farewell
+    if (this.#isClosing) this.#why = `declined: ${error.reason}`
   }
 
   #declineAll(error: Decline.DeclineError, times: number): void {
@@ -414,12 +423,17 @@ export class Session implements Ear, Peer<Following>, Parts {
     if (Cause.hasInterrupts(cause)) {
       return Effect.map(this.#hearTheRest, () => {
         this.#isStopping = true
-        this.#decline(new Decline.ShuttingDown({}))
+        const error = new Decline.ShuttingDown({})
+        this.#decline(error)
+        this.#why ??= `declined: ${error.reason}`
       })
     }
     const error = Cause.findErrorOption(cause)
+    this.#why ??= Option.isNone(error) ? "failed" : undefined
     if (Option.isNone(error)) return Effect.failCause(Cause.die(Cause.squash(cause)))
-    return error.value._tag === "PeerGone" || this.connection.isGone() ? this.connection.destroy : this.#goodbye
+    if (error.value._tag === "PeerGone" || this.connection.isGone()) return this.connection.destroy
+    this.#why ??= "peer ended"
+    return this.#goodbye
   }
 
   /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
@@ -482,7 +496,24 @@ export class Session implements Ear, Peer<Following>, Parts {
       const left = this.#following
       if (left === undefined) return Effect.void
       this.#following = undefined
+      this.#left = left
       return Effect.andThen(this.#services.directory.exit(left.username, this), left.end())
+    })
+  }
+
+  /** Says what there was of it, in the log. Nothing of what was said. */
+  #account(address: string | undefined): Effect.Effect<void> {
+    const why = this.connection.cutFor()
+    return Effect.annotateLogs(Effect.logInfo("session ended"), {
+      session: this.id,
+      ...this.#left !== undefined && { user: this.#left.username },
+      ...address !== undefined && { address },
+      seconds: Math.round(uptime(this.#services.clock) - this.startedAt) / 1000,
+      messages: this.acknowledged,
+      delivered: this.#left?.delivered ?? 0,
+      received: this.received,
+      sent: this.connection.written(),
+      why: why === undefined ? this.#why ?? "connection lost" : `cut: ${why}`
     })
   }
 

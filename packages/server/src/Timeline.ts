@@ -59,6 +59,8 @@ export class Timelines extends Context.Service<Timelines, {
     after: Timestamp.Timestamp,
     except?: Name.Username
   ) => Effect.Effect<Pick<Page, "lines" | "count" | "through" | "last">, Decline.StorageUnavailable>
+  /** What is followed, and by how many; but for inboxes. */
+  readonly groups: () => Iterable<{ readonly name: Name.Name; readonly followers: number }>
 }>()("@cpt/server/Timelines") {
   static readonly layer: Layer.Layer<Timelines, never, MessageStore> = Layer.effect(
     this,
@@ -249,5 +251,12 @@ const make = Effect.gen(function*() {
     for (const follower of reached) follower.flush()
   }).pipe(Effect.forever, Effect.forkScoped)
 
-  return Timelines.of({ follow, leave, read })
+  function* groups() {
+    for (const { cursors, target } of timelines.values()) {
+      const isInbox = cursors[0]?.follower.username === target
+      if (!isInbox && cursors.length > 0) yield { name: target, followers: cursors.length }
+    }
+  }
+
+  return Timelines.of({ follow, leave, read, groups })
 })

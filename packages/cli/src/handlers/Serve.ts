@@ -10,8 +10,8 @@ import * as Interrupted from "../Interrupted.ts"
 import * as Administration from "../serve/Administration.ts"
 import * as Given from "../serve/Given.ts"
 import * as Log from "../serve/Log.ts"
+import * as Program from "../serve/Program.ts"
 import * as Reload from "../serve/Reload.ts"
-import * as Signals from "../serve/Signals.ts"
 import type { Values } from "../serve/Table.ts"
 import { visible } from "../Visible.ts"
 
@@ -59,7 +59,8 @@ const limitsOf = (values: Values): Partial<Omit<ServerConfig.Settings, "live">> 
   maxSessions: values["max-sessions"],
   maxFollowedGroups: values["max-followed-groups"],
   loginDeadline: values["login-deadline"],
-  writeDeadline: values["write-deadline"]
+  writeDeadline: values["write-deadline"],
+  logAddresses: values["log-ip"]
 })
 
 const isLoopback = (address: NetAddress.SocketAddress): boolean =>
@@ -82,23 +83,22 @@ export const serve = Effect.fnUntraced(function*(flags: Input) {
   const directory = values.memory
     ? undefined
     : yield* Data.makeDirectory(yield* Data.directory(Option.fromUndefinedOr(values.data)))
+  const reload = Effect.flatMap(Server, ({ reconfigure }) =>
+    Reload.make(Given.resolve(flags), settings, [
+      ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
+      ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"])))
+    ]))
   const server = (yield* Administration.layer(values, directory)).pipe(
+    Layer.provide(Program.layer(reload, level)),
     Layer.provideMerge(Server.layer(Listener.tcp({ host, port }))),
     Layer.provide(Accounts.layerOpen),
     Layer.provideMerge(yield* storeOf(values, directory)),
     Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live }))
   )
-  const running = Effect.gen(function*() {
-    const { reconfigure } = yield* Server
-    const reload = yield* Reload.make(Given.resolve(flags), settings, [
-      ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
-      ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"])))
-    ])
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Signals.hangUp, Reload.logged(reload))))
-    yield* announceOurselves
-  })
   Interrupted.isHowThisEnds()
-  yield* Layer.launch(Layer.provide(Layer.effectDiscard(running), server)).pipe(
+  yield* announceOurselves.pipe(
+    Effect.andThen(Effect.flatMap(Server, ({ drained }) => drained)), // or until a signal comes
+    Effect.provide(server),
     Effect.catchTags({
       SocketServerError: (error) => Effect.fail(cannotListen(host, port)(error)),
       AdminFailed: (error) => Effect.fail(failed(visible(error.message))),

@@ -1,13 +1,12 @@
-/** Where a server is looked after: the settings `--admin` and `--admin-token-file`. */
-import { Admin } from "@cpt/server"
+/** Where a server is looked after, and watched: the settings `--admin`, `--admin-token-file` and `--http`. */
+import { Admin, Probes } from "@cpt/server"
 import { Effect, FileSystem, Layer, Redacted } from "effect"
-import * as Address from "../Address.ts"
 import * as Data from "../Data.ts"
 import { explainFile, usage } from "../Failure.ts"
 import { visible } from "../Visible.ts"
 import type { Values } from "./Table.ts"
 
-/** The token, which is the first line of its file. */
+/** The token, which is all of its file. */
 const readToken = Effect.fnUntraced(function*(file: string | undefined) {
   if (file === undefined) {
     return yield* usage("--admin http://… is open to the network: give it a token with --admin-token-file")
@@ -21,17 +20,20 @@ const readToken = Effect.fnUntraced(function*(file: string | undefined) {
   return Redacted.make(text.trim())
 })
 
-/** The administration: by default beside the messages, if those are on disk. */
-export const layer = Effect.fnUntraced(function*(
-  { admin: uri, "admin-token-file": tokenFile }: Values,
+/** By default beside the messages, if those are on disk. */
+const administration = Effect.fnUntraced(function*(
+  { admin, "admin-token-file": tokenFile }: Values,
   directory: string | undefined
 ) {
-  if (uri === "off") return Layer.empty
-  if (uri === undefined) {
+  if (admin === undefined) {
     return directory === undefined ? Layer.empty : Admin.layerUnix(yield* Data.adminSocketIn(directory))
   }
-  if (uri.startsWith("unix://")) return Admin.layerUnix(uri.slice("unix://".length))
-  const address = Address.parse(uri.slice("http://".length).replace(/\/$/, ""))
-  if (address === undefined) return yield* usage(`--admin "${visible(uri)}": expected http://HOST:PORT`)
-  return Admin.layerTcp({ ...address, token: yield* readToken(tokenFile) })
+  if (admin === "off") return Layer.empty
+  if ("path" in admin) return Admin.layerUnix(admin.path)
+  return Admin.layerTcp({ ...admin, token: yield* readToken(tokenFile) })
+})
+
+export const layer = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
+  const probes = values.http === undefined ? Layer.empty : Probes.layerTcp(values.http)
+  return Layer.merge(yield* administration(values, directory), probes)
 })

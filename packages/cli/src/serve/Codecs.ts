@@ -1,5 +1,6 @@
 /** What the values of settings may be: each reads a text, as it stands in a flag, a variable, or the config file. */
 import { ByteSize, Duration, Effect, Option, Schema, type SchemaAST, SchemaGetter, SchemaIssue } from "effect"
+import { isIPv6 } from "node:net"
 import { DurationFromText } from "../DurationText.ts"
 import { parseSwitch } from "../Settings.ts"
 
@@ -69,12 +70,28 @@ export const Switch = textOf(
   "on or off"
 )
 
+const HostPort = Schema.Struct({ host: Schema.String, port: Schema.Int })
+
+const hostPort = (text: string): typeof HostPort.Type | undefined => {
+  const [, inBrackets, plain, digits = ""] = /^(?:\[([^\]]+)\]|([^\s:/@[\]]+)):(\d{1,5})$/.exec(text) ?? []
+  const host = inBrackets ?? plain
+  const isRight = host !== undefined && Number(digits) < 65_536 && (inBrackets === undefined || isIPv6(inBrackets))
+  return isRight ? { host, port: Number(digits) } : undefined
+}
+
+/** Where to listen for HTTP: `127.0.0.1:9168`, `[::1]:9168`. */
+export const HttpAddress = textOf(HostPort, hostPort, "HOST:PORT, such as 127.0.0.1:9168")
+
 /** Where the administration is: a path, an address, or nowhere. */
-export const AdminUri = Schema.Union([
-  Schema.Literal("off"),
-  Schema.TemplateLiteral(["unix:///", Schema.NonEmptyString]),
-  Schema.TemplateLiteral(["http://", Schema.NonEmptyString])
-]).annotate({ message: "expected unix:///PATH, http://HOST:PORT or off" })
+export const AdminUri = textOf(
+  Schema.Union([Schema.Literal("off"), Schema.Struct({ path: Schema.String }), HostPort]),
+  (text) => {
+    if (text === "off") return "off"
+    if (text.startsWith("unix:///")) return { path: text.slice("unix://".length) }
+    return text.startsWith("http://") ? hostPort(text.slice("http://".length).replace(/\/$/, "")) : undefined
+  },
+  "unix:///PATH, http://HOST:PORT or off"
+)
 
 /** A text that is not empty; what it stands for is looked at where it is used. */
 export const Text = Schema.String.pipe(Schema.check(Schema.isNonEmpty({ message: "expected something" })))

@@ -44,11 +44,11 @@ export const make = Effect.fnUntraced(function*<R>(
   }))
 })
 
-/** Runs one for whom nobody waits, and says in the log what came of it. */
-export const logged = <R>(reload: Effect.Effect<Report, Failure, R>): Effect.Effect<void, never, R> =>
-  Effect.matchEffect(reload, {
-    onFailure: ({ message }) => Effect.logError(`settings are not reloaded, all stay as they are: ${message}`),
-    onSuccess: ({ applied, needsRestart }) =>
+/** Says in the log what came of one. */
+export const logged = <R>(reload: Effect.Effect<Report, Failure, R>): Effect.Effect<Report, Failure, R> =>
+  reload.pipe(
+    Effect.tapError(({ message }) => Effect.logError(`settings are not reloaded, all stay as they are: ${message}`)),
+    Effect.tap(({ applied, needsRestart }) =>
       Effect.andThen(
         Effect.logInfo(
           applied.length === 0 ? "settings reloaded" : `settings reloaded, changed: ${applied.join(", ")}`
@@ -57,4 +57,5 @@ export const logged = <R>(reload: Effect.Effect<Report, Failure, R>): Effect.Eff
           ? Effect.void
           : Effect.logWarning(`a restart is needed for the change of: ${needsRestart.join(", ")}`)
       )
-  })
+    )
+  )

@@ -7,7 +7,7 @@ import { Limits } from "@cpt/schema"
 import { ServerConfig } from "@cpt/server"
 import { Duration, Schema, Struct } from "effect"
 import { DurationFromText } from "../DurationText.ts"
-import { AdminUri, Count, Deadline, MemoryLimit, Port, Size, Switch, Text } from "./Codecs.ts"
+import { AdminUri, Count, Deadline, HttpAddress, MemoryLimit, Port, Size, Switch, Text } from "./Codecs.ts"
 
 export interface About {
   /** What stands for the value in help. */
@@ -119,6 +119,10 @@ export const settings = {
     metavar: "FILE",
     help: "with http: what who looks after it has to show, in a file"
   }),
+  http: optional(HttpAddress, {
+    metavar: "HOST:PORT",
+    help: "answer /healthz and /metrics over HTTP, to everybody (off)"
+  }),
   "log-level": setting(Schema.Literals(["debug", "info", "warn", "error"]), "info", {
     metavar: "LEVEL",
     help: "least of what is logged: debug, info, warn or error",
@@ -127,6 +131,11 @@ export const settings = {
   "log-format": optional(Schema.Literals(["pretty", "json"]), {
     metavar: "FORMAT",
     help: "pretty or json (pretty on a terminal, else json)"
+  }),
+  "log-ip": setting(Switch, String(defaults.logAddresses), {
+    metavar: "true|false",
+    help: "say in the log where clients are",
+    reloads: true
   })
 }
 

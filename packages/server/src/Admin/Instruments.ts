@@ -4,6 +4,7 @@
  */
 import type { Metric } from "effect"
 import type { Counted, Histogram, Tally } from "../Metrics.ts"
+import type { Vitals } from "./Vitals.ts"
 
 type Registry = typeof Metric.MetricRegistry.Service
 
@@ -22,8 +23,17 @@ const put = (
   registry.set(`${id} ${JSON.stringify(attributes)}`, { id, type, description, attributes, hooks })
 }
 
+/** What is known besides what is counted. */
+export interface Sources {
+  readonly metrics: Counted
+  readonly vitals: Vitals["Service"]
+  readonly version: string
+  readonly isDraining: () => boolean
+  readonly isFailing: () => boolean
+}
+
 /** Every metric of a server. */
-export const make = (metrics: Counted): Registry => {
+export const make = ({ isDraining, isFailing, metrics, version, vitals }: Sources): Registry => {
   const registry: Registry = new Map()
 
   const counter = (id: string, description: string, read: () => number) =>
@@ -39,6 +49,11 @@ export const make = (metrics: Counted): Registry => {
   const histogram = (id: string, description: string, histogram: Histogram) =>
     put(registry, "Histogram", id, description, () => stateOf(histogram))
 
+  const flag = (id: string, description: string, read: () => boolean) => gauge(id, description, () => read() ? 1 : 0)
+
+  put(registry, "Gauge", "cpt_info", "Which cpt this is.", () => ({ value: 1 }), { version })
+  flag("cpt_draining", "1 while nobody new is served.", isDraining)
+  flag("cpt_storage_failing", "1 while messages cannot be stored or read.", isFailing)
   gauge("cpt_sessions", "Connections that are there.", () => metrics.sessions())
   gauge("cpt_users", "Sessions that are logged in.", () => metrics.users())
   counter("cpt_connections_total", "Connections that came.", () => metrics.connections)
@@ -60,7 +75,19 @@ export const make = (metrics: Counted): Registry => {
   gauge("cpt_untaken_bytes", "Bytes that clients were written and have not taken.", () => metrics.untakenBytes())
   gauge("cpt_queued_bytes", "Bytes of messages that wait for the disk.", () => metrics.queuedBytes())
   gauge("cpt_cached_bytes", "Bytes of memory of messages.", () => metrics.cachedBytes())
+  gauge("cpt_stored_bytes", "Bytes of all messages that are kept.", () => metrics.storedBytes())
+  histogram("cpt_event_loop_delay_seconds", "How late the event loop is, looked at every 20 ms.", vitals.eventLoopDelay)
+  counter("process_cpu_seconds_total", "Processor time of all threads.", cpuSeconds)
+  gauge("process_resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss())
+  gauge("process_open_fds", "Files and sockets that are open.", vitals.descriptors)
+  gauge("process_max_fds", "How many may be.", () => vitals.maxDescriptors)
+  gauge("process_start_time_seconds", "When the process began.", () => performance.timeOrigin / 1000)
   return registry
+}
+
+const cpuSeconds = (): number => {
+  const { system, user } = process.cpuUsage()
+  return (system + user) / 1e6
 }
 
 /** With what is within each bound, as its readers want it: so many up to it. */

@@ -1,13 +1,56 @@
-/** What a machine asks a server: the numbers that it has counted. */
-import { Context, Effect, Metric } from "effect"
+/** What machines ask a server: whether it is fit, and what it has counted. */
+import { Context, Effect, Layer, Metric } from "effect"
+import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
+import { MessageStore } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
+import { Program } from "../Program.ts"
+import { Server } from "../Server.ts"
+import { AdminApi, type Health, ProbesApi } from "./Api.ts"
 import * as Instruments from "./Instruments.ts"
+import { Vitals } from "./Vitals.ts"
 
-/** What the probes answer. */
-export const answers = Effect.gen(function*() {
-  const registry = Context.make(Metric.MetricRegistry, Instruments.make(yield* Metrics))
+/** Whether somebody who comes now can be served. */
+export const health = Effect.gen(function*() {
+  const [{ isDraining }, { failure }] = [yield* Server, yield* MessageStore]
+  return (): Health => isDraining() ? "draining" : failure() === undefined ? "ready" : "storage_failing"
+})
+
+const answers = Effect.gen(function*() {
+  const [{ isDraining }, store] = [yield* Server, yield* MessageStore]
+  const now = yield* health
+  const registry = Instruments.make({
+    metrics: yield* Metrics,
+    vitals: yield* Vitals,
+    version: (yield* Program).version,
+    isDraining,
+    isFailing: () => store.failure() !== undefined
+  })
+  const context = Context.make(Metric.MetricRegistry, registry)
   return {
-    metrics: () => Effect.sync(() => PrometheusMetrics.formatUnsafe(registry))
+    healthz: () =>
+      Effect.sync(() => {
+        const status = now()
+        return status === "ready" ? { status } : { status }
+      }),
+    metrics: () => Effect.sync(() => PrometheusMetrics.formatUnsafe(context))
   }
 })
+
+/** Among all that an administrator may ask. */
+export const ofAdmin = HttpApiBuilder.group(
+  AdminApi,
+  "probes",
+  (handlers) => Effect.map(answers, (answers) => handlers.handleAll(answers))
+)
+
+/** By themselves. */
+export const layer = HttpApiBuilder.layer(ProbesApi).pipe(
+  Layer.provide(
+    HttpApiBuilder.group(
+      ProbesApi,
+      "probes",
+      (handlers) => Effect.map(answers, (answers) => handlers.handleAll(answers))
+    )
+  )
+)

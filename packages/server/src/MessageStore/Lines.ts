@@ -98,6 +98,11 @@ export class Lines {
     return this.#segments.length === 0
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.#segments.reduce((sum, { count, first }) => sum + count - first, 0)
+  }
+
   /** The bytes of the line that was added last. There must be one. */
   last(): Uint8Array {
     const segment = this.#segments.at(-1)!

@@ -2,12 +2,12 @@
  * The store in memory: as fast as it gets, gone when the process ends. Bounded by messages and bytes; the oldest go
  * first, over all targets, and a reader who asks behind what is left is told (CPT 5.4).
  */
-import { Limits, type Name, Timestamp } from "@cpt/schema"
+import { Limits, Name, Timestamp } from "@cpt/schema"
 import { Clock, Effect, Exit, Layer } from "effect"
 import { Buffer } from "node:buffer"
 import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
-import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
+import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { Head, headOf } from "./Head.ts"
 import { Lines } from "./Lines.ts"
@@ -30,19 +30,22 @@ const defaultLimits: MemoryLimits = {
 
 const messageOverhead = 32
 
+/** Groups of one page. */
+const pageNames = 1000
+
 /** Of how many names it is remembered that messages are missing when none is left; for the oldest it is forgotten. */
 const rememberedNames = 100_000
 
 /** What is kept of one name. Made bit by bit: most names are those of users who only listen. */
 class Entry {
-  readonly name: string
+  readonly name: Name.Name
   kind: Kind
   head = Timestamp.epoch // of the last message, also of one that is gone
   missingThrough = Timestamp.epoch
   lines: Lines | undefined
   watchers: ReadonlyArray<Watcher> = nobody
   #lineHead: Head | undefined
-  constructor(name: string, kind: Kind) {
+  constructor(name: Name.Name, kind: Kind) {
     this.name = name
     this.kind = kind
   }
@@ -135,7 +138,7 @@ class Memory {
     return emptyPage(through, missingThrough)
   }
 
-  watch(target: string, watcher: Watcher): Timestamp.Timestamp {
+  watch(target: Name.Name, watcher: Watcher): Timestamp.Timestamp {
     const entry = this.#entry(target, "open")
     entry.watchers = [...entry.watchers, watcher]
     return entry.head
@@ -151,11 +154,29 @@ class Memory {
     if (!this.#emptied.has(entry)) this.#entries.delete(target)
   }
 
+  /** A page of groups: those behind a name that come first. */
+  groups(after: string): KeptGroups {
+    let page: Array<Entry> = []
+    let through: string | undefined // what is behind it is on a later page
+    const cut = () => {
+      page = page.toSorted((a, b) => Name.compare(a.name, b.name)).slice(0, pageNames)
+      through = page[pageNames - 1]?.name
+    }
+    for (const entry of this.#entries.values()) {
+      const { isEmpty, kind, name } = entry
+      if (kind === "user" || isEmpty || Name.compare(name, after) <= 0) continue
+      if (through !== undefined && Name.compare(name, through) > 0) continue
+      if (page.push(entry) === 2 * pageNames) cut()
+    }
+    cut()
+    return { groups: page.map(({ lines, name }) => ({ name, messages: lines?.count ?? 0 })), through }
+  }
+
   kindOf(name: string): Kind | undefined {
     return this.#declared.get(name) ?? this.#entries.get(name)?.kind
   }
 
-  claim(name: string, kind: "user" | "group"): "user" | "group" {
+  claim(name: Name.Name, kind: "user" | "group"): "user" | "group" {
     const entry = this.#entry(name, kind)
     return entry.kind === "open" ? entry.kind = kind : entry.kind
   }
@@ -183,7 +204,7 @@ class Memory {
     this.#duplicates.confirm(sender)
   }
 
-  #entry(name: string, kind: Kind): Entry {
+  #entry(name: Name.Name, kind: Kind): Entry {
     let entry = this.#entries.get(name)
     if (entry === undefined) this.#entries.set(name, entry = new Entry(name, this.#declared.get(name) ?? kind))
     return entry
@@ -204,7 +225,7 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
       const clock = yield* Clock.Clock
       const memory = new Memory(limits)
       const metrics = yield* Metrics
-      metrics.cachedBytes = () => memory.bytes
+      metrics.cachedBytes = metrics.storedBytes = () => memory.bytes
       return MessageStore.of({
         description:
           `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
@@ -229,7 +250,9 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
         release: (names) => {
           memory.release(names)
           return Exit.void
-        }
+        },
+        groups: (after) => Effect.sync(() => memory.groups(after)),
+        failure: () => undefined
       })
     })
   )

@@ -4,9 +4,10 @@
  * limit. The database's work happens in two threads (`sqlite/Thread.ts`): who reads, connects or follows does not wait
  * for a commit. Of targets that somebody watches, the newest lines are in memory too, within a bound.
  */
-import { Decline, Limits, type Name, Timestamp } from "@cpt/schema"
+import { Decline, Limits, Name, Timestamp } from "@cpt/schema"
 import { Clock, Context, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
 import { Buffer } from "node:buffer"
+import { statSync } from "node:fs"
 import { Worker } from "node:worker_threads"
 import type { Batch } from "../Batch.ts"
 import { Keeper } from "../Keeper.ts"
@@ -158,6 +159,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   let waitingBytes = 0
   metrics.queuedBytes = () => waitingBytes
   metrics.cachedBytes = () => cache.bytes
+  metrics.storedBytes = () => sizeOf(options.file) + sizeOf(`${options.file}-wal`)
   const somethingWaits = Latch.makeUnsafe(false)
   let waiting = [new Commit()] // the last one takes what comes
   let underWay: Commit | undefined
@@ -443,7 +445,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
     release: (names) => {
       for (const name of names) if (!lasting.has(name)) declared.delete(name)
       return Exit.void
-    }
+    },
+
+    groups: (after) =>
+      Effect.map(reader.groups(after), ({ groups, through }) => ({
+        groups: groups.map(({ messages, name }) => ({ messages, name: Name.Name.make(name) })),
+        through
+      })),
+
+    failure: () => writer.failure() ?? reader.failure()
   })
 
   const keeper = Keeper.of({
@@ -489,7 +499,12 @@ const withRecent = (
   return { ...page, lines: Buffer.concat(parts), count, through }
 }
 
+const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+
 const isSource = import.meta.url.endsWith(".ts")
+
+/** How often a thread that fails is asked whether it works again. */
+const probeEvery = "1 second"
 
 /** What the writer has done by itself. */
 type Housekeeping = Extract<Reply, { readonly trimmed: unknown }>
@@ -505,6 +520,8 @@ const thread = Effect.fnUntraced(
     let lastId = 0
     let isGone = false
     let isFailing = false
+    let failure: string | undefined // the same, but known also while nobody asks for anything
+    const failed = Latch.makeUnsafe(false)
 
     const worker = yield* Effect.acquireRelease(
       Effect.callback<Worker, CannotOpen>((resume) => {
@@ -539,17 +556,20 @@ const thread = Effect.fnUntraced(
       waiting.clear()
     })
 
-    const ask = <A>(
-      question: Question,
-      read: (reply: Reply) => { readonly answer: A } | undefined,
-      given: ReadonlyArray<ArrayBuffer> = []
-    ) =>
+    const send = (question: Question, given: ReadonlyArray<ArrayBuffer> = []) =>
       Effect.callback<Reply>((resume) => {
         if (isGone) return resume(Effect.succeed({ id: 0, error: "the database's thread has ended" }))
         const id = ++lastId
         waiting.set(id, (reply) => resume(Effect.succeed(reply)))
         worker.postMessage({ ...question, id } satisfies Request, given)
-      }).pipe(Effect.flatMap((reply) => {
+      })
+
+    const ask = <A>(
+      question: Question,
+      read: (reply: Reply) => { readonly answer: A } | undefined,
+      given: ReadonlyArray<ArrayBuffer> = []
+    ) =>
+      send(question, given).pipe(Effect.flatMap((reply) => {
         const found = read(reply)
         return found === undefined ? unavailable(reply) : Effect.as(works, found.answer)
       }))
@@ -558,17 +578,31 @@ const thread = Effect.fnUntraced(
     const unavailable = (reply: Reply) =>
       Effect.suspend(() => {
         const why = "error" in reply ? reply.error : "no answer to the question"
+        failure = why
+        failed.openUnsafe()
         const said = isFailing ? Effect.void : Effect.logError(`the ${settings.role} of ${settings.file} fails: ${why}`)
         isFailing = true
         return Effect.andThen(said, Effect.fail(new Decline.StorageUnavailable({})))
       })
     const works = Effect.suspend(() => {
+      failure = undefined
       if (!isFailing) return Effect.void
       isFailing = false
       return Effect.logInfo(`the ${settings.role} of ${settings.file} works again`)
     })
 
+    yield* Effect.gen(function*() {
+      yield* failed.await
+      yield* Effect.sleep(probeEvery)
+      const reply = yield* send({ op: "probe" })
+      if ("works" in reply) failure = undefined
+      if (failure === undefined) failed.closeUnsafe()
+    }).pipe(Effect.forever, Effect.forkScoped)
+
     return {
+      failure: () => failure,
+      groups: (after: string) =>
+        ask({ op: "groups", after }, (reply) => "groups" in reply ? { answer: reply.groups } : undefined),
       commit: (steps: Steps): Effect.Effect<Committed, Decline.StorageUnavailable> =>
         ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined, [
           steps.ops.buffer,

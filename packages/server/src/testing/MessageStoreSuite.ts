@@ -13,7 +13,7 @@ import { Arbitrary, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
 import { Batch } from "../Batch.ts"
-import { type Appended, type Kind, MessageStore } from "../MessageStore.ts"
+import { type Appended, type KeptGroups, type Kind, MessageStore } from "../MessageStore.ts"
 
 export interface SuiteOptions {
   /** Milliseconds in which the layer takes an equal, unconfirmed message for a re-send. Default: CPT's 120 s. */
@@ -402,6 +402,44 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           const { messages, missing } = yield* readAll(store, "nobody")
           assert.deepStrictEqual([messages, missing], [[], []])
+        }))
+
+      test("lists groups, and what has only been sent to, in the order of their names", (store) =>
+        Effect.gen(function*() {
+          const names = [
+            "\u{1f980}",
+            "\ufb01x",
+            "éa",
+            "Red",
+            "red",
+            "a%b",
+            ...series("ann", "red", 2100).map((_, n) => `g${n}`)
+          ]
+          yield* append(store, names.map((name) => draft("ann", name, "x")))
+          yield* append(store, [...series("ann", "red", 2), draft("ann", "bob", "psst")])
+          yield* store.claim(user("bob"), "user")
+          const list = Effect.gen(function*() {
+            const found: Array<readonly [string, number]> = []
+            let after = ""
+            for (let through: string | undefined = ""; through !== undefined;) {
+              after = through
+              const page: KeptGroups = yield* store.groups(after)
+              found.push(...page.groups.map(({ messages, name }) => [name, messages] as const))
+              through = page.through
+              assert.isTrue(through === undefined || Name.compare(through, after) > 0, "a page goes forward")
+            }
+            return found
+          })
+          const expected = names.toSorted(Name.compare).map((name) => [name, name === "red" ? 3 : 1] as const)
+          const found = yield* list.pipe(
+            // It may be a moment behind
+            Effect.tap(() => Effect.promise(() => new Promise((resume) => setTimeout(resume, 20)))),
+            Effect.repeat({
+              times: 200,
+              until: (found) => found.length === expected.length && found.some(([, n]) => n === 3)
+            })
+          )
+          assert.deepStrictEqual(found, expected)
         }))
 
       test("takes the longest names, and tells names apart by every letter", (store) =>

@@ -93,7 +93,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
     MessageStore,
     Effect.map(MessageStore, (store) =>
       MessageStore.of({
-        description: "",
+        ...store,
         append: (sender, batch) => later(store.append(sender, batch)),
         confirm: (sender) => later(store.confirm(sender)),
         read: (target, options) => {

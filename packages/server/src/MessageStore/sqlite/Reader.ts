@@ -26,6 +26,14 @@ export interface StoredPage {
   readonly missingThrough: number
 }
 
+export interface StoredGroups {
+  readonly groups: ReadonlyArray<{ readonly name: string; readonly messages: number }>
+  readonly through: string | undefined
+}
+
+/** Names that one page looks at. */
+const pageNames = 1000
+
 /**
  * Of one page, and what the block takes in which that is reached. A peer that sleeps holds a page in memory, so they are
  * small; with four times as much a SYNC is not noticeably faster.
@@ -44,6 +52,7 @@ export class Reader {
     this.#sql = {
       name: db.prepare("SELECT id, kind, head, missing, count, bytes FROM names WHERE name = ?"),
       declared: db.prepare("SELECT name, kind, rules FROM declared"),
+      names: db.prepare("SELECT name, kind, count FROM names WHERE name > ? ORDER BY name LIMIT ?"),
       // From the block in which `after` is; put together by SQLite, which is faster than a piece of memory a block
       blocks: db.prepare(
         `SELECT count(*) AS blocks, sum(count) AS count, CAST(group_concat(lines, '') AS BLOB) AS lines FROM (
@@ -70,6 +79,17 @@ export class Reader {
       kind: kind === kindCodes.group ? "group" : "user",
       rules: String(rules)
     }))
+  }
+
+  /** A page of names behind one, and of those the ones with messages that are no users. */
+  groups(after: string): StoredGroups {
+    const rows = this.#sql.names.all(after, pageNames)
+    return {
+      groups: rows.flatMap(({ count, kind, name }) =>
+        count === 0 || kind === kindCodes.user ? [] : [{ name: String(name), messages: Number(count) }]
+      ),
+      through: rows.length < pageNames ? undefined : String(rows.at(-1)?.["name"])
+    }
   }
 
   /** A page of the messages of a target behind `after`, but for those of the sender `except`. */

@@ -7,7 +7,7 @@ import { statSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
-import { Reader, type StoredName, type StoredPage } from "./Reader.ts"
+import { Reader, type StoredGroups, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
 import type { Committed, DeclaredName, Steps } from "./Steps.ts"
 import { Writer } from "./Writer.ts"
@@ -30,6 +30,9 @@ export type Question =
   }
   | { readonly op: "declared" }
   | { readonly op: "declare"; readonly row: DeclaredName }
+  | { readonly op: "groups"; readonly after: string }
+  /** Whether it works: the writer writes something to the disk, the reader reads. */
+  | { readonly op: "probe" }
   /** Ends the thread; there is no answer. */
   | { readonly op: "close"; readonly steps: Steps | undefined }
 export type Request = Question & { readonly id: number }
@@ -41,6 +44,8 @@ export type Reply =
   | { readonly id: number; readonly name: StoredName | undefined }
   | { readonly id: number; readonly page: StoredPage }
   | { readonly id: number; readonly declared: ReadonlyArray<DeclaredName> }
+  | { readonly id: number; readonly groups: StoredGroups }
+  | { readonly id: number; readonly works: true }
   | { readonly id: 0; readonly opened: true }
   /** All that has been committed is in its place, and these are gone. */
   | { readonly id: 0; readonly trimmed: ReadonlyArray<Trimmed> }
@@ -162,6 +167,7 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
       port.postMessage({ id, declared: [row] } satisfies Reply)
       look(foldWithin)
     },
+    probe: () => writer.probe(),
     close: (steps: Steps) => {
       clearTimeout(timer)
       writer.close(steps)
@@ -181,6 +187,8 @@ const serveReader = (port: MessagePort, { file }: Settings) => {
       port.postMessage({ id, page } satisfies Reply, [page.lines.buffer])
     },
     declared: (id: number) => port.postMessage({ id, declared: reader.declared() } satisfies Reply),
+    groups: (id: number, after: string) => port.postMessage({ id, groups: reader.groups(after) } satisfies Reply),
+    probe: () => reader.groups(""),
     close: () => db.close()
   }
 }
@@ -201,6 +209,12 @@ const serve = (port: MessagePort, settings: Settings): void => {
         return reader?.declared(request.id)
       case "declare":
         return writer?.declare(request.id, request.row)
+      case "groups":
+        return reader?.groups(request.id, request.after)
+      case "probe":
+        writer?.probe()
+        reader?.probe()
+        return port.postMessage({ id: request.id, works: true } satisfies Reply)
       case "close":
         port.close()
         if (request.steps !== undefined) writer?.close(request.steps)

@@ -172,6 +172,13 @@ export class Writer {
     }
   }
 
+  /** Writes something to the disk, and nothing stays of it. Throws if that cannot be done. */
+  probe(): void {
+    this.transact(() =>
+      this.db.exec("INSERT INTO recent (id, lines) VALUES (-1, x''); DELETE FROM recent WHERE id = -1")
+    )
+  }
+
   /** There is enough to be folded. */
   get shouldFold(): boolean {
     return this.#waiting.messages >= foldAt.messages || this.#waiting.bytes >= foldAt.bytes

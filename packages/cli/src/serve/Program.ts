@@ -1,0 +1,28 @@
+/** What `cpt serve` is and can do, beside the server that it runs: for its administrator, and for SIGHUP. */
+import { Program } from "@cpt/server"
+import { NotDone } from "@cpt/server/admin"
+import { Effect, Layer, MutableRef } from "effect"
+import packageJson from "../../package.json" with { type: "json" }
+import type { Failure } from "../Failure.ts"
+import type { Level } from "./Log.ts"
+import * as Reload from "./Reload.ts"
+import * as Signals from "./Signals.ts"
+
+/** @param make makes what reads the settings again */
+export const layer = <R, E, R2>(
+  make: Effect.Effect<Effect.Effect<Reload.Report, Failure, R>, E, R2>,
+  level: MutableRef.MutableRef<Level>
+): Layer.Layer<Program, E, R | R2> =>
+  Layer.effect(
+    Program,
+    Effect.gen(function*() {
+      const reload = Effect.provideContext(Reload.logged(yield* make), yield* Effect.context<R>())
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Signals.hangUp, Effect.ignore(reload))))
+      return Program.of({
+        version: packageJson.version,
+        reload: Effect.mapError(reload, ({ message }) => new NotDone({ message })),
+        logLevel: () => MutableRef.get(level),
+        setLogLevel: (to) => Effect.sync(() => MutableRef.set(level, to))
+      })
+    })
+  )

@@ -1,0 +1,93 @@
+/** How the process does: how late its event loop is, what it uses, and how much happened in the last seconds. */
+import { Context, Effect, Layer } from "effect"
+import { readFileSync } from "node:fs"
+import { readdir } from "node:fs/promises"
+import { Histogram, latencies, Metrics } from "../Metrics.ts"
+
+/** Milliseconds between two looks at the event loop. */
+const every = 20
+
+/** Looks that make a second, and seconds that are recent. */
+const [looksInSecond, recentSeconds] = [1000 / every, 10]
+
+interface Recent {
+  readonly messagesPerSecond: number
+  readonly deliveriesPerSecond: number
+  /** Processors in use. */
+  readonly processors: number
+  /** Seconds. */
+  readonly eventLoopDelay: { readonly p99: number; readonly max: number }
+}
+
+export class Vitals extends Context.Service<Vitals, {
+  /** Seconds by which the event loop was late. */
+  readonly eventLoopDelay: Histogram
+  /** Of the last ten seconds. */
+  readonly recent: () => Recent
+  /** Files and sockets that are open; 0 if that is not known. */
+  readonly descriptors: () => number
+  readonly maxDescriptors: number
+}>()("@cpt/server/Admin/Vitals") {
+  static readonly layer: Layer.Layer<Vitals> = Layer.effect(this, Effect.suspend(() => make))
+}
+
+/** What is counted, at one moment. */
+interface Snapshot {
+  readonly at: number
+  readonly messages: number
+  readonly deliveries: number
+  readonly cpu: number
+}
+
+const countDescriptors = (): Promise<number> => readdir("/proc/self/fd").then((fds) => fds.length, () => 0)
+
+const maxDescriptors = (): number => {
+  try {
+    return Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
+}
+
+const make = Effect.gen(function*() {
+  const metrics = yield* Metrics
+  const eventLoopDelay = new Histogram(latencies)
+  const delays = new Float64Array(looksInSecond * recentSeconds)
+  const snapshot = (): Snapshot => {
+    const { system, user } = process.cpuUsage()
+    const { deliveries, messages } = metrics
+    return { at: performance.now(), messages, deliveries, cpu: (system + user) / 1000 }
+  }
+  let before = [snapshot()] // one a second, the oldest first
+  let descriptors = yield* Effect.promise(countDescriptors)
+
+  yield* Effect.gen(function*() {
+    for (let look = 0;; look = (look + 1) % delays.length) {
+      const due = performance.now() + every
+      yield* Effect.sleep(every)
+      const delay = Math.max(0, performance.now() - due) / 1000
+      eventLoopDelay.observe(delay)
+      delays[look] = delay
+      if (look % looksInSecond !== 0) continue
+      before = [...before.slice(-recentSeconds + 1), snapshot()]
+      descriptors = yield* Effect.promise(countDescriptors)
+    }
+  }).pipe(Effect.forkScoped)
+
+  return Vitals.of({
+    eventLoopDelay,
+    recent: () => {
+      const [now, then] = [snapshot(), before[0]!]
+      const seconds = Math.max(every, now.at - then.at) / 1000
+      const sorted = delays.toSorted()
+      return {
+        messagesPerSecond: (now.messages - then.messages) / seconds,
+        deliveriesPerSecond: (now.deliveries - then.deliveries) / seconds,
+        processors: (now.cpu - then.cpu) / 1000 / seconds,
+        eventLoopDelay: { p99: sorted[Math.floor(sorted.length * 0.99)] ?? 0, max: sorted.at(-1) ?? 0 }
+      }
+    },
+    descriptors: () => descriptors,
+    maxDescriptors: maxDescriptors()
+  })
+})

@@ -1,0 +1,26 @@
+/**
+ * What the program around a server knows and can do, for an administrator to ask for: which version it is, to read its
+ * settings again, and how much it logs. For whoever composes a server; `layerNone` for who has nothing of it.
+ */
+import { Context, Effect, Layer } from "effect"
+import { type LogLevel, NotDone } from "./Admin/Api.ts"
+
+type Level = typeof LogLevel.Type
+
+export class Program extends Context.Service<Program, {
+  readonly version: string
+  /** All that can change does, or nothing. */
+  readonly reload: Effect.Effect<
+    { readonly applied: ReadonlyArray<string>; readonly needsRestart: ReadonlyArray<string> },
+    NotDone
+  >
+  readonly logLevel: () => Level
+  readonly setLogLevel: (level: Level) => Effect.Effect<void, NotDone>
+}>()("@cpt/server/Program") {
+  static readonly layerNone: Layer.Layer<Program> = Layer.succeed(this, {
+    version: "unknown",
+    reload: Effect.fail(new NotDone({ message: "this server has no settings to read again" })),
+    logLevel: () => "info",
+    setLogLevel: () => Effect.fail(new NotDone({ message: "this server cannot log more or less" }))
+  })
+}
