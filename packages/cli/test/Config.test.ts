@@ -105,7 +105,9 @@ describe("SIGHUP", () => {
     Effect.gen(function*() {
       const file = yield* configured(`{"max-line-bytes":50,"live":"on"}`)
       const { line, note, signal } = yield* Cpt.start(["serve", "--memory", "--port", "0", "--config", file])
-      const logged = Effect.map(note, (line) => JSON.parse(line))
+      const logged = Effect.map(note, (line) => JSON.parse(line)).pipe(
+        Effect.repeat({ until: ({ message }) => message !== "session ended" })
+      )
       const port = Number(/:(\d+);/.exec(yield* line)?.[1])
       const answer = (line: string) =>
         Effect.promise(async () => {
