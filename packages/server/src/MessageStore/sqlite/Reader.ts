@@ -116,12 +116,9 @@ export class Reader {
     const behind = linesBehind({ lines, count: Number(count) }, after)
     const page = behind.lines.length > maxPageBytes ? firstLines(behind.lines, maxPageBytes) : behind
     const last = page === behind && Number(blocks) < limit
-    return {
-      ...except === undefined ? page : linesBut(page.lines, Buffer.from(headOf(target, except))),
-      through: last ? head : Math.max(after, lastTimestamp(page.lines)),
-      last,
-      missingThrough
-    }
+    const through = last ? head : Math.max(after, lastTimestamp(page.lines))
+    const wanted = except === undefined ? page : linesBut(page.lines, Buffer.from(headOf(target, except)))
+    return { ...wanted, through, last, missingThrough }
   }
 }
 
@@ -161,19 +158,18 @@ const firstLines = (all: Uint8Array<ArrayBuffer>, bytes: number): Lines => {
   return { lines, count }
 }
 
-/** Those that do not begin like this. */
-const linesBut = (lines: Uint8Array, head: Buffer): Lines => {
+/** Those that do not begin like this, in the same memory: the other would be garbage in a thread that seldom collects any. */
+const linesBut = (lines: Uint8Array<ArrayBuffer>, head: Buffer): Lines => {
   const walk = new LineWalk(lines)
-  const left = new Uint8Array(lines.length)
   let length = 0
   let count = 0
   while (walk.next()) {
     if (walk.bytes.compare(head, 0, head.length, walk.start, walk.start + head.length) === 0) continue
-    left.set(lines.subarray(walk.start, walk.end), length)
+    lines.copyWithin(length, walk.start, walk.end)
     length += walk.end - walk.start
     count++
   }
-  return { lines: left.subarray(0, length), count }
+  return { lines: lines.subarray(0, length), count }
 }
 
 /** Of the last line; 0 without. */
