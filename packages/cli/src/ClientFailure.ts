@@ -21,6 +21,14 @@ const declined = (error: Decline.DeclineError, username: string): string => {
   }
 }
 
+/** About a connection that there is not. */
+const whatToDo = (message: string): string => {
+  if (message === "connection refused") return "start a server with \"cpt serve\", or name one with --server"
+  return message.includes("trusted")
+    ? "name its authority with --tls-ca"
+    : "look whether --server, and --tls and its files, are right"
+}
+
 export type SessionError = ClientError.SendError | ClientError.StreamError
 
 /** What an error of the client means to somebody who is `username` at `server`. */
@@ -38,11 +46,7 @@ export const fromClient = (server: string, username: string) => (error: SessionE
     case "ConnectionFailed":
       return new Failure({
         status: exitStatus.noConnection,
-        message: `no connection to ${server}: ${message}; ${
-          message === "connection refused"
-            ? "start a server with \"cpt serve\", or name one with --server"
-            : "look whether --server and --tls are right"
-        }`
+        message: `no connection to ${server}: ${message}; ${whatToDo(message)}`
       })
     case "ConnectionLost":
       return new Failure({

@@ -16,10 +16,11 @@ export const text = (name: string, metavar: string, description: string) =>
 
 /** Where to connect, and as whom. */
 export const connection = {
-  server: text("server", "HOST[:PORT]", `the server (CPT_SERVER, else 127.0.0.1:${Limits.defaultPort})`).pipe(
-    Flag.withAlias("s"),
-    Flag.optional
-  ),
+  server: text(
+    "server",
+    "HOST[:PORT]",
+    `the server; or cpts://HOST[:PORT], or unix:///PATH (CPT_SERVER, else 127.0.0.1:${Limits.defaultPort})`
+  ).pipe(Flag.withAlias("s"), Flag.optional),
   as: text("as", "NAME", "your name (CPT_USERNAME, else your login name)").pipe(Flag.withAlias("u"), Flag.optional),
   timeout: text("timeout", "DURATION", "for the connection and for each answer (CPT_TIMEOUT, else 5s)").pipe(
     Flag.optional

@@ -129,7 +129,7 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
     )
   })
 
-  const address = yield* setting("server", parseAddress, { host: "127.0.0.1", port: Limits.defaultPort })
+  const address = yield* setting("server", parseAddress, local)
   const timeout = yield* setting("timeout", parseTimeout, Duration.seconds(5))
   if (((yield* given("tls-cert")) === undefined) !== ((yield* given("tls-key")) === undefined)) {
     return yield* usage("--tls-cert and --tls-key go together")
@@ -140,7 +140,8 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   if (cert !== undefined && key !== undefined && !(yield* checks).belongTogether(cert, key)) {
     return yield* usage("--tls-key is not the key of --tls-cert")
   }
-  const isTls = yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)
+  const isTls = (yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)) ||
+    ("isTls" in address && address.isTls)
   const name = yield* setting("as", parseName, undefined)
   const settings: Settings = {
     address,
@@ -152,10 +153,13 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   return settings
 })
 
+const local: Address.Address = { host: "127.0.0.1", port: Limits.defaultPort, isTls: false }
+
 const parseAddress = (text: string): Result.Result<Address.Address, string> =>
   Result.fromNullishOr(
     Address.parse(text),
-    () => "expected HOST[:PORT], such as chat.example.org, 10.0.0.7:39168 or [::1]:39168"
+    () =>
+      "expected HOST[:PORT], such as chat.example.org, 10.0.0.7:39168 or [::1]:39168; or cpts://HOST[:PORT], or unix:///PATH"
   )
 
 export const parseSwitch = (text: string): Result.Result<boolean, string> =>

@@ -55,7 +55,9 @@ export interface Options {
   /** 39168 by default. */
   readonly port?: number | undefined
   readonly tls?: TlsOptions | undefined
-  /** Makes the socket of a new connection; instead of `host`, `port` and `tls`. */
+  /** Of a Unix socket; instead of `host`, `port` and `tls`. */
+  readonly path?: string | undefined
+  /** Makes the socket of a new connection; instead of all these. */
   readonly socket?: Effect.Effect<Socket.Socket> | undefined
   /** For the connection, for each answer, and for restoring a lost connection; 5 seconds by default. */
   readonly timeout?: Duration.Input | undefined
@@ -144,8 +146,9 @@ const isRestorable = (error: SendError): boolean => isOutage(error) && error._ta
 const isTransient = (error: StreamError): boolean =>
   isOutage(error) || error._tag === "RateLimited" || error._tag === "StorageUnavailable"
 
-const makeSocket = ({ host = "127.0.0.1", port = Limits.defaultPort, socket, tls }: Options) => {
+const makeSocket = ({ host = "127.0.0.1", path, port = Limits.defaultPort, socket, tls }: Options) => {
   if (socket !== undefined) return socket
+  if (path !== undefined) return NodeSocket.makeNet({ path })
   const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
   if (tls === undefined) return NodeSocket.makeNet(tcp)
   const { ca, cert, key, servername = isIP(host) === 0 ? host : undefined } = tls

@@ -60,6 +60,8 @@ export type SendError = ConnectError | ConnectionLost | OutcomeUnknown
 
 export type StreamError = ConnectError | ConnectionLost
 
+const untrusted = "the server's certificate is of no authority that is trusted here"
+
 const failures: { readonly [code: string]: string } = {
   ECONNREFUSED: "connection refused",
   ECONNRESET: "connection reset",
@@ -72,7 +74,16 @@ const failures: { readonly [code: string]: string } = {
   EACCES: "not permitted",
   EPERM: "not permitted",
   ENOENT: "no such socket",
-  ERR_SSL_WRONG_VERSION_NUMBER: "the server does not speak TLS"
+  EINVAL: "there can be no such address",
+  ERR_SSL_WRONG_VERSION_NUMBER: "the server does not speak TLS",
+  ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another name",
+  CERT_HAS_EXPIRED: "the server's certificate has expired",
+  CERT_NOT_YET_VALID: "the server's certificate is not valid yet",
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted
 }
 
 /** What a failure of the operating system or of TLS means, in a few words. */

@@ -1,12 +1,18 @@
 /** `cpt serve`: what it is called with. */
-import { Effect, type Option, Record } from "effect"
+import { Effect, Option, Record } from "effect"
 import { Command, Flag } from "effect/cli"
 import * as Flags from "../Flags.ts"
 import { about, type Name, settings } from "../serve/Table.ts"
 
 const flag = (name: Name): Flag.Flag<Option.Option<string>> => {
-  const { fallback, help, isToggle, metavar } = about(name)
+  const { fallback, help, isList, isToggle, metavar } = about(name)
   const description = fallback === undefined || isToggle === true ? help : `${help} (${fallback})`
+  if (isList === true) {
+    return Flags.text(name, metavar, description).pipe(
+      Flag.atLeast(0),
+      Flag.map((all) => all.length === 0 ? Option.none() : Option.some(all.join(",")))
+    )
+  }
   return isToggle === true
     ? Flags.toggle(name).pipe(Flag.withDescription(description), Flag.map(String), Flag.optional)
     : Flag.optional(Flags.text(name, metavar, description))

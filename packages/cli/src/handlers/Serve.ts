@@ -1,44 +1,19 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
-import { Accounts, layerMemory, layerSqlite, Listener, MessageStore, Server, ServerConfig } from "@cpt/server"
+import { Accounts, layerMemory, layerSqlite, MessageStore, Server, ServerConfig } from "@cpt/server"
 import { Console, Duration, Effect, Layer, MutableRef, Option } from "effect"
-import { NetAddress } from "effect/net"
-import type { SocketServer } from "effect/socket"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
-import { failed, type Failure } from "../Failure.ts"
+import { failed } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
 import * as Administration from "../serve/Administration.ts"
 import * as Given from "../serve/Given.ts"
+import * as Listen from "../serve/Listen.ts"
 import * as Log from "../serve/Log.ts"
 import * as Program from "../serve/Program.ts"
 import * as Reload from "../serve/Reload.ts"
+import * as Systemd from "../serve/Systemd.ts"
 import type { Values } from "../serve/Table.ts"
 import { visible } from "../Visible.ts"
-
-/** In one line, what is wrong and what to do. */
-const cannotListen = (host: string, port: number) => (error: SocketServer.SocketServerError): Failure => {
-  const at = `${host.includes(":") ? `[${host}]` : host}:${port}`
-  const cause = error.reason.cause
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-  switch (code) {
-    case "EADDRINUSE": {
-      const outgoing = port >= 32_768 && port <= 60_999
-        ? `, or an outgoing connection has it for a moment (${port} lies in the range that Linux gives to those)`
-        : ""
-      return failed(
-        `${at} is in use: another server is running there${outgoing}; stop it, try again, or take another --port`
-      )
-    }
-    case "EACCES":
-      return failed(`${at}: only root may listen on this port; take one above 1023 with --port`)
-    case "EADDRNOTAVAIL":
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return failed(`${host} is no address of this machine; take another --host`)
-    default:
-      return failed(`cannot listen on ${at}: ${cause instanceof Error ? cause.message : String(cause)}`)
-  }
-}
 
 /** Where messages are kept: in a directory, or nowhere. */
 const storeOf = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
@@ -63,47 +38,59 @@ const limitsOf = (values: Values): Partial<Omit<ServerConfig.Settings, "live">> 
   logAddresses: values["log-ip"]
 })
 
-const isLoopback = (address: NetAddress.SocketAddress): boolean =>
-  NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
-
-const announceOurselves = Effect.gen(function*() {
-  const { addresses } = yield* Server
+/** Says where it listens, and gives that. */
+const announceOurselves = Effect.fnUntraced(function*(print: Listen.Listening["print"]) {
   const { description } = yield* MessageStore
-  yield* Console.log(`cpt: listening on ${addresses.join(" and ")}; messages are kept ${description}`)
-  if (!addresses.every(isLoopback)) {
-    yield* Console.error("cpt: warning: open to other machines, and everything goes over the network in clear text")
+  const { all, open } = print((yield* Server).addresses)
+  yield* Console.log(`cpt: listening on ${all.join(" and ")}; messages are kept ${description}`)
+  if (open.length > 0) {
+    const what = `${open.join(" and ")} ${open.length === 1 ? "is" : "are"} open to other machines`
+    yield* Console.error(`cpt: warning: ${what}, and everything goes over the network in clear text`)
   }
+  return all
 })
 
 export const serve = Effect.fnUntraced(function*(flags: Input) {
   const settings = yield* Given.resolve(flags)
+  const { "log-format": format, "log-level": level } = settings.values
+  const logLevel = MutableRef.make(level)
+  yield* host(flags, settings, logLevel).pipe(Effect.scoped, Effect.provide(Log.layer(format, logLevel)))
+})
+
+const host = Effect.fnUntraced(function*(
+  flags: Input,
+  settings: Given.Settings,
+  level: MutableRef.MutableRef<Log.Level>
+) {
   const { values } = settings
-  const { host, port } = values
-  const level = MutableRef.make(values["log-level"])
+  const listening = yield* Listen.make(settings)
   const directory = values.memory
     ? undefined
     : yield* Data.makeDirectory(yield* Data.directory(Option.fromUndefinedOr(values.data)))
+  const systemd = yield* Systemd.make()
   const reload = Effect.flatMap(Server, ({ reconfigure }) =>
     Reload.make(Given.resolve(flags), settings, [
+      listening.reload,
       ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
       ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"])))
     ]))
   const server = (yield* Administration.layer(values, directory)).pipe(
-    Layer.provide(Program.layer(reload, level)),
-    Layer.provideMerge(Server.layer(Listener.tcp({ host, port }))),
+    Layer.provide(Program.layer(Effect.map(reload, systemd.reloading), level)),
+    Layer.provideMerge(Server.layer(...listening.listeners)),
     Layer.provide(Accounts.layerOpen),
     Layer.provideMerge(yield* storeOf(values, directory)),
     Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live }))
   )
   Interrupted.isHowThisEnds()
-  yield* announceOurselves.pipe(
+  yield* announceOurselves(listening.print).pipe(
+    Effect.flatMap((all) => systemd.ready(`listening on ${all.join(" and ")}`)),
+    Effect.andThen(Effect.forkChild(systemd.alive)),
     Effect.andThen(Effect.flatMap(Server, ({ drained }) => drained)), // or until a signal comes
+    Effect.ensuring(systemd.stopping),
     Effect.provide(server),
     Effect.catchTags({
-      SocketServerError: (error) => Effect.fail(cannotListen(host, port)(error)),
       AdminFailed: (error) => Effect.fail(failed(visible(error.message))),
       CannotOpen: (error) => Effect.fail(failed(visible(error.message)))
-    }),
-    Effect.provide(Log.layer(values["log-format"], level))
+    })
   )
 })

@@ -1,6 +1,19 @@
 /** What the values of settings may be: each reads a text, as it stands in a flag, a variable, or the config file. */
-import { ByteSize, Duration, Effect, Option, Schema, type SchemaAST, SchemaGetter, SchemaIssue } from "effect"
+import { IpRange } from "@cpt/server"
+import {
+  Array,
+  ByteSize,
+  Duration,
+  Effect,
+  Option,
+  Result,
+  Schema,
+  type SchemaAST,
+  SchemaGetter,
+  SchemaIssue
+} from "effect"
 import { isIPv6 } from "node:net"
+import * as Address from "../Address.ts"
 import { DurationFromText } from "../DurationText.ts"
 import { parseSwitch } from "../Settings.ts"
 
@@ -81,6 +94,32 @@ const hostPort = (text: string): typeof HostPort.Type | undefined => {
 
 /** Where to listen for HTTP: `127.0.0.1:9168`, `[::1]:9168`. */
 export const HttpAddress = textOf(HostPort, hostPort, "HOST:PORT, such as 127.0.0.1:9168")
+
+/** All of a list, whose parts stand with commas between them; undefined if one is none, or there are none. */
+const listOf = <A>(parse: (text: string) => A | undefined) => (text: string) => {
+  const parts = text.split(",")
+  const all = parts.map((part) => parse(part.trim())).filter((one) => one !== undefined)
+  return all.length === parts.length && Array.isArrayNonEmpty(all) ? all : undefined
+}
+
+/** Where a server listens: one address or several. */
+export const Addresses = textOf(
+  Schema.NonEmptyArray(
+    Schema.Union([
+      Schema.Struct({ host: Schema.String, port: Schema.Int, isTls: Schema.Boolean }),
+      Schema.Struct({ path: Schema.String })
+    ])
+  ),
+  listOf(Address.parseUri),
+  "cpt://HOST[:PORT], cpts://HOST[:PORT] or unix:///PATH, with commas between several"
+)
+
+/** Ranges of IP addresses. */
+export const IpRanges = textOf(
+  Schema.NonEmptyArray(IpRange.IpRange),
+  listOf((text) => Option.getOrUndefined(Result.getSuccess(IpRange.parse(text)))),
+  "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several"
+)
 
 /** Where the administration is: a path, an address, or nowhere. */
 export const AdminUri = textOf(

@@ -25,6 +25,9 @@ export interface Settings {
   readonly given: ReadonlyMap<Name, Given>
 }
 
+/** Whether somebody has said it. */
+export const isGiven = ({ given }: Settings, name: Name): boolean => (given.get(name)?.by ?? "default") !== "default"
+
 const variableOf = (name: Name): string => `CPT_${name.toUpperCase().replaceAll("-", "_")}`
 
 const ofFile = ({ file, texts }: ConfigFile.ConfigFile): Map<Name, Given> =>
@@ -61,7 +64,21 @@ const settleStore = Effect.fnUntraced(function*(given: Map<Name, Given>) {
   return nearer > 0
 })
 
-const refuse = ({ from, text }: Given, why: string): Failure => usage(`${from} "${visible(text)}": ${why}`)
+/** `--host` and `--port` are short for one `--listen`; what was said nearer to the command line counts. */
+const settlePlace = Effect.fnUntraced(function*(given: Map<Name, Given>) {
+  for (const name of ["host", "port"] as const) {
+    const [listen, short] = [given.get("listen"), given.get(name)]
+    if (listen === undefined || short === undefined || short.by === "default") continue
+    const nearer = strength.indexOf(listen.by) - strength.indexOf(short.by)
+    if (nearer === 0) {
+      return yield* usage(`${listen.from} and ${short.from}: say where in one of them, as in --listen cpt://HOST:PORT`)
+    }
+    if (nearer < 0) given.delete("listen")
+    else given.set(name, { text: about(name).fallback ?? "", from: "default", by: "default" })
+  }
+})
+
+export const refuse = ({ from, text }: Given, why: string): Failure => usage(`${from} "${visible(text)}": ${why}`)
 
 /**
  * For the other kind of store a setting would do nothing: as a flag it is refused; the environment and the file may be
@@ -96,6 +113,7 @@ const read = (given: ReadonlyMap<Name, Given>): Effect.Effect<Values, ReadonlyAr
 /** The settings of a server that was started with these flags. */
 export const resolve = Effect.fnUntraced(function*(flags: Flags) {
   const given = yield* lookUp(flags, yield* ConfigFile.read(flags.config))
+  yield* settlePlace(given)
   const isMemory = yield* settleStore(given)
   yield* withoutThoseOf(isMemory ? "disk" : "memory", given)
   const values = yield* Effect.mapError(read(given), ([first]) => first ?? usage("the settings cannot be read"))
@@ -106,7 +124,9 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags) {
 /** All that is wrong with a config file by itself. */
 export const faultsOf = Effect.fnUntraced(function*(file: ConfigFile.ConfigFile) {
   const given = ofFile(file)
-  return yield* Effect.andThen(settleStore(new Map(given)), read(given)).pipe(
+  return yield* settlePlace(new Map(given)).pipe(
+    Effect.andThen(settleStore(new Map(given))),
+    Effect.andThen(read(given)),
     Effect.as<ReadonlyArray<string>>([]),
     Effect.catch((wrong) => Effect.succeed((Array.isArray(wrong) ? wrong : [wrong]).map(({ message }) => message)))
   )

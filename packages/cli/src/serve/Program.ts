@@ -17,7 +17,7 @@ export const layer = <R, E, R2>(
     Program,
     Effect.gen(function*() {
       const reload = Effect.provideContext(Reload.logged(yield* make), yield* Effect.context<R>())
-      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Signals.hangUp, Effect.ignore(reload))))
+      yield* Signals.onHangUp(Effect.ignore(reload))
       return Program.of({
         version: packageJson.version,
         reload: Effect.mapError(reload, ({ message }) => new NotDone({ message })),

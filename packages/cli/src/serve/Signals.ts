@@ -1,16 +1,25 @@
 /** Signals that do not end a server. */
-import { Effect } from "effect"
+import { Effect, Latch } from "effect"
 import { isatty } from "node:tty"
 
 const stdin = 0
 
 /**
- * Waits for SIGHUP: somebody wants the settings read again. A terminal that closes sends the same, and whoever was
- * started on it then ends.
+ * Does something at SIGHUP, as long as the scope lasts: somebody wants the settings read again. Those that come while it is
+ * done are one, afterwards. A terminal that closes sends the same, and whoever was started on it then ends.
  */
-export const hangUp: Effect.Effect<void> = Effect.callback((resume) => {
+export const onHangUp = Effect.fnUntraced(function*<R>(act: Effect.Effect<void, never, R>) {
+  const heard = Latch.makeUnsafe(false)
   const isOnTerminal = isatty(stdin)
-  const heard = () => isOnTerminal && !isatty(stdin) ? process.kill(process.pid, "SIGTERM") : resume(Effect.void)
-  process.once("SIGHUP", heard)
-  return Effect.sync(() => process.off("SIGHUP", heard))
+  const hear = () => {
+    if (isOnTerminal && !isatty(stdin)) process.kill(process.pid, "SIGTERM")
+    else heard.openUnsafe()
+  }
+  // Without a listener, be it for a moment, the signal ends the process
+  yield* Effect.acquireRelease(
+    Effect.sync(() => process.on("SIGHUP", hear)),
+    () => Effect.sync(() => process.off("SIGHUP", hear))
+  )
+  const next = Effect.andThen(heard.await, Effect.sync(() => heard.closeUnsafe()))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(next, act)))
 })

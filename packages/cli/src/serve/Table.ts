@@ -7,7 +7,19 @@ import { Limits } from "@cpt/schema"
 import { ServerConfig } from "@cpt/server"
 import { Duration, Schema, Struct } from "effect"
 import { DurationFromText } from "../DurationText.ts"
-import { AdminUri, Count, Deadline, HttpAddress, MemoryLimit, Port, Size, Switch, Text } from "./Codecs.ts"
+import {
+  Addresses,
+  AdminUri,
+  Count,
+  Deadline,
+  HttpAddress,
+  IpRanges,
+  MemoryLimit,
+  Port,
+  Size,
+  Switch,
+  Text
+} from "./Codecs.ts"
 
 export interface About {
   /** What stands for the value in help. */
@@ -19,6 +31,8 @@ export interface About {
   readonly isFor?: "disk" | "memory"
   /** As a flag it needs no value: alone it means "true". */
   readonly isToggle?: true
+  /** Several values, with commas between them; the flag may also be given several times. */
+  readonly isList?: true
   /** A running server can take another value (SIGHUP); for the others it has to be started again. */
   readonly reloads?: true
 }
@@ -47,6 +61,26 @@ export const settings = {
     help: "address to listen on; 0.0.0.0 or :: for every network"
   }),
   port: setting(Port, String(Limits.defaultPort), { metavar: "PORT", help: "port to listen on; 0 takes a free one" }),
+  listen: optional(Addresses, {
+    metavar: "URI",
+    help:
+      "instead of both, where to listen, also at several places: cpt://HOST:PORT, cpts://HOST:PORT (TLS), unix:///PATH",
+    isList: true
+  }),
+  "tls-cert": optional(Text, {
+    metavar: "FILE",
+    help: "for cpts://: the certificate, in PEM, followed when it changes"
+  }),
+  "tls-key": optional(Text, { metavar: "FILE", help: "its private key, in PEM" }),
+  "tls-client-ca": optional(Text, {
+    metavar: "FILE",
+    help: "ask clients for certificates of these authorities, in PEM; who has none is let in without"
+  }),
+  "proxy-from": optional(IpRanges, {
+    metavar: "CIDR",
+    help: "networks of proxies, which have to say in the PROXY protocol whose connection it is",
+    isList: true
+  }),
 
   memory: setting(Switch, "false", {
     metavar: "true|false",

@@ -2,11 +2,10 @@
  * What comes before the first line of a connection: the header in which a proxy says whose it is, and the handshake of
  * TLS.
  */
-import { Effect, Exit, Result } from "effect"
-import { IpNetwork, NetAddress } from "effect/net"
+import { Effect, Exit } from "effect"
 import { Buffer } from "node:buffer"
 import type * as Net from "node:net"
-import { ipOf } from "../NetConnection.ts"
+import * as IpRange from "../IpRange.ts"
 import type { Credentials } from "./Credentials.ts"
 import * as ProxyHeader from "./ProxyHeader.ts"
 import { Refused } from "./Refused.ts"
@@ -16,7 +15,7 @@ export interface Options {
    * Where proxies are. Who comes from there has to begin with a header of the PROXY protocol; who comes from elsewhere is
    * not asked for one, so nobody else can say where they are.
    */
-  readonly proxyFrom?: ReadonlyArray<IpNetwork.IpNetwork> | undefined
+  readonly proxyFrom?: ReadonlyArray<IpRange.IpRange> | undefined
   /** With them, TLS is spoken. */
   readonly credentials?: Credentials | undefined
 }
@@ -35,7 +34,7 @@ export type Passage = Effect.Effect<Arrival, Refused>
 const warnEvery = 60_000
 
 export class Entrance {
-  readonly #proxyFrom: ReadonlyArray<IpNetwork.IpNetwork>
+  readonly #proxyFrom: ReadonlyArray<IpRange.IpRange>
   readonly #credentials: Credentials | undefined
   #warnedAt = -warnEvery
 
@@ -46,7 +45,7 @@ export class Entrance {
 
   /** What a connection has to pass; undefined if that is nothing. */
   passage(socket: Net.Socket): Passage | undefined {
-    const isProxied = this.#proxyFrom.length > 0 && this.#isFromProxy(socket)
+    const isProxied = this.#proxyFrom.length > 0 && IpRange.includes(this.#proxyFrom, socket.remoteAddress ?? "")
     const handshake = this.#credentials?.handshake
     if (!isProxied && handshake === undefined) return undefined
     return Effect.gen(function*() {
@@ -58,18 +57,12 @@ export class Entrance {
     )
   }
 
-  #isFromProxy(socket: Net.Socket): boolean {
-    const address = NetAddress.ipFromString(ipOf(socket.remoteAddress)?.split("%", 1)[0] ?? "")
-    return Result.isSuccess(address) &&
-      this.#proxyFrom.some((network) => IpNetwork.contains(network, address.success))
-  }
-
   #warn(socket: Net.Socket, { message }: Refused): Effect.Effect<void> {
     return Effect.suspend(() => {
       const now = performance.now()
       if (now - this.#warnedAt < warnEvery) return Effect.void
       this.#warnedAt = now
-      return Effect.logWarning(`a connection from ${ipOf(socket.remoteAddress)} is cut: ${message}`)
+      return Effect.logWarning(`a connection from ${socket.remoteAddress} is cut: ${message}`)
     })
   }
 }

@@ -1,9 +1,8 @@
 /** What comes before the first line: the header of a proxy, and the handshake of TLS, over real sockets. */
 import { Decline } from "@cpt/schema"
-import { Accounts, Credentials, layerMemory, Listener, Server, ServerConfig } from "@cpt/server"
+import { Accounts, Credentials, IpRange, layerMemory, Listener, Server, ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Logger } from "effect"
-import { IpNetwork } from "effect/net"
+import { Context, Duration, Effect, Layer, Logger, Result } from "effect"
 import { Buffer } from "node:buffer"
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
@@ -52,8 +51,10 @@ const session = (socket: Socket, lines: string | Uint8Array) =>
     return text(socket).catch((error: Error) => error.message)
   })
 
-const proxyFrom = [IpNetwork.fromStringUnsafe("127.0.0.0/8")]
-const elsewhere = [IpNetwork.fromStringUnsafe("192.0.2.0/24"), IpNetwork.fromStringUnsafe("::/0")]
+const range = (text: string) => Result.getOrThrow(IpRange.parse(text))
+
+const proxyFrom = [range("127.0.0.0/8")]
+const elsewhere = [range("192.0.2.0/24"), range("::/0")]
 
 const header = Buffer.from("PROXY TCP4 203.0.113.9 192.0.2.1 50000 39168\r\n")
 const binary = Buffer.concat([

@@ -1,0 +1,168 @@
+/** `cpt serve` as a service of systemd: with sockets that are open already, and with somebody to tell how it is. */
+import { MessageStore } from "@cpt/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { BoundSocket } from "node:net"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { text } from "node:stream/consumers"
+import { fileURLToPath } from "node:url"
+import * as Systemd from "../src/serve/Systemd.ts"
+import * as Cpt from "./support/Cpt.ts"
+
+const bin = fileURLToPath(new URL("../bin/cpt.cjs", import.meta.url))
+const pem = (name: string) => fileURLToPath(new URL(`support/tls/${name}.pem`, import.meta.url))
+
+const killed = (child: ChildProcess) =>
+  Effect.promise(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill("SIGKILL")
+    await once(child, "exit")
+  })
+
+const port = Effect.acquireRelease(
+  Effect.sync(() => new BoundSocket({ host: "127.0.0.1", port: 0 })),
+  (socket) => Effect.sync(() => socket.close())
+)
+
+/** As systemd starts it: its own process, with the sockets from descriptor 3 on. Gives its first line. */
+const activated = Effect.fnUntraced(function*(
+  sockets: ReadonlyArray<BoundSocket>,
+  names: string,
+  ...args: ReadonlyArray<string>
+) {
+  const command = `LISTEN_PID=$$ LISTEN_FDS=${names.split(":").length} LISTEN_FDNAMES=${names} exec "$0" "$@"`
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn("sh", ["-c", command, process.execPath, bin, "serve", "--memory", ...args], {
+        stdio: ["ignore", "pipe", "pipe", ...sockets.map((socket) => socket.fd())],
+        env: { ...process.env, XDG_CONFIG_HOME: "/nonexistent" }
+      })
+    ),
+    killed
+  )
+  const [, stdout, stderr] = child.stdio
+  if (stdout === null || stderr === null) return assert.fail("no pipes")
+  return yield* Effect.promise(() => Promise.race([once(createInterface(stdout), "line").then(String), text(stderr)]))
+})
+
+const sent = { status: 0, stdout: "", stderr: "" }
+
+describe("sockets of systemd", () => {
+  it.live("are listened on instead of the default", () =>
+    Effect.gen(function*() {
+      const socket = yield* port
+      const { port: number } = socket.address()
+      assert.match(
+        yield* activated([socket], "cpt.socket"),
+        new RegExp(`^cpt: listening on 127\\.0\\.0\\.1:${number};`)
+      )
+      assert.deepStrictEqual(yield* Cpt.run(["send", "-s", `127.0.0.1:${number}`, "g", "hi"]), sent)
+    }))
+
+  it.live("are listened on beside what was asked for, and with TLS if they are called so", () =>
+    Effect.gen(function*() {
+      const [clear, secure] = [yield* port, yield* port]
+      const uri = `cpts://127.0.0.1:${secure.address().port}`
+      const certificate = ["--tls-cert", pem("server"), "--tls-key", pem("server.key")]
+      const line = yield* activated([clear, secure], "chat:cpts", "--listen", "cpt://127.0.0.1:0", ...certificate)
+      const places = `cpt://127\\.0\\.0\\.1:\\d+ and cpt://127\\.0\\.0\\.1:${clear.address().port} and ${uri}`
+      assert.match(line, new RegExp(`^cpt: listening on ${places};`))
+      assert.deepStrictEqual(yield* Cpt.run(["send", "-s", uri, "--tls-ca", pem("ca"), "g", "hi"]), sent)
+    }))
+
+  it.live("that are not there are said in one line, and those for another process are none", () =>
+    Effect.gen(function*() {
+      const line = yield* activated([], "chat")
+      assert.match(line, /^cpt: cannot listen on the socket "chat" of systemd, descriptor 3: .*\n$/)
+      const other = { LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "chat" }
+      const child = yield* Cpt.start(["serve", "--memory", "--port", "0"], { env: other })
+      assert.match(yield* child.line, /^cpt: listening on 127\.0\.0\.1:\d+;/)
+    }))
+})
+
+const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0
+const canHear = has("systemd-notify") && has("python3")
+if (!canHear) console.warn("Without systemd-notify and python3, what cpt serve tells systemd is not tested here")
+
+const receiver = `
+import socket, sys
+socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+try: socket.bind(sys.argv[1])
+finally: print("bound", flush=True)
+while True: print(socket.recv(65536).decode().replace("\\n", " "), flush=True)
+`
+
+/** What systemd would hear, message by message. */
+const hearing = Effect.gen(function*() {
+  const path = join(yield* Cpt.folder, "notify")
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() => spawn("python3", ["-c", receiver, path], { stdio: ["ignore", "pipe", "inherit"] })),
+    killed
+  )
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+  const next = Effect.promise(async () => {
+    for (;;) {
+      const { value } = await lines.next()
+      if (value !== "BARRIER=1") return String(value)
+    }
+  })
+  assert.strictEqual(yield* next, "bound")
+  return { path, next }
+})
+
+describe.skipIf(!canHear)("systemd", () => {
+  it.live("hears that the server is ready, reloads and stops", () =>
+    Effect.gen(function*() {
+      const { next, path } = yield* hearing
+      const server = yield* Cpt.start(["serve", "--memory", "--port", "0"], { env: { NOTIFY_SOCKET: path } })
+      const [, address] = /^cpt: listening on (.*);/.exec(yield* server.line) ?? []
+      assert.strictEqual(yield* next, `READY=1 STATUS=listening on ${address}`)
+      yield* server.signal("SIGHUP")
+      assert.match(yield* next, /^RELOADING=1 MONOTONIC_USEC=\d+$/)
+      assert.strictEqual(yield* next, "READY=1")
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* next, "STOPPING=1 STATUS=stopping")
+      assert.strictEqual(yield* server.status, 0)
+    }))
+
+  it.live("hears that it is alive, twice in the time of its watchdog, and no longer when it stands still", () =>
+    Effect.gen(function*() {
+      const { next, path } = yield* hearing
+      const data = yield* Cpt.folder
+      const env = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "1000000" }
+      const server = yield* Cpt.start(["serve", "--data", data, "--port", "0"], { env })
+      assert.match(yield* next, /^READY=1/)
+      assert.strictEqual(yield* next, "WATCHDOG=1")
+      const before = performance.now()
+      assert.strictEqual(yield* next, "WATCHDOG=1")
+      assert.isBelow(performance.now() - before, 1000)
+      yield* server.signal("SIGSTOP")
+      const after = yield* Effect.timeoutOption(Effect.andThen(next, next), "1500 millis") // one may be under way
+      assert.strictEqual(after._tag, "None")
+      yield* server.signal("SIGCONT")
+      assert.strictEqual(yield* next, "WATCHDOG=1")
+    }))
+
+  it.live("does not hear that a server is alive whose store does not answer", () =>
+    Effect.gen(function*() {
+      const { next, path } = yield* hearing
+      const systemd = yield* Systemd.make({ ...process.env, NOTIFY_SOCKET: path, WATCHDOG_USEC: "100000" })
+      const store = (append: Effect.Effect<void>) =>
+        Layer.mock(MessageStore, {
+          description: "",
+          failure: () => undefined,
+          kindOf: () => Effect.undefined,
+          append: () => Effect.uninterruptible(append)
+        })
+      yield* Effect.raceFirst(next, Effect.provide(systemd.alive, store(Effect.void)))
+      yield* systemd.ready("standing still")
+      yield* Effect.raceFirst(Effect.provide(systemd.alive, store(Effect.never)), Effect.sleep("500 millis"))
+      yield* systemd.stopping
+      const said = yield* Effect.repeat(next, { until: (said) => !said.startsWith("WATCHDOG") })
+      assert.strictEqual(said, "READY=1 STATUS=standing still")
+      assert.strictEqual(yield* next, "STOPPING=1 STATUS=stopping")
+    }))
+})
