@@ -15,6 +15,8 @@ const commands = {
   config: ["Look at the settings of a server", () => import("./commands/Config.ts").then((file) => file.config)],
   status: ["Show a running server at a glance", () => import("./commands/Status.ts").then((file) => file.status)],
   admin: ["Look after a running server", () => import("./commands/Admin.ts").then((file) => file.admin)],
+  account: ["Say who may log in", () => import("./commands/Account.ts").then((file) => file.account)],
+  group: ["Say which groups there are, and for whom", () => import("./commands/Group.ts").then((file) => file.group)],
   backup: ["Copy a server's messages to a file", () => import("./commands/Backup.ts").then((file) => file.backup)],
   check: ["Check what a server has on disk", () => import("./commands/Check.ts").then((file) => file.check)]
 } as const

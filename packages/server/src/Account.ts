@@ -20,16 +20,44 @@ export type Refusal = Decline.AccountLocked | Decline.IpInvalid | Decline.Forbid
 
 const oneOrMore = { message: "expected at least one, or nothing at all" }
 
+const Ranges = Schema.Array(IpRange.FromText).check(Schema.isNonEmpty(oneOrMore))
+const Certificates = Schema.Array(Certificate.RequiredFromText).check(Schema.isNonEmpty(oneOrMore))
+
 export const Account = Schema.Struct({
   name: Name.Username,
   /** Nobody logs in as it. */
   locked: Schema.optionalKey(Schema.Boolean),
   /** Only from there. */
-  ranges: Schema.optionalKey(Schema.Array(IpRange.FromText).check(Schema.isNonEmpty(oneOrMore))),
+  ranges: Schema.optionalKey(Ranges),
   /** Only who shows one of these. */
-  certificates: Schema.optionalKey(Schema.Array(Certificate.RequiredFromText).check(Schema.isNonEmpty(oneOrMore)))
+  certificates: Schema.optionalKey(Certificates)
 })
 export type Account = typeof Account.Type
+
+/** Other rules for an account: what is not there stays as it is, and null lifts a rule. */
+export const AccountChange = Schema.Struct({
+  locked: Schema.optionalKey(Schema.Boolean),
+  ranges: Schema.optionalKey(Schema.NullOr(Ranges)),
+  certificates: Schema.optionalKey(Schema.NullOr(Certificates))
+})
+
+/** An account with other rules; undefined for one that was not there, and would have none. */
+export const changed = (
+  name: Name.Username,
+  before: Account | undefined,
+  change: typeof AccountChange.Type
+): Account | undefined => {
+  const locked = change.locked ?? before?.locked ?? false
+  const ranges = change.ranges === undefined ? before?.ranges : change.ranges ?? undefined
+  const certificates = change.certificates === undefined ? before?.certificates : change.certificates ?? undefined
+  if (before === undefined && !locked && ranges === undefined && certificates === undefined) return undefined
+  return {
+    name,
+    ...locked && { locked },
+    ...ranges !== undefined && { ranges },
+    ...certificates !== undefined && { certificates }
+  }
+}
 
 /** Why this login is refused, in the order of CPT 3.2; undefined if it is not. Who has no address is in no range. */
 export const refusal = (

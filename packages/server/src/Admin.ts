@@ -10,6 +10,7 @@ import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Buffer } from "node:buffer"
 import { hash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
+import type { Accounts } from "./Accounts.ts"
 import { AdminApi, Authorization, Unauthorized } from "./Admin/Api.ts"
 import * as Handlers from "./Admin/Handlers.ts"
 import * as Probing from "./Admin/Probes.ts"
@@ -41,7 +42,7 @@ interface TcpOptions {
 }
 
 /** What it looks after. */
-type Administered = Server | MessageStore | Program
+type Administered = Server | MessageStore | Accounts | Program
 
 export class Admin extends Context.Service<Admin, {
   /** Where it is reached, as a client is told: `unix:///path/admin.sock`, `http://127.0.0.1:9169`. */

@@ -14,6 +14,11 @@ export class NotDeclared extends Schema.TaggedError<NotDeclared>()("NotDeclared"
   message: Schema.String
 }, { httpApiStatus: 404 }) {}
 
+/** Something is declared under this name already. */
+export class AlreadyDeclared extends Schema.TaggedError<AlreadyDeclared>()("AlreadyDeclared", {
+  message: Schema.String
+}, { httpApiStatus: 409 }) {}
+
 /** The name is something else already: of a group as a user's, or of a user as a group's. */
 export class NameConflict extends Schema.TaggedError<NameConflict>()("NameConflict", {
   name: Name.Name,
@@ -94,7 +99,7 @@ export const make = Effect.gen(function*() {
     entryOf: (name: A["name"], rules: A | undefined) => Entry
   ): Register<A> => ({
     get: (name) => entries.get(name),
-    all: () => Array.from(entries.values()).toSorted((a, b) => a.name < b.name ? -1 : 1),
+    all: () => Array.from(entries.values()).toSorted((a, b) => Name.compare(a.name, b.name)),
     change: (name, change) =>
       alone(Effect.gen(function*() {
         const before = entries.get(name)

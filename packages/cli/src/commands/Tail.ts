@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as Flags from "../Flags.ts"
-import { group } from "./Group.ts"
+import { group } from "./GroupArgument.ts"
 
 const config = {
   groups: group.pipe(Argument.variadic()),

@@ -1,9 +1,9 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
-import { Accounts, layerMemory, layerSqlite, MessageStore, Server, ServerConfig } from "@cpt/server"
-import { Console, Duration, Effect, Layer, MutableRef, Option } from "effect"
+import { MessageStore, Server, ServerConfig } from "@cpt/server"
+import { Console, Effect, Layer, MutableRef, Option } from "effect"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
-import { failed } from "../Failure.ts"
+import { failed, usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
 import * as Administration from "../serve/Administration.ts"
 import * as Given from "../serve/Given.ts"
@@ -11,22 +11,10 @@ import * as Listen from "../serve/Listen.ts"
 import * as Log from "../serve/Log.ts"
 import * as Program from "../serve/Program.ts"
 import * as Reload from "../serve/Reload.ts"
+import * as Store from "../serve/Store.ts"
 import * as Systemd from "../serve/Systemd.ts"
 import type { Values } from "../serve/Table.ts"
 import { visible } from "../Visible.ts"
-
-/** Where messages are kept: in a directory, or nowhere. */
-const storeOf = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
-  const resendWindow = Duration.toMillis(values["resend-window"])
-  if (directory === undefined) return layerMemory({ ...values["memory-limit"], resendWindow })
-  const age = values.keep === undefined ? undefined : Duration.toMillis(values.keep)
-  return layerSqlite({
-    file: yield* Data.fileIn(directory),
-    resendWindow,
-    cache: values.cache,
-    keep: { age, messages: values["keep-messages"], bytes: values["keep-bytes"] }
-  })
-})
 
 /** What holds for sessions, and may change while they are there. */
 const limitsOf = (values: Values): Partial<Omit<ServerConfig.Settings, "live">> => ({
@@ -35,7 +23,9 @@ const limitsOf = (values: Values): Partial<Omit<ServerConfig.Settings, "live">> 
   maxFollowedGroups: values["max-followed-groups"],
   loginDeadline: values["login-deadline"],
   writeDeadline: values["write-deadline"],
-  logAddresses: values["log-ip"]
+  logAddresses: values["log-ip"],
+  accounts: values.accounts,
+  groups: values.groups
 })
 
 /** Says where it listens, and gives that. */
@@ -77,20 +67,23 @@ const host = Effect.fnUntraced(function*(
   const server = (yield* Administration.layer(values, directory)).pipe(
     Layer.provide(Program.layer(Effect.map(reload, systemd.reloading), level)),
     Layer.provideMerge(Server.layer(...listening.listeners)),
-    Layer.provide(Accounts.layerOpen),
-    Layer.provideMerge(yield* storeOf(values, directory)),
+    Layer.provideMerge(yield* Store.layer(values, directory)),
     Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live }))
   )
   Interrupted.isHowThisEnds()
   yield* announceOurselves(listening.print).pipe(
     Effect.flatMap((all) => systemd.ready(`listening on ${all.join(" and ")}`)),
+    Effect.andThen(Store.warnIfClosed(values)),
     Effect.andThen(Effect.forkChild(systemd.alive)),
     Effect.andThen(Effect.flatMap(Server, ({ drained }) => drained)), // or until a signal comes
     Effect.ensuring(systemd.stopping),
     Effect.provide(server),
     Effect.catchTags({
       AdminFailed: (error) => Effect.fail(failed(visible(error.message))),
-      CannotOpen: (error) => Effect.fail(failed(visible(error.message)))
+      CannotOpen: (error) => Effect.fail(failed(visible(error.message))),
+      CannotLoad: ({ message }) =>
+        Effect.fail((values["accounts-file"] === undefined ? failed : usage)(visible(message))),
+      StorageUnavailable: (error) => Effect.fail(failed(visible(error.message)))
     })
   )
 })

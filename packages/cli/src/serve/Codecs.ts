@@ -121,6 +121,9 @@ export const IpRanges = textOf(
   "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several"
 )
 
+/** Whether what nobody has declared is let in. */
+export const OpenOrKnown = Schema.Literals(["open", "known"]).annotate({ message: "expected open or known" })
+
 /** Where the administration is: a path, an address, or nowhere. */
 export const AdminUri = textOf(
   Schema.Union([Schema.Literal("off"), Schema.Struct({ path: Schema.String }), HostPort]),

@@ -15,6 +15,7 @@ import {
   HttpAddress,
   IpRanges,
   MemoryLimit,
+  OpenOrKnown,
   Port,
   Size,
   Switch,
@@ -116,6 +117,21 @@ export const settings = {
   "resend-window": setting(DurationFromText, text(Duration.millis(Limits.resendWindow)), {
     metavar: "DURATION",
     help: "time in which a message sent again is the same one; 0s: never"
+  }),
+
+  accounts: setting(OpenOrKnown, "open", {
+    metavar: "open|known",
+    help: "who may log in: anybody, or only who has an account",
+    reloads: true
+  }),
+  groups: setting(OpenOrKnown, "open", {
+    metavar: "open|known",
+    help: "which groups there are: any, or only those that are declared",
+    reloads: true
+  }),
+  "accounts-file": optional(Text, {
+    metavar: "FILE",
+    help: "accounts and groups are declared in this file, in JSON, and not with cpt account and cpt group"
   }),
 
   "max-line-bytes": setting(Count, String(defaults.maxLineBytes), {

@@ -13,6 +13,7 @@ import {
   HttpApiSecurity,
   OpenApi
 } from "effect/http-api"
+import { AccountsGroup, DeclaredGroupsGroup } from "./DeclaredApi.ts"
 
 /** Who asks over TCP has to show the token; on the Unix socket, who may open it may do everything. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {}, { httpApiStatus: 401 }) {
@@ -181,6 +182,8 @@ export class AdminApi extends HttpApi.make("cpt")
   .add(ServerGroup)
   .add(SessionsGroup)
   .add(GroupsGroup)
+  .add(AccountsGroup)
+  .add(DeclaredGroupsGroup)
   .add(ProbesGroup)
   .middleware(Authorization)
   .middleware(HttpApiMiddleware.ProblemDetails)

@@ -7,6 +7,7 @@ import { Metrics } from "../Metrics.ts"
 import { Program } from "../Program.ts"
 import { Server, type SessionInfo } from "../Server.ts"
 import { AdminApi, type Group, NoSuchSession, type Session, type Status, StorageFails } from "./Api.ts"
+import * as Declared from "./DeclaredHandlers.ts"
 import * as Probes from "./Probes.ts"
 import { Vitals } from "./Vitals.ts"
 
@@ -135,4 +136,4 @@ const groups = HttpApiBuilder.group(
   })
 )
 
-export const layer = Layer.mergeAll(server, sessions, groups, Probes.ofAdmin)
+export const layer = Layer.mergeAll(server, sessions, groups, Declared.layer, Probes.ofAdmin)

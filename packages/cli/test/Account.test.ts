@@ -1,0 +1,337 @@
+/** Accounts and declared groups as operators have them: `cpt serve`, `cpt account` and `cpt group` as processes. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { renameSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import * as Cpt from "./support/Cpt.ts"
+
+/** A server that listens; gives its port. */
+const serving = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+  const server = yield* Cpt.start(["serve", "--port", "0", ...args])
+  const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+  return { ...server, port }
+})
+
+/** Somebody who is logged in. */
+const loggedIn = Effect.fnUntraced(function*(port: number, name: string) {
+  const connection = yield* Cpt.connected(port)
+  connection.write(`CONNECT ${name}\n`)
+  assert.strictEqual(yield* connection.line, "ACCEPT")
+  return connection
+})
+
+/** What a login is answered. */
+const answer = (port: number, name: string) =>
+  Effect.scoped(Effect.gen(function*() {
+    const connection = yield* Cpt.connected(port)
+    connection.write(`CONNECT ${name}\n`)
+    return yield* connection.line
+  }))
+
+/** The commands of a server in this place. */
+const commands = (data: string) => (...args: ReadonlyArray<string>) => Cpt.run(args, { env: { CPT_DATA: data } })
+
+/** Puts a whole file in the place of another. */
+const put = (file: string, contents: unknown) =>
+  Effect.sync(() => {
+    writeFileSync(`${file}.new`, JSON.stringify(contents))
+    renameSync(`${file}.new`, file)
+  })
+
+describe("cpt account", () => {
+  it.live("lock ends a session at once, and lasts through a crash; the inbox survives it all", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const first = yield* serving(["--data", data])
+      const bob = yield* loggedIn(first.port, "bob")
+      assert.deepStrictEqual(yield* cpt("account", "lock", "bob"), {
+        status: 0,
+        stdout: "",
+        stderr: "cpt: bob: locked\n"
+      })
+      assert.strictEqual(yield* bob.line, "DECLINE account_locked")
+      assert.strictEqual(yield* bob.line, "(end)")
+      const alice = yield* loggedIn(first.port, "alice")
+      alice.write("SEND bob a word in private\n")
+      assert.strictEqual(yield* alice.line, "ACK")
+      yield* first.signal("SIGKILL")
+      yield* first.status
+
+      const second = yield* serving(["--data", data])
+      assert.strictEqual(yield* answer(second.port, "bob"), "DECLINE account_locked")
+      const server = ["--server", `127.0.0.1:${second.port}`]
+      const refused = yield* Cpt.run(["sync", "--as", "bob", ...server])
+      assert.deepStrictEqual([refused.status, refused.stdout], [3, ""])
+      assert.match(refused.stderr, /^cpt: declined: account_locked: [^\n]*\n$/)
+      const other = yield* Cpt.run(["sync", "bob", "--as", "eve", ...server])
+      assert.deepStrictEqual([other.status, other.stdout], [1, ""])
+      assert.strictEqual((yield* cpt("account", "unlock", "bob")).stderr, "cpt: bob: may log in from anywhere\n")
+      assert.match((yield* Cpt.run(["sync", "--as", "bob", ...server])).stdout, /^\S+ alice: a word in private\n$/)
+      assert.strictEqual((yield* cpt("account", "remove", "bob")).status, 0)
+      assert.match((yield* Cpt.run(["sync", "--as", "bob", ...server])).stdout, / alice: a word in private\n$/)
+      assert.match((yield* cpt("check")).stdout, /all is well/)
+    }))
+
+  it.live("allow-ip binds to ranges, also who is there, until it is any", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const { port } = yield* serving(["--data", data])
+      assert.strictEqual((yield* cpt("account", "allow-ip", "bob", "127.0.0.1", "fd00::/8")).status, 0)
+      const bob = yield* loggedIn(port, "bob")
+      const { stderr } = yield* cpt("account", "allow-ip", "bob", "10.0.0.0/8", "fd00::/8")
+      assert.strictEqual(stderr, "cpt: bob: only from 10.0.0.0/8 fd00::/8\n")
+      assert.strictEqual(yield* bob.line, "DECLINE ip_invalid")
+      assert.strictEqual(yield* bob.line, "(end)")
+      assert.strictEqual(yield* answer(port, "bob"), "DECLINE ip_invalid")
+      yield* cpt("account", "allow-ip", "bob", "any")
+      assert.strictEqual(yield* answer(port, "bob"), "ACCEPT")
+      yield* cpt("account", "require-cert", "bob", "CN=bob")
+      assert.strictEqual(yield* answer(port, "bob"), "DECLINE forbidden")
+    }))
+
+  it.live("list and show print what holds, for people and for programs", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      yield* serving(["--data", data])
+      assert.deepStrictEqual(yield* cpt("account", "list"), {
+        status: 0,
+        stdout: "",
+        stderr: "cpt: there are no accounts\n"
+      })
+      const fingerprint = "AB:".repeat(31) + "CD"
+      const odd = "a/b%c?#é\"" // goes through a path of a URL
+      yield* cpt("account", "add", "carol", odd)
+      yield* cpt("account", "lock", "bob")
+      yield* cpt("account", "allow-ip", "bob", "10.1.2.3/8", "::ffff:192.0.2.1")
+      yield* cpt("account", "require-cert", odd, "O=Example, CN=x", fingerprint)
+      const digits = fingerprint.replaceAll(":", "").toLowerCase()
+      assert.strictEqual(
+        (yield* cpt("account", "list")).stdout,
+        `${odd}: only with the certificate O=Example, CN=x or ${digits}\n` +
+          "bob: locked; only from 10.0.0.0/8 192.0.2.1\ncarol\n"
+      )
+      const bob = { name: "bob", locked: true, ranges: ["10.0.0.0/8", "192.0.2.1"] }
+      const parsed = (text: string): unknown => text.trimEnd().split("\n").map((line) => JSON.parse(line))
+      assert.deepStrictEqual(parsed((yield* cpt("account", "list", "--json")).stdout), [
+        { name: odd, certificates: ["O=Example, CN=x", digits] },
+        bob,
+        { name: "carol" }
+      ])
+      assert.deepStrictEqual(parsed((yield* cpt("account", "show", "bob", "--json")).stdout), [bob])
+      assert.strictEqual((yield* cpt("account", "show", odd, "carol")).stdout.split("\n").length, 3)
+      assert.deepStrictEqual(parsed((yield* cpt("account", "unlock", "bob", "--json")).stdout), [
+        { name: "bob", ranges: bob.ranges }
+      ])
+    }))
+
+  it.live("says in one line what cannot be", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const { port } = yield* serving(["--data", data])
+      const alice = yield* loggedIn(port, "alice")
+      alice.write("SEND red hi\nSYNC red 0\n")
+      yield* alice.line
+      yield* alice.line
+      yield* cpt("account", "add", "carol")
+      const cases = [
+        [["add", "carol"], 1, /^cpt: there is an account carol already\n$/],
+        [["add", "red"], 1, /^cpt: red cannot be an account: it is a group already\n$/],
+        [["lock", "red"], 1, /^cpt: red cannot be an account: it is a group already\n$/],
+        [["unlock", "nobody"], 1, /^cpt: there is no account nobody\n$/],
+        [["show", "nobody"], 1, /^cpt: there is no account nobody\n$/],
+        [["remove", "nobody"], 1, /^cpt: there is no account nobody\n$/],
+        [["allow-ip", "nobody", "any"], 1, /^cpt: there is no account nobody\n$/],
+        [["lock", "system"], 2, /^cpt: NAME "system": .*\n$/],
+        [["lock", "a b"], 2, /^cpt: NAME "a b": .*\n$/],
+        [["lock"], 2, /^cpt: NAME is missing; .*\n$/],
+        [["allow-ip", "bob"], 2, /^cpt: RANGE is missing; .*\n$/],
+        [["allow-ip", "bob", "10.0.0.0/33"], 2, /^cpt: RANGE "10\.0\.0\.0\/33" is no range of addresses; .*\n$/],
+        [["allow-ip", "bob", "any", "::1"], 2, /^cpt: RANGE "any" goes alone.*\n$/],
+        [["require-cert", "bob", "AB:CD"], 2, /^cpt: CERTIFICATE "AB:CD" is no certificate; .*\n$/],
+        [["list", "--data", join(data, "none")], 4, /^cpt: no server at .*\n$/]
+      ] as const
+      yield* Effect.forEach(cases, ([args, status, message]) =>
+        Effect.map(cpt("account", ...args), (result) => {
+          assert.deepStrictEqual([result.status, result.stdout], [status, ""], args.join(" "))
+          assert.match(result.stderr, message)
+        }), { concurrency: 2 })
+      assert.strictEqual((yield* cpt("account", "list")).stdout, "carol\n")
+    }))
+})
+
+describe("cpt serve --accounts", () => {
+  it.live("known lets only declared names in, and SIGHUP changes that for who is there", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const config = join(data, "serve.json")
+      yield* put(config, { accounts: "known" })
+      const server = yield* serving(["--data", data, "--config", config])
+      assert.match(yield* server.note, /^cpt: warning: only who has an account may log in, and nobody has one/)
+      assert.strictEqual(yield* answer(server.port, "mallory"), "DECLINE forbidden")
+      yield* cpt("account", "add", "bob", "carol")
+      const [bob, carol] = [yield* loggedIn(server.port, "bob"), yield* loggedIn(server.port, "carol")]
+      yield* cpt("account", "remove", "carol")
+      assert.strictEqual(yield* carol.line, "DECLINE forbidden")
+      assert.strictEqual(yield* carol.line, "(end)")
+
+      const reload = Effect.fnUntraced(function*(accounts: string) {
+        yield* put(config, { accounts })
+        yield* server.signal("SIGHUP")
+        while (!(yield* server.note).includes("changed: accounts"));
+      })
+      yield* reload("open")
+      const mallory = yield* loggedIn(server.port, "mallory")
+      yield* reload("known")
+      assert.strictEqual(yield* mallory.line, "DECLINE forbidden")
+      assert.strictEqual(yield* mallory.line, "(end)")
+      bob.write("SEND bob still here\n")
+      assert.strictEqual(yield* bob.line, "ACK")
+    }))
+
+  it.live("without a directory, accounts are gone when the server stops", () =>
+    Effect.gen(function*() {
+      const socket = `unix://${join(yield* Cpt.folder, "admin.sock")}`
+      const args = ["--memory", "--admin", socket]
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { port } = yield* serving(args)
+        assert.strictEqual((yield* Cpt.run(["account", "lock", "bob", "--admin", socket])).status, 0)
+        assert.strictEqual(yield* answer(port, "bob"), "DECLINE account_locked")
+      }))
+      const { port } = yield* serving(args)
+      assert.strictEqual(yield* answer(port, "bob"), "ACCEPT")
+    }))
+})
+
+describe("cpt serve --accounts-file", () => {
+  it.live("has them from a file, also when that changes", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const file = join(data, "accounts.json")
+      yield* put(file, { accounts: [{ name: "bob" }, { name: "carol", locked: true }] })
+      const server = yield* serving(["--data", data, "--accounts-file", file, "--accounts", "known"])
+      assert.strictEqual(yield* answer(server.port, "carol"), "DECLINE account_locked")
+      assert.strictEqual(yield* answer(server.port, "mallory"), "DECLINE forbidden")
+      const bob = yield* loggedIn(server.port, "bob")
+      const elsewhere = yield* commands(data)("account", "lock", "bob")
+      assert.deepStrictEqual(elsewhere, {
+        status: 1,
+        stdout: "",
+        stderr: `cpt: accounts and groups are declared in ${file}: change them there\n`
+      })
+      assert.strictEqual((yield* commands(data)("account", "show", "carol")).stdout, "carol: locked\n")
+
+      const logged = Effect.gen(function*() {
+        for (;;) {
+          const { message } = JSON.parse(yield* server.note)
+          if (message.includes(file)) return message
+        }
+      })
+      yield* put(file, { accounts: [{ name: "bob", ranges: ["nowhere"] }] })
+      assert.match(
+        yield* logged,
+        /^what is declared stays as it was: .* is not right: accounts\[0\]\.ranges\[0\]: "nowhere" is no range of addresses/
+      )
+      assert.strictEqual(yield* answer(server.port, "carol"), "DECLINE account_locked")
+      yield* put(file, { accounts: [{ name: "carol" }, { name: "bob", locked: true }] })
+      assert.strictEqual(yield* bob.line, "DECLINE account_locked")
+      assert.strictEqual(yield* answer(server.port, "carol"), "ACCEPT")
+    }))
+
+  it.live("that is not right keeps a server from starting", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const file = join(data, "accounts.json")
+      const start = Cpt.run(["serve", "--port", "0", "--memory", "--accounts-file", file])
+      const missing = yield* start
+      assert.deepStrictEqual(missing, { status: 2, stdout: "", stderr: `cpt: ${file}: there is no such file\n` })
+      yield* put(file, { accounts: [{ name: "bob", lock: true }] })
+      const { status, stderr } = yield* start
+      assert.strictEqual(status, 2)
+      assert.match(stderr, /^cpt: .*accounts\.json is not right: accounts\[0\]\.lock: [^\n]*\n$/)
+      const word = yield* Cpt.run(["serve", "--accounts", "closed"])
+      assert.deepStrictEqual(word, {
+        status: 2,
+        stdout: "",
+        stderr: "cpt: --accounts \"closed\": expected open or known\n"
+      })
+    }))
+})
+
+describe("cpt group", () => {
+  it.live("declares groups, whose rules hold at once", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const { port } = yield* serving(["--data", data, "--groups", "known"])
+      const [alice, bob] = [yield* loggedIn(port, "alice"), yield* loggedIn(port, "bob")]
+      alice.write("SEND staff 1\n")
+      assert.strictEqual(yield* alice.line, "DECLINE unknown_target")
+      assert.strictEqual(
+        (yield* cpt("group", "members", "staff", "alice", "bob")).stderr,
+        "cpt: staff: for alice bob only\n"
+      )
+      bob.write("SYNC staff 0\n")
+      assert.strictEqual(yield* bob.line, "ENDSYNC")
+      alice.write("SEND staff 2\n")
+      assert.strictEqual(yield* alice.line, "ACK")
+      assert.match(yield* bob.line, /^MSG staff alice \d+ 2$/)
+
+      const tail = yield* Cpt.start(["tail", "staff", "--as", "carol", "--server", `127.0.0.1:${port}`])
+      assert.match(yield* tail.note, /^cpt: declined: forbidden: /)
+      assert.strictEqual(yield* tail.status, 3)
+      yield* cpt("group", "invite", "staff", "carol")
+      const follower = yield* Cpt.start(["tail", "staff", "--as", "carol", "--server", `127.0.0.1:${port}`])
+      assert.match(yield* follower.line, / alice: 2$/)
+      assert.strictEqual((yield* cpt("group", "expel", "staff", "carol")).stderr, "cpt: staff: for alice bob only\n")
+      assert.match(yield* follower.note, /^cpt: staff: private: you can no longer read staff$/)
+      assert.strictEqual(yield* follower.status, 1)
+
+      yield* cpt("group", "writers", "staff", "alice")
+      bob.write("SEND staff 3\n")
+      assert.strictEqual(yield* bob.line, "DECLINE forbidden")
+      yield* cpt("group", "add", "open", "other")
+      assert.deepStrictEqual(yield* cpt("group", "list"), {
+        status: 0,
+        stdout: "open\nother\nstaff: for alice bob only; read-only, but for alice\n",
+        stderr: ""
+      })
+      assert.strictEqual(
+        (yield* cpt("group", "show", "staff", "--json")).stdout,
+        `{"name":"staff","members":["alice","bob"],"writers":["alice"]}\n`
+      )
+      yield* cpt("group", "remove", "staff")
+      assert.match(yield* bob.line, /^MSG staff system 0 private: /)
+      bob.write("SYNC staff 0\n")
+      assert.strictEqual(yield* bob.line, "DECLINE unknown_target")
+    }))
+
+  it.live("says in one line what cannot be", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      yield* serving(["--data", data])
+      yield* cpt("account", "add", "bob")
+      yield* cpt("group", "add", "red")
+      const cases = [
+        [["add", "bob"], 1, /^cpt: bob cannot be a group: it is a user, and has an account\n$/],
+        [["add", "red"], 1, /^cpt: there is a declared group red already\n$/],
+        [["show", "blue"], 1, /^cpt: there is no declared group blue\n$/],
+        [["remove", "blue"], 1, /^cpt: there is no declared group blue\n$/],
+        [["invite", "red", "bob"], 1, /^cpt: red is open to everybody: say who its members are\n$/],
+        [["members", "red"], 2, /^cpt: name one USER or more, or say --anybody or --nobody\n$/],
+        [["members", "red", "bob", "--nobody"], 2, /^cpt: name one USER or more, or say --anybody or --nobody\n$/],
+        [["members", "red", "sys tem"], 2, /^cpt: USER "sys tem": .*\n$/],
+        [["add", "system"], 2, /^cpt: NAME "system": .*\n$/]
+      ] as const
+      yield* Effect.forEach(cases, ([args, status, message]) =>
+        Effect.map(cpt("group", ...args), (result) => {
+          assert.deepStrictEqual([result.status, result.stdout], [status, ""], args.join(" "))
+          assert.match(result.stderr, message)
+        }), { concurrency: 2 })
+    }))
+})
