@@ -8,7 +8,7 @@ import { Effect, Fiber, Layer, type Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 import * as Net from "node:net"
-import { Entrance, type Options as EntranceOptions, type Passage } from "./Listener/Entrance.ts"
+import { Entrance, type Options as EntranceOptions, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import * as UnixSocket from "./UnixSocket.ts"
 
 /** Connections that wait to be accepted: a whole office may come back at once after a restart. */
@@ -124,10 +124,11 @@ const make = Effect.fnUntraced(function*(
     run: (handler) =>
       accept((raw, passage = Effect.succeed({ socket: raw, client: undefined })) =>
         Effect.timeout(passage, Limits.loginDeadline).pipe(
-          Effect.flatMap(({ socket }) =>
+          Effect.flatMap(({ client, socket }) =>
             NodeSocket.fromDuplex(Effect.succeed(socket)).pipe(
               Effect.flatMap(handler),
-              Effect.provideService(NodeSocket.NetSocket, socket)
+              Effect.provideService(NodeSocket.NetSocket, socket),
+              Effect.provideService(ProxiedClient, client)
             )
           ),
           Effect.ensuring(Effect.sync(() => raw.destroy())),

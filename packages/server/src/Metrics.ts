@@ -105,6 +105,8 @@ const nothing = () => 0
 /** The record. What can be seen at any time is a function, set by who knows it. */
 class Counted {
   connections = 0
+  /** Those among them that were cut before their first line, in the handshake of TLS or the header of a proxy. */
+  cutConnections = 0
   readonly logins = new Tally<Reason | "accepted">(["accepted", ...reasons])
   readonly declines = new Tally(reasons)
   /** SENDs that were acknowledged, re-sends among them. */

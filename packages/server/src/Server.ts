@@ -13,7 +13,7 @@ import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
 import * as Kernel from "./Kernel.ts"
 import { isNetServer } from "./Listener.ts"
-import type { Passage } from "./Listener/Entrance.ts"
+import { type Arrival, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import { LoginDeadline } from "./LoginDeadline.ts"
 import { MessageStore } from "./MessageStore.ts"
 import { type Counted, Metrics } from "./Metrics.ts"
@@ -153,33 +153,40 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     )
     return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
   }
-  const serveNet = (socket: Net.Socket, passage?: Passage) => {
-    if (passage !== undefined) return letIn(socket, passage)
-    const connection = new NetConnection(socket, config, services.fork)
-    return serve(connection, connection.destroy)
+  const serveNet = (socket: Net.Socket, client?: Arrival["client"], startedAt?: number) => {
+    const connection = new NetConnection(socket, config, services.fork, client)
+    return serve(connection, connection.destroy, startedAt)
   }
   /** What comes before the conversation takes its time from that for the login. */
   const letIn = (raw: Net.Socket, passage: Passage): Effect.Effect<void> => {
-    if (stopping || arriving >= config.maxSessions) return Effect.sync(() => raw.destroy())
+    const { metrics } = services
+    const cut = (limit?: "sessions" | "login_deadline") =>
+      Effect.sync(() => {
+        raw.destroy()
+        metrics.connections++
+        metrics.cutConnections++
+        if (limit !== undefined) metrics.limitHits.add(limit)
+      })
+    if (stopping) return cut()
+    if (arriving >= config.maxSessions) return cut("sessions")
     arriving++
     const startedAt = uptime(clock)
     return Effect.timeout(passage, config.loginDeadline).pipe(
       Effect.ensuring(Effect.sync(() => arriving--)),
       Effect.matchEffect({
-        onFailure: () => Effect.void, // it is cut
-        onSuccess: ({ client, socket }) => {
-          const connection = new NetConnection(socket, config, services.fork, client)
-          return serve(connection, connection.destroy, startedAt)
-        }
+        onFailure: ({ _tag }) => cut(_tag === "TimeoutError" ? "login_deadline" : undefined),
+        onSuccess: ({ client, socket }) => serveNet(socket, client, startedAt)
       })
     )
   }
+  const accept = (socket: Net.Socket, passage: Passage | undefined) =>
+    passage === undefined ? serveNet(socket) : letIn(socket, passage)
   const serveAny = (socket: Socket.Socket) =>
     Effect.withFiber((fiber) => {
       fibers.add(fiber)
       return Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
         Option.isSome(net)
-          ? serveNet(net.value)
+          ? Effect.flatMap(ProxiedClient, (client) => serveNet(net.value, client))
           : Effect.scoped(Effect.flatMap(OtherConnection.make(socket, config), serve))).pipe(
           Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
           Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
@@ -211,7 +218,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
 
   const running = yield* Effect.forEach(
     open,
-    (server) => Effect.forkScoped(isNetServer(server) ? server.accept(serveNet) : server.run(serveAny))
+    (server) => Effect.forkScoped(isNetServer(server) ? server.accept(accept) : server.run(serveAny))
   )
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {

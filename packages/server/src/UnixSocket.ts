@@ -43,13 +43,15 @@ export const place = Effect.fnUntraced(function*<A, E, R>(
   mode?: number
 ) {
   const at = yield* shortPath(path)
-  const made = `${at}.new`
+  const made = `${at}.${process.pid}`
   const before = yield* attempt("it cannot be looked at", () => lstatSync(at, { throwIfNoEntry: false }))
   if (before?.isSocket() === false) return yield* new UnixSocketFailed({ message: "something else is there already" })
   if (before !== undefined && (yield* isTaken(at))) {
     return yield* new UnixSocketFailed({ message: "somebody listens there already" })
   }
-  yield* attempt("what is in the way cannot be removed", () => rmSync(made, { force: true }))
+  yield* attempt("what is in the way cannot be removed", () => {
+    if (lstatSync(made, { throwIfNoEntry: false })?.isSocket() === true) rmSync(made)
+  })
   const listening = yield* listen(made)
   const ours = yield* attempt("it cannot be put in its place", () => {
     if (mode !== undefined) chmodSync(made, mode)

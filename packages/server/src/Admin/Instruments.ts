@@ -57,6 +57,7 @@ export const make = ({ isDraining, isFailing, metrics, version, vitals }: Source
   gauge("cpt_sessions", "Connections that are there.", () => metrics.sessions())
   gauge("cpt_users", "Sessions that are logged in.", () => metrics.users())
   counter("cpt_connections_total", "Connections that came.", () => metrics.connections)
+  counter("cpt_cut_connections_total", "Connections cut before their first line.", () => metrics.cutConnections)
   tally("cpt_logins_total", "result", "Logins that were accepted, or declined for a reason.", metrics.logins)
   tally("cpt_declines_total", "reason", "Commands and connections that were declined.", metrics.declines)
   tally("cpt_limit_hits_total", "limit", "How often a limit was reached.", metrics.limitHits)

@@ -2,7 +2,7 @@
  * What comes before the first line of a connection: the header in which a proxy says whose it is, and the handshake of
  * TLS.
  */
-import { Effect, Exit } from "effect"
+import { Context, Effect, Exit } from "effect"
 import { Buffer } from "node:buffer"
 import type * as Net from "node:net"
 import * as IpRange from "../IpRange.ts"
@@ -21,11 +21,16 @@ export interface Options {
 }
 
 /** A connection whose first line is the next to come. */
-interface Arrival {
+export interface Arrival {
   readonly socket: Net.Socket
   /** Whom the proxy speaks for; undefined if there is none, or it speaks for itself. */
   readonly client: ProxyHeader.Client | undefined
 }
+
+/** `client`, for who is handed a `Socket`. */
+export const ProxiedClient = Context.Reference<Arrival["client"]>("@cpt/server/Listener/ProxiedClient", {
+  defaultValue: () => undefined
+})
 
 /** Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. */
 export type Passage = Effect.Effect<Arrival, Refused>
@@ -50,7 +55,8 @@ export class Entrance {
     if (!isProxied && handshake === undefined) return undefined
     return Effect.gen(function*() {
       const client = isProxied ? yield* header(socket) : undefined
-      return { client, socket: handshake === undefined ? socket : yield* handshake.over(socket) }
+      const ready = handshake === undefined ? socket : yield* handshake.over(socket)
+      return ready.destroyed ? yield* hasEnded : { client, socket: ready }
     }).pipe(
       Effect.tapError((error) => error.isOdd ? this.#warn(socket, error) : Effect.void),
       Effect.onExit((exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
@@ -67,6 +73,8 @@ export class Entrance {
   }
 }
 
+const hasEnded = Effect.fail(new Refused({ message: "it has ended", isOdd: false }))
+
 /** Takes the header off a connection. */
 const header = (socket: Net.Socket): Effect.Effect<ProxyHeader.Client | undefined, Refused> =>
   Effect.callback((resume) => {
@@ -75,7 +83,7 @@ const header = (socket: Net.Socket): Effect.Effect<ProxyHeader.Client | undefine
       socket.off("data", take).off("end", hasGone).off("close", hasGone)
       resume(result)
     }
-    const hasGone = () => done(Effect.fail(new Refused({ message: "it has ended", isOdd: false })))
+    const hasGone = () => done(hasEnded)
     const take = (chunk: Buffer) => {
       bytes = Buffer.concat([bytes, chunk])
       const header = ProxyHeader.read(bytes)

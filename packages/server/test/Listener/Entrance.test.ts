@@ -3,6 +3,7 @@ import { Decline } from "@cpt/schema"
 import { Accounts, Credentials, IpRange, layerMemory, Listener, Server, ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer, Logger, Result } from "effect"
+import { SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
 import { once } from "node:events"
 import { connect, type Socket } from "node:net"
@@ -11,9 +12,12 @@ import { setImmediate } from "node:timers/promises"
 import { connect as connectTls, type ConnectionOptions } from "node:tls"
 import { alice, authority, cert, key } from "../support/certificate.ts"
 
-/** A server that says who somebody is; gives its port. */
 const started = (options: Listener.TcpOptions, settings: Partial<ServerConfig.Settings> = {}) =>
-  Server.layer(Listener.tcp({ port: 0, ...options })).pipe(
+  served(Listener.tcp({ port: 0, ...options }), settings)
+
+/** A server that says who somebody is; gives its port. */
+const served = (listener: ReturnType<typeof Listener.tcp>, settings: Partial<ServerConfig.Settings> = {}) =>
+  Server.layer(listener).pipe(
     Layer.provide([
       layerMemory(),
       Accounts.layerOf(({ certificate, remoteAddress, username }) => {
@@ -275,6 +279,25 @@ describe("TLS", () => {
   it.live("is not what a peer speaks in clear text, and that ends it", () =>
     Effect.gen(function*() {
       const port = yield* started({ credentials: yield* Credentials.make({ key, cert }) })
+      assert.notMatch(yield* session(yield* connected(port), "CONNECT ann\n"), /ACCEPT/)
+    }))
+})
+
+describe("a listener that somebody has wrapped", () => {
+  it.live("gives its connections when they have passed, to `run` too", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert })
+      const wrapped = Layer.effect(
+        SocketServer.SocketServer,
+        Effect.map(SocketServer.SocketServer, ({ address, run }) => ({ address, run }))
+      ).pipe(Layer.provide(Listener.tcp({ port: 0, proxyFrom, credentials })))
+      const port = yield* served(wrapped)
+      const socket = yield* connected(port)
+      socket.write(header)
+      assert.strictEqual(
+        yield* session(tls(port, { socket }), "CONNECT where\nCONNECT ann\n"),
+        "DECLINE 203.0.113.9\nACCEPT\n"
+      )
       assert.notMatch(yield* session(yield* connected(port), "CONNECT ann\n"), /ACCEPT/)
     }))
 })
