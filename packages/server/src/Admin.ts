@@ -5,7 +5,7 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServer } from "effect/http"
+import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { Buffer } from "node:buffer"
 import { hash, timingSafeEqual } from "node:crypto"
@@ -13,6 +13,7 @@ import { createServer } from "node:http"
 import type { Accounts } from "./Accounts.ts"
 import { AdminApi, Authorization, Unauthorized } from "./Admin/Api.ts"
 import * as Handlers from "./Admin/Handlers.ts"
+import * as Instruments from "./Admin/Instruments.ts"
 import * as Probing from "./Admin/Probes.ts"
 import { Vitals } from "./Admin/Vitals.ts"
 import type { MessageStore } from "./MessageStore.ts"
@@ -128,6 +129,8 @@ const serve = <I, R>(
         Layer.succeed(HttpServer.HttpServer, server),
         NodeHttpServer.layerHttpServices,
         Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBody),
-        Vitals.layer
+        HttpMiddleware.layerTracerDisabledForUrls(["/healthz", "/metrics"]), // asked every few seconds
+        Vitals.layer,
+        Instruments.layer
       ])
     )))

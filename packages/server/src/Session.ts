@@ -501,10 +501,10 @@ export class Session implements Ear, Peer<Following>, Parts {
     })
   }
 
-  /** Says what there was of it, in the log. Nothing of what was said. */
+  /** Says what there was of it, in the log, and to who traces. Nothing of what was said. */
   #account(address: string | undefined): Effect.Effect<void> {
     const why = this.connection.cutFor()
-    return Effect.annotateLogs(Effect.logInfo("session ended"), {
+    const totals = {
       session: this.id,
       ...this.#left !== undefined && { user: this.#left.username },
       ...address !== undefined && { address },
@@ -514,7 +514,11 @@ export class Session implements Ear, Peer<Following>, Parts {
       received: this.received,
       sent: this.connection.written(),
       why: why === undefined ? this.#why ?? "connection lost" : `cut: ${why}`
-    })
+    }
+    return Effect.andThen(
+      Effect.annotateCurrentSpan(totals),
+      Effect.annotateLogs(Effect.logInfo("session ended"), totals)
+    )
   }
 
   get timelines(): Timelines["Service"] {

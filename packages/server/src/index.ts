@@ -5,6 +5,7 @@
 export { Account } from "./Account.ts"
 export { Accounts, type Login, type Refusal } from "./Accounts.ts"
 export { Admin, AdminFailed, Probes } from "./Admin.ts"
+export * as Instruments from "./Admin/Instruments.ts"
 export { Batch } from "./Batch.ts"
 export type { Certificate } from "./Certificate.ts"
 export * as Database from "./Database.ts"

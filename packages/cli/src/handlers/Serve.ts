@@ -1,5 +1,5 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
-import { MessageStore, Server, ServerConfig } from "@cpt/server"
+import { Instruments, MessageStore, Server, ServerConfig } from "@cpt/server"
 import { Console, Effect, Layer, MutableRef, Option } from "effect"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
@@ -14,6 +14,7 @@ import * as Reload from "../serve/Reload.ts"
 import * as Store from "../serve/Store.ts"
 import * as Systemd from "../serve/Systemd.ts"
 import type { Values } from "../serve/Table.ts"
+import * as Telemetry from "../serve/Telemetry.ts"
 import { visible } from "../Visible.ts"
 
 /** What holds for sessions, and may change while they are there. */
@@ -53,6 +54,7 @@ const host = Effect.fnUntraced(function*(
   level: MutableRef.MutableRef<Log.Level>
 ) {
   const { values } = settings
+  const telemetry = yield* Telemetry.make(level)
   const listening = yield* Listen.make(settings)
   const directory = values.memory
     ? undefined
@@ -65,10 +67,12 @@ const host = Effect.fnUntraced(function*(
       ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"])))
     ]))
   const server = (yield* Administration.layer(values, directory)).pipe(
+    Layer.merge(telemetry.hasMetrics ? Instruments.layer : Layer.empty),
     Layer.provide(Program.layer(Effect.map(reload, systemd.reloading), level)),
     Layer.provideMerge(Server.layer(...listening.listeners)),
     Layer.provideMerge(yield* Store.layer(values, directory)),
-    Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live }))
+    Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live })),
+    Layer.provideMerge(telemetry.layer)
   )
   Interrupted.isHowThisEnds()
   yield* announceOurselves(listening.print).pipe(

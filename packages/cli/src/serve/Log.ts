@@ -51,14 +51,19 @@ const lines = () => {
   }
 }
 
+/** Whether something of a level is logged now. */
+export const isLogged = (level: MutableRef.MutableRef<Level>) => (of: LogLevel.LogLevel): boolean =>
+  LogLevel.isGreaterThanOrEqualTo(of, levels[MutableRef.get(level)])
+
 /** @param level the least that is logged; may be set at any time */
 export const layer = (format: Values["log-format"], level: MutableRef.MutableRef<Level>): Layer.Layer<never> => {
   const isTerminal = process.stderr.isTTY === true
   const isColored = isTerminal && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb"
   const render = (format ?? (isTerminal ? "pretty" : "json")) === "pretty" ? pretty(isColored) : json
   const write = lines()
+  const wanted = isLogged(level)
   const logger = Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message }) => {
-    if (!LogLevel.isGreaterThanOrEqualTo(logLevel, levels[MutableRef.get(level)])) return
+    if (!wanted(logLevel)) return
     const fields = { ...fiber.getRef(References.CurrentLogAnnotations) }
     if (cause.reasons.length > 0) fields["cause"] = Cause.pretty(cause)
     const words = Array.isArray(message) ? message.map(textOf).join(" ") : textOf(message)

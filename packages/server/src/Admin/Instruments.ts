@@ -2,58 +2,56 @@
  * What a server counts, as metrics with names: made over its record, and read when somebody looks, so that whoever knows
  * Effect's metrics (Prometheus, OTLP) can show them.
  */
-import type { Metric } from "effect"
-import type { Counted, Histogram, Tally } from "../Metrics.ts"
-import type { Vitals } from "./Vitals.ts"
-
-type Registry = typeof Metric.MetricRegistry.Service
+import { Effect, Layer, Metric } from "effect"
+import { MessageStore } from "../MessageStore.ts"
+import { type Histogram, Metrics, type Tally } from "../Metrics.ts"
+import { Program } from "../Program.ts"
+import { Server } from "../Server.ts"
+import { Vitals } from "./Vitals.ts"
 
 /** Nothing is written to these: they show what has been counted elsewhere. */
 const unused = () => {}
 
-const put = (
-  registry: Registry,
-  type: Metric.Metric.Type,
-  id: string,
-  description: string,
-  get: () => unknown,
-  attributes: Metric.Metric.AttributeSet = {}
-): void => {
-  const hooks = { get, update: unused, modify: unused }
-  registry.set(`${id} ${JSON.stringify(attributes)}`, { id, type, description, attributes, hooks })
-}
+/** Every metric of a server, in Effect's registry as long as the scope lasts. */
+const register = Effect.gen(function*() {
+  const [metrics, vitals, { version }] = [yield* Metrics, yield* Vitals, yield* Program]
+  const [{ isDraining }, store] = [yield* Server, yield* MessageStore]
+  const registry = yield* Metric.MetricRegistry
+  const ours: typeof registry = new Map()
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => ours.forEach((metric, key) => registry.get(key) === metric && registry.delete(key)))
+  )
 
-/** What is known besides what is counted. */
-export interface Sources {
-  readonly metrics: Counted
-  readonly vitals: Vitals["Service"]
-  readonly version: string
-  readonly isDraining: () => boolean
-  readonly isFailing: () => boolean
-}
-
-/** Every metric of a server. */
-export const make = ({ isDraining, isFailing, metrics, version, vitals }: Sources): Registry => {
-  const registry: Registry = new Map()
-
+  const put = (
+    type: Metric.Metric.Type,
+    id: string,
+    description: string,
+    get: () => unknown,
+    attributes: Metric.Metric.AttributeSet = {}
+  ): void => {
+    const hooks = { get, update: unused, modify: unused }
+    const [key, metric] = [`${id} ${JSON.stringify(attributes)}`, { id, type, description, attributes, hooks }]
+    registry.set(key, metric)
+    ours.set(key, metric)
+  }
   const counter = (id: string, description: string, read: () => number) =>
-    put(registry, "Counter", id, description, () => ({ count: read(), incremental: true }))
+    put("Counter", id, description, () => ({ count: read(), incremental: true }))
   const tally = <Kind extends string>(id: string, label: string, description: string, tally: Tally<Kind>) => {
     for (const kind of tally.kinds) {
       const get = () => ({ count: tally.of(kind), incremental: true })
-      put(registry, "Counter", id, description, get, { [label]: kind })
+      put("Counter", id, description, get, { [label]: kind })
     }
   }
   const gauge = (id: string, description: string, read: () => number) =>
-    put(registry, "Gauge", id, description, () => ({ value: read() }))
+    put("Gauge", id, description, () => ({ value: read() }))
   const histogram = (id: string, description: string, histogram: Histogram) =>
-    put(registry, "Histogram", id, description, () => stateOf(histogram))
+    put("Histogram", id, description, () => stateOf(histogram))
 
   const flag = (id: string, description: string, read: () => boolean) => gauge(id, description, () => read() ? 1 : 0)
 
-  put(registry, "Gauge", "cpt_info", "Which cpt this is.", () => ({ value: 1 }), { version })
+  put("Gauge", "cpt_info", "Which cpt this is.", () => ({ value: 1 }), { version })
   flag("cpt_draining", "1 while nobody new is served.", isDraining)
-  flag("cpt_storage_failing", "1 while messages cannot be stored or read.", isFailing)
+  flag("cpt_storage_failing", "1 while messages cannot be stored or read.", () => store.failure() !== undefined)
   gauge("cpt_sessions", "Connections that are there.", () => metrics.sessions())
   gauge("cpt_users", "Sessions that are logged in.", () => metrics.users())
   counter("cpt_connections_total", "Connections that came.", () => metrics.connections)
@@ -83,8 +81,12 @@ export const make = ({ isDraining, isFailing, metrics, version, vitals }: Source
   gauge("process_open_fds", "Files and sockets that are open.", vitals.descriptors)
   gauge("process_max_fds", "How many may be.", () => vitals.maxDescriptors)
   gauge("process_start_time_seconds", "When the process began.", () => performance.timeOrigin / 1000)
-  return registry
-}
+})
+
+/** Shows them to whoever knows Effect's metrics. */
+export const layer: Layer.Layer<never, never, Server | MessageStore | Program> = Layer.effectDiscard(register).pipe(
+  Layer.provide(Vitals.layer)
+)
 
 const cpuSeconds = (): number => {
   const { system, user } = process.cpuUsage()

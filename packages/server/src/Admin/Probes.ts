@@ -1,14 +1,10 @@
 /** What machines ask a server: whether it is fit, and what it has counted. */
-import { Context, Effect, Layer, Metric } from "effect"
+import { Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { MessageStore } from "../MessageStore.ts"
-import { Metrics } from "../Metrics.ts"
-import { Program } from "../Program.ts"
 import { Server } from "../Server.ts"
 import { AdminApi, type Health, ProbesApi } from "./Api.ts"
-import * as Instruments from "./Instruments.ts"
-import { Vitals } from "./Vitals.ts"
 
 /** Whether somebody who comes now can be served. */
 export const health = Effect.gen(function*() {
@@ -17,23 +13,14 @@ export const health = Effect.gen(function*() {
 })
 
 const answers = Effect.gen(function*() {
-  const [{ isDraining }, store] = [yield* Server, yield* MessageStore]
   const now = yield* health
-  const registry = Instruments.make({
-    metrics: yield* Metrics,
-    vitals: yield* Vitals,
-    version: (yield* Program).version,
-    isDraining,
-    isFailing: () => store.failure() !== undefined
-  })
-  const context = Context.make(Metric.MetricRegistry, registry)
   return {
     healthz: () =>
       Effect.sync(() => {
         const status = now()
         return status === "ready" ? { status } : { status }
       }),
-    metrics: () => Effect.sync(() => PrometheusMetrics.formatUnsafe(context))
+    metrics: () => PrometheusMetrics.format()
   }
 })
 

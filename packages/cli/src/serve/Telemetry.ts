@@ -1,0 +1,65 @@
+/**
+ * Traces, logs and metrics for a collector (OTLP over HTTP), by the standard variables of OpenTelemetry. What sends them is
+ * loaded where these ask for it.
+ */
+import { Effect, Layer, type MutableRef } from "effect"
+import { usage } from "../Failure.ts"
+import { visible } from "../Visible.ts"
+import type { Level } from "./Log.ts"
+
+/** What can be sent, as in the names of the variables. */
+const kinds = ["TRACES", "LOGS", "METRICS"] as const
+
+export interface Signal {
+  readonly kind: typeof kinds[number]
+  readonly protocol: "http/protobuf" | "http/json"
+}
+
+export type Environment = Readonly<Record<string, string>>
+
+/** An empty variable counts as none. */
+const environment = (): Environment =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      name.startsWith("OTEL_") && value !== undefined && value !== "" ? [[name, value]] : []
+    )
+  )
+
+const refuse = (name: string, value: string, why: string) => usage(`${name} "${visible(value)}": ${why}`)
+
+/** The variable of one kind, else the one for all. */
+const lookUp = (env: Environment, kind: Signal["kind"], what: string) => {
+  const name = [`OTEL_EXPORTER_OTLP_${kind}_${what}`, `OTEL_EXPORTER_OTLP_${what}`].find((name) => name in env)
+  return name === undefined ? undefined : { name, value: env[name] ?? "" }
+}
+
+/** Whether something is to be sent, and how; undefined if it is not. */
+const signalOf = Effect.fnUntraced(function*(env: Environment, kind: Signal["kind"]) {
+  const exporter = env[`OTEL_${kind}_EXPORTER`]
+  if (exporter !== undefined && exporter !== "otlp" && exporter !== "none") {
+    return yield* refuse(`OTEL_${kind}_EXPORTER`, exporter, "expected otlp or none")
+  }
+  const endpoint = lookUp(env, kind, "ENDPOINT")
+  if (env["OTEL_SDK_DISABLED"] === "true" || exporter === "none" || (exporter ?? endpoint) === undefined) {
+    return undefined
+  }
+  if (endpoint !== undefined && !(/^https?:/.test(endpoint.value) && URL.canParse(endpoint.value))) {
+    return yield* refuse(endpoint.name, endpoint.value, "expected a URL, such as http://127.0.0.1:4318")
+  }
+  const protocol = lookUp(env, kind, "PROTOCOL") ?? { name: "", value: "http/protobuf" }
+  if (protocol.value !== "http/protobuf" && protocol.value !== "http/json") {
+    return yield* refuse(protocol.name, protocol.value, "expected http/protobuf or http/json")
+  }
+  const signal: Signal = { kind, protocol: protocol.value }
+  return signal
+})
+
+/** Sends what was asked for; of the log, what `level` lets through. */
+export const make = Effect.fnUntraced(function*(level: MutableRef.MutableRef<Level>) {
+  const env = environment()
+  const all = yield* Effect.forEach(kinds, (kind) => signalOf(env, kind))
+  const signals = all.filter((signal) => signal !== undefined)
+  if (signals.length === 0) return { layer: Layer.empty, hasMetrics: false }
+  const { layer } = yield* Effect.promise(() => import("./Otlp.ts"))
+  return { layer: layer(env, signals, level), hasMetrics: signals.some(({ kind }) => kind === "METRICS") }
+})

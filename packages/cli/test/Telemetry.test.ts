@@ -1,0 +1,126 @@
+/** What `cpt serve` sends to a collector of OpenTelemetry, by the standard variables. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { once } from "node:events"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { text } from "node:stream/consumers"
+import * as Cpt from "./support/Cpt.ts"
+
+/** A collector; gives where it is, and waits for a body that is sent to a path and has some text in it. */
+const collector = (answer: (response: ServerResponse) => void = (response) => response.end("{}")) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const bodies: Array<{ readonly path: string; readonly type: string | undefined; readonly body: string }> = []
+      const waiting = new Set<() => void>()
+      const server = createServer(async (request: IncomingMessage, response: ServerResponse) => {
+        bodies.push({ path: request.url ?? "", type: request.headers["content-type"], body: await text(request) })
+        answer(response)
+        for (const look of waiting) look()
+      }).listen(0, "127.0.0.1")
+      await once(server, "listening")
+      const address = server.address()
+      const port = typeof address === "object" ? address?.port : undefined
+      const sent = (path: string, part: string) =>
+        Effect.callback<{ readonly type: string | undefined; readonly body: string }>((resume) => {
+          const look = () => {
+            const found = bodies.find((one) => one.path === path && one.body.includes(part))
+            if (found !== undefined) resume(Effect.succeed(found))
+          }
+          waiting.add(look)
+          look()
+          return Effect.sync(() => waiting.delete(look))
+        })
+      return { endpoint: `http://127.0.0.1:${port}`, sent, bodies, server }
+    }),
+    ({ server }) =>
+      Effect.sync(() => {
+        server.closeAllConnections()
+        server.close()
+      })
+  )
+
+/** A server in whose life bob has sent a message. */
+const served = Effect.fnUntraced(function*(env: Record<string, string>) {
+  const server = yield* Cpt.start(["serve", "--memory", "--port", "0"], { env })
+  const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+  const bob = yield* Cpt.connected(port)
+  bob.write("CONNECT bob\nSEND red secret\n")
+  assert.deepStrictEqual([yield* bob.line, yield* bob.line], ["ACCEPT", "ACK"])
+  bob.socket.end()
+  assert.strictEqual(yield* bob.line, "(end)")
+  return server
+})
+
+describe("OTLP", () => {
+  it.live("has each session as a span and a line of the log, and what was counted; and nothing that was said", () =>
+    Effect.gen(function*() {
+      const { bodies, endpoint, sent } = yield* collector()
+      const server = yield* served({
+        OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+        OTEL_RESOURCE_ATTRIBUTES: "deployment.environment=test",
+        OTEL_METRIC_EXPORT_INTERVAL: "100",
+        OTEL_BSP_SCHEDULE_DELAY: "100"
+      })
+      const span = yield* sent("/v1/traces", "cpt.session")
+      assert.include(span.body, `{"key":"user","value":{"stringValue":"bob"}}`)
+      assert.include(span.body, `{"key":"service.name","value":{"stringValue":"cpt"}}`)
+      assert.include(span.body, `{"key":"deployment.environment","value":{"stringValue":"test"}}`)
+      const line = yield* sent("/v1/logs", "session ended")
+      assert.include(line.body, `{"key":"why","value":{"stringValue":"peer ended"}}`)
+      yield* sent("/v1/metrics", `"name":"cpt_messages_total"`)
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      assert.notInclude(JSON.stringify(bodies), "secret")
+    }))
+
+  it.live("is in protobuf by default, and only of what was asked for; what is left is sent at the end", () =>
+    Effect.gen(function*() {
+      const { bodies, endpoint, sent } = yield* collector()
+      const server = yield* served({
+        OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+        OTEL_TRACES_EXPORTER: "none",
+        OTEL_METRICS_EXPORTER: "none",
+        OTEL_SERVICE_NAME: "chat"
+      })
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      const { body, type } = yield* sent("/v1/logs", "session ended")
+      assert.strictEqual(type, "application/x-protobuf")
+      assert.include(body, "chat")
+      assert.deepStrictEqual([...new Set(bodies.map(({ path }) => path))], ["/v1/logs"])
+    }))
+
+  it.live("does not keep a server whose collector is not there, or does not answer", () =>
+    Effect.gen(function*() {
+      const silent = yield* collector(() => {})
+      for (const endpoint of [silent.endpoint, `http://127.0.0.1:${yield* Cpt.freePort}`]) {
+        const server = yield* served({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint })
+        const stopping = performance.now()
+        yield* server.signal("SIGTERM")
+        assert.strictEqual(yield* server.status, 0)
+        assert.isBelow(performance.now() - stopping, 10_000) // it is 5 seconds in the contract
+      }
+    }))
+
+  it.live("says in one line what is wrong with a variable", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [{ OTEL_EXPORTER_OTLP_ENDPOINT: "here" }, /^cpt: OTEL_EXPORTER_OTLP_ENDPOINT "here": expected a URL, .*\n$/],
+        [
+          { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" },
+          /^cpt: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL "grpc": expected http\/protobuf or http\/json\n$/
+        ],
+        [
+          { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TIMEOUT: "soon" },
+          /^cpt: OTEL_….*\n$/
+        ],
+        [{ OTEL_LOGS_EXPORTER: "console" }, /^cpt: OTEL_LOGS_EXPORTER "console": expected otlp or none\n$/]
+      ] as const
+      yield* Effect.forEach(cases, ([env, message]) =>
+        Effect.map(Cpt.run(["serve", "--memory", "--port", "0"], { env }), ({ status, stderr, stdout }) => {
+          assert.deepStrictEqual([status, stdout], [2, ""])
+          assert.match(stderr, message)
+        }))
+    }))
+})
