@@ -22,7 +22,7 @@ const resetWithin = 50
 const nothing = Buffer.alloc(0)
 
 /** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
-const ipOf = (address: string | undefined): string | undefined =>
+export const ipOf = (address: string | undefined): string | undefined =>
   address?.startsWith("::ffff:") === true ? address.slice(7) : address
 
 /** Made bit by bit, since most connections are idle: what few of them need, few of them have. */

@@ -13,6 +13,7 @@ import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
 import * as Kernel from "./Kernel.ts"
 import { isNetServer } from "./Listener.ts"
+import { Arrivals } from "./Listener/Arrivals.ts"
 import { type Arrival, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import { LoginDeadline } from "./LoginDeadline.ts"
 import { MessageStore } from "./MessageStore.ts"
@@ -107,7 +108,6 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   const sessions = new Set<Session>()
   watch(services.metrics, sessions)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
-  let arriving = 0 // connections that have not passed yet
   let stopping = false
   let draining = false
   const drained = Latch.makeUnsafe(false)
@@ -157,30 +157,11 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     const connection = new NetConnection(socket, config, services.fork, client)
     return serve(connection, connection.destroy, startedAt)
   }
-  /** What comes before the conversation takes its time from that for the login. */
-  const letIn = (raw: Net.Socket, passage: Passage): Effect.Effect<void> => {
-    const { metrics } = services
-    const cut = (limit?: "sessions" | "login_deadline") =>
-      Effect.sync(() => {
-        raw.destroy()
-        metrics.connections++
-        metrics.cutConnections++
-        if (limit !== undefined) metrics.limitHits.add(limit)
-      })
-    if (stopping) return cut()
-    if (arriving >= config.maxSessions) return cut("sessions")
-    arriving++
-    const startedAt = uptime(clock)
-    return Effect.timeout(passage, config.loginDeadline).pipe(
-      Effect.ensuring(Effect.sync(() => arriving--)),
-      Effect.matchEffect({
-        onFailure: ({ _tag }) => cut(_tag === "TimeoutError" ? "login_deadline" : undefined),
-        onSuccess: ({ client, socket }) => serveNet(socket, client, startedAt)
-      })
-    )
-  }
+  const arrivals = new Arrivals(services)
   const accept = (socket: Net.Socket, passage: Passage | undefined) =>
-    passage === undefined ? serveNet(socket) : letIn(socket, passage)
+    passage === undefined
+      ? serveNet(socket)
+      : arrivals.letIn(socket, passage, ({ client, socket }, startedAt) => serveNet(socket, client, startedAt))
   const serveAny = (socket: Socket.Socket) =>
     Effect.withFiber((fiber) => {
       fibers.add(fiber)

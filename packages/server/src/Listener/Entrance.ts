@@ -35,13 +35,9 @@ export const ProxiedClient = Context.Reference<Arrival["client"]>("@cpt/server/L
 /** Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. */
 export type Passage = Effect.Effect<Arrival, Refused>
 
-/** Milliseconds: what is odd may happen a thousand times a second. */
-const warnEvery = 60_000
-
 export class Entrance {
   readonly #proxyFrom: ReadonlyArray<IpRange.IpRange>
   readonly #credentials: Credentials | undefined
-  #warnedAt = -warnEvery
 
   constructor({ credentials, proxyFrom = [] }: Options) {
     this.#proxyFrom = proxyFrom
@@ -55,23 +51,16 @@ export class Entrance {
     if (!isProxied && handshake === undefined) return undefined
     return Effect.gen(function*() {
       const client = isProxied ? yield* header(socket) : undefined
-      const ready = handshake === undefined ? socket : yield* handshake.over(socket)
+      const ready = handshake === undefined ? socket : yield* Effect.mapError(handshake.over(socket), ofClient(client))
       return ready.destroyed ? yield* hasEnded : { client, socket: ready }
     }).pipe(
-      Effect.tapError((error) => error.isOdd ? this.#warn(socket, error) : Effect.void),
       Effect.onExit((exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
     )
   }
-
-  #warn(socket: Net.Socket, { message }: Refused): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const now = performance.now()
-      if (now - this.#warnedAt < warnEvery) return Effect.void
-      this.#warnedAt = now
-      return Effect.logWarning(`a connection from ${socket.remoteAddress} is cut: ${message}`)
-    })
-  }
 }
+
+const ofClient = (client: Arrival["client"]) => ({ isOdd, message }: Refused): Refused =>
+  new Refused({ isOdd, message, ...client?.address !== undefined && { address: client.address } })
 
 const hasEnded = Effect.fail(new Refused({ message: "it has ended", isOdd: false }))
 

@@ -2,7 +2,7 @@
 import { Decline } from "@cpt/schema"
 import { Accounts, Credentials, IpRange, layerMemory, Listener, Server, ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Logger, Result } from "effect"
+import { Context, Duration, Effect, Layer, Logger, References, Result } from "effect"
 import { SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
 import { once } from "node:events"
@@ -125,18 +125,26 @@ describe("from a proxy", () => {
       }
     }))
 
-  it.live("without a header nothing is heard, and it is said once in the log", () =>
-    Effect.gen(function*() {
-      const log: Array<string> = []
-      const logger = Logger.make<unknown, void>(({ logLevel, message }) => void log.push(`${logLevel} ${message}`))
-      const port = yield* started({ proxyFrom }).pipe(Effect.provide(Logger.layer([logger])))
-      for (const said of ["CONNECT ann\n", "PROXY TCP4 x y 1 2\r\nCONNECT ann\n", "GET / HTTP/1.1\r\n\r\n"]) {
-        assert.notInclude(yield* session(yield* connected(port), said), "ACCEPT")
-      }
-      // A health check that says nothing is nothing to talk about
-      assert.strictEqual(yield* session(yield* connected(port), ""), "")
-      assert.deepStrictEqual(log, ["Warn a connection from 127.0.0.1 is cut: it does not begin with a PROXY header"])
-    }))
+  for (const logAddresses of [true, false]) {
+    it.live(`without a header nothing is heard, and the log says so once, ${logAddresses ? "" : "not "}from where`, () =>
+      Effect.gen(function*() {
+        const log: Array<unknown> = []
+        const logger = Logger.make<unknown, void>(({ fiber, logLevel, message }) =>
+          void log.push([logLevel, message, fiber.getRef(References.CurrentLogAnnotations)])
+        )
+        const port = yield* started({ proxyFrom }, { logAddresses }).pipe(Effect.provide(Logger.layer([logger])))
+        for (const said of ["CONNECT ann\n", "PROXY TCP4 x y 1 2\r\nCONNECT ann\n", "GET / HTTP/1.1\r\n\r\n"]) {
+          assert.notInclude(yield* session(yield* connected(port), said), "ACCEPT")
+        }
+        // A health check that says nothing is nothing to talk about
+        assert.strictEqual(yield* session(yield* connected(port), ""), "")
+        assert.deepStrictEqual(log, [[
+          "Warn",
+          ["a connection is cut: it does not begin with a PROXY header"],
+          logAddresses ? { address: "127.0.0.1" } : {}
+        ]])
+      }))
+  }
 
   it.live("a header has until the login deadline, also where it comes a byte at a time", () =>
     Effect.gen(function*() {
