@@ -49,10 +49,12 @@ let port = 21_700
 let data = 0
 
 const stick = (port: string, keep: number, ...log: ReadonlyArray<string>) => [here("stick.ts"), port, `${keep}`, ...log]
+/** The generator says more than one client may. */
+const unlimited = ["--rate-limit", "off", "--max-new-names", "off"]
 const serve = (
   port: string,
   ...where: ReadonlyArray<string>
-) => [cpt, "serve", "--max-sessions", "20000", "--port", port, ...where]
+) => [cpt, "serve", ...unlimited, "--max-sessions", "20000", "--port", port, ...where]
 const commands: Record<Kind, (port: string) => ReadonlyArray<string>> = {
   stick: (port) => stick(port, 2 ** 20),
   stickWithAllKept: (port) => stick(port, 2 ** 28),

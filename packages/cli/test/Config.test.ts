@@ -106,7 +106,7 @@ describe("SIGHUP", () => {
       const file = yield* configured(`{"max-line-bytes":50,"live":"on"}`)
       const { line, note, signal } = yield* Cpt.start(["serve", "--memory", "--port", "0", "--config", file])
       const logged = Effect.map(note, (line) => JSON.parse(line)).pipe(
-        Effect.repeat({ until: ({ message }) => message !== "session ended" })
+        Effect.repeat({ until: ({ message }) => message !== "session ended" && message !== "a limit is reached" })
       )
       const port = Number(/:(\d+);/.exec(yield* line)?.[1])
       const answer = (line: string) =>

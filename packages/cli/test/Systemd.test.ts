@@ -155,7 +155,7 @@ describe.skipIf(!canHear)("systemd", () => {
           description: "",
           failure: () => undefined,
           kindOf: () => Effect.undefined,
-          append: () => Effect.uninterruptible(append)
+          append: () => Effect.uninterruptible(Effect.as(append, 0))
         })
       yield* Effect.raceFirst(next, Effect.provide(systemd.alive, store(Effect.void)))
       yield* systemd.ready("standing still")

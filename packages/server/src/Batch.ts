@@ -32,6 +32,27 @@ export class Batch {
     this.count = 0
   }
 
+  /** The same, for later: its bytes do not change. */
+  copy(): Batch {
+    const copy = new Batch(Buffer.from(this.bytes))
+    for (let index = 0; index < this.count; index++) copy.#take(this, index)
+    return copy
+  }
+
+  /** In parts of so many messages, over the same bytes. */
+  parts(size: number): ReadonlyArray<Batch> {
+    const parts: Array<Batch> = []
+    for (let index = 0; index < this.count; index++) {
+      if (index % size === 0) parts.push(new Batch(this.bytes))
+      parts.at(-1)!.#take(this, index)
+    }
+    return parts
+  }
+
+  #take({ ends, starts, targets }: Batch, index: number): void {
+    this.add(targets[index]!, starts[index]!, ends[index]!)
+  }
+
   /** For those who have texts. */
   static of(...messages: ReadonlyArray<readonly [target: Name.Target, message: Message.Message]>): Batch {
     const texts = messages.map(([, message]) => Buffer.from(message))

@@ -9,8 +9,9 @@ import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { catchUp, type Reader } from "./commands/Sync.ts"
 import { type Connection, type PeerGone, peerGone } from "./Connection.ts"
-import type { Counted } from "./Metrics.ts"
+import type { Counted, Limit } from "./Metrics.ts"
 import type { Outbox } from "./Outbox.ts"
+import type { Pace } from "./Pace.ts"
 import type { Cursor, Timelines } from "./Timeline.ts"
 
 /** Announcements that wait for a slow reader, shared by all who wait; with more, it misses the oldest. */
@@ -25,6 +26,9 @@ export interface Parts {
   readonly outbox: Outbox
   readonly timelines: Timelines["Service"]
   readonly metrics: Counted
+  readonly pace: Pace
+  /** It has reached a limit. */
+  readonly hit: (limit: Limit) => void
   /** Runs what a session does by itself, until it ends. */
   readonly fork: (effect: Effect.Effect<void>) => void
 }
@@ -65,6 +69,14 @@ export class Following implements Reader<PeerGone> {
     let lag = 0
     for (const { at, timeline } of this.#behind ?? []) lag = Math.max(lag, timeline.head() - at)
     return lag
+  }
+
+  get pace(): Pace {
+    return this.#parts.pace
+  }
+
+  hit(limit: Limit): void {
+    this.#parts.hit(limit)
   }
 
   get groups(): number {

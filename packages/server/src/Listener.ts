@@ -122,8 +122,8 @@ const make = Effect.fnUntraced(function*(
     address,
     accept,
     run: (handler) =>
-      accept((raw, passage = Effect.succeed({ socket: raw, client: undefined })) =>
-        Effect.timeout(passage, Limits.loginDeadline).pipe(
+      accept((raw, passage = () => Effect.succeed({ socket: raw, client: undefined })) =>
+        Effect.timeout(passage(() => true), Limits.loginDeadline).pipe(
           Effect.flatMap(({ client, socket }) =>
             NodeSocket.fromDuplex(Effect.succeed(socket)).pipe(
               Effect.flatMap(handler),

@@ -4,7 +4,8 @@
  */
 import { type Clock, Duration, Effect, Latch } from "effect"
 import type { Settings } from "./ServerConfig.ts"
-import { type Session, uptime } from "./Session.ts"
+import type { Session } from "./Session.ts"
+import { uptime } from "./Uptime.ts"
 
 export class LoginDeadline {
   readonly #clock: Clock.Clock

@@ -63,9 +63,10 @@ export class MessageStore extends Context.Service<MessageStore, {
 
   /**
    * Stores messages of one sender. One that is a re-send of the sender's last message (CPT 4.4) is not stored again, and
-   * counts as done. What is kept is copied at the call: the batch is the caller's again after it.
+   * counts as done. What is kept is copied at the call: the batch is the caller's again after it. Gives how many names it
+   * has brought into use: targets that `kindOf` did not know.
    */
-  readonly append: (sender: Name.Username, batch: Batch) => Effect.Effect<void, Decline.StorageUnavailable>
+  readonly append: (sender: Name.Username, batch: Batch) => Effect.Effect<number, Decline.StorageUnavailable>
 
   /** The sender is known to have seen the ACK of its last message: an equal one is a new one from now on (CPT 4.4). */
   readonly confirm: (sender: Name.Username) => Effect.Effect<void>

@@ -83,22 +83,22 @@ const reasons: ReadonlyArray<Reason> = [...Decline.knownReasons, "other"]
 
 export const reasonOf = (error: Decline.DeclineError): Reason => error._tag === "Declined" ? "other" : error.reason
 
-/** What is bounded; a bound that is reached is a hit. */
+/** What is bounded, by the names of the settings; a bound that is reached is a hit. */
 const limits = [
-  "sessions",
-  "sessions_per_address",
-  "connects",
-  "login_deadline",
-  "failed_logins",
-  "rate",
-  "bytes",
-  "line_bytes",
-  "followed_groups",
-  "syncs",
-  "new_names",
-  "declines",
-  "write_deadline"
+  "max-sessions",
+  "max-sessions-per-address",
+  "max-connects",
+  "login-deadline",
+  "max-failed-logins",
+  "rate-limit",
+  "byte-limit",
+  "max-line-bytes",
+  "max-followed-groups",
+  "max-syncs",
+  "max-new-names",
+  "write-deadline"
 ] as const
+export type Limit = (typeof limits)[number]
 
 const nothing = () => 0
 

@@ -1,6 +1,6 @@
 /**
- * Admission: every connection of the listener becomes a Session, as long as there is room, until the server stops. The
- * public layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
+ * A server: every connection of its listeners becomes a Session, as long as there is room, until it stops. The public
+ * layer; what it needs (a listener, a store, account rules) is for whoever composes a server to choose.
  */
 import { Decline, type Message, type Name, Notice } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
@@ -9,27 +9,32 @@ import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
 import type * as Net from "node:net"
 import { Accounts } from "./Accounts.ts"
+import { Addresses } from "./Addresses.ts"
+import { Admission } from "./Admission.ts"
 import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
 import * as Kernel from "./Kernel.ts"
+import { LimitHits } from "./LimitHits.ts"
 import { isNetServer } from "./Listener.ts"
-import { Arrivals } from "./Listener/Arrivals.ts"
+import { Arrivals, type Before } from "./Listener/Arrivals.ts"
 import { type Arrival, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import { LoginDeadline } from "./LoginDeadline.ts"
 import { MessageStore } from "./MessageStore.ts"
 import { type Counted, Metrics } from "./Metrics.ts"
 import { NetConnection } from "./NetConnection.ts"
 import * as OtherConnection from "./OtherConnection.ts"
+import { ReadingTurns } from "./ReadingTurns.ts"
 import { ServerConfig, type Settings } from "./ServerConfig.ts"
 import type { Services } from "./Services.ts"
-import { Session, uptime } from "./Session.ts"
+import type { Session } from "./Session.ts"
 import { noticeLine, Timelines } from "./Timeline.ts"
+import { uptime } from "./Uptime.ts"
 
 /** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
 const findDeadEvery = Duration.seconds(10)
 
-/** How long a connection waits for room before it is refused. */
-const fullPatience = Duration.millis(50)
+/** How often addresses are forgotten that limits need not know any more. */
+const forgetEvery = Duration.seconds(10)
 
 /** Something that connections come in by; `E` is how it fails to be one. */
 export type Listener<E = SocketServer.SocketServerError> = Layer.Layer<SocketServer.SocketServer, E>
@@ -92,23 +97,33 @@ export class Server extends Context.Service<Server, {
 const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>>) {
   const config = { ...yield* ServerConfig }
   const clock = yield* Clock.Clock
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const metrics = yield* Metrics
+  const limitHits = new LimitHits(metrics, () => uptime(clock), (limit, address) => {
+    const where = config.logAddresses && address !== undefined ? { address } : {}
+    fork(Effect.annotateLogs(Effect.logWarning("a limit is reached"), { limit, ...where }))
+  })
+  const timelines = yield* Timelines
+  const readingTurns = new ReadingTurns(config, limitHits)
   const services: Services = {
     config,
     clock,
     accounts: yield* Accounts,
     directory: yield* Directory,
     store: yield* MessageStore,
-    timelines: yield* Timelines,
+    timelines: { ...timelines, read: (...page) => readingTurns.take(timelines.read(...page)) },
     loginDeadline: new LoginDeadline(clock, config),
-    metrics: yield* Metrics,
+    metrics,
+    limitHits,
+    addresses: new Addresses(config, () => uptime(clock)),
     reviews: 0,
-    fork: Effect.runForkWith(yield* Effect.context())
+    fork
   }
   const scope = yield* Effect.scope
-  const sessions = new Set<Session>()
+  const admission = new Admission(services)
+  const { sessions } = admission
   watch(services.metrics, sessions)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
-  let stopping = false
   let draining = false
   const drained = Latch.makeUnsafe(false)
   const noteDrained = () => {
@@ -125,43 +140,32 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   // A span that nobody sees is not made
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
 
-  const refuseSoon = Effect.fnUntraced(function*(session: Session) {
-    if (stopping || draining) return yield* session.refuse(new Decline.ShuttingDown({}))
-    // A session that has just ended may not have been noticed yet
-    yield* Effect.sleep(fullPatience)
-    yield* sessions.size >= config.maxSessions ? session.refuse(new Decline.ServerFull({})) : run(session)
-  })
-  const run = (session: Session) => {
-    sessions.add(session)
-    return session.run()
-  }
   const serve = (
     connection: Connection,
     end: Effect.Effect<void> = Effect.void,
-    startedAt?: number
+    before?: Before
   ): Effect.Effect<void> => {
     services.metrics.connections++
-    const session = new Session(services, connection, startedAt)
-    const isRefused = stopping || draining || sessions.size >= config.maxSessions
+    const session = admission.session(connection, before)
     const served = Effect.ensuring(
-      isRefused ? refuseSoon(session) : run(session),
+      admission.serve(session, before !== undefined),
       Effect.suspend(() => {
-        sessions.delete(session)
+        admission.leave(session)
         noteDrained()
         return end
       })
     )
     return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
   }
-  const serveNet = (socket: Net.Socket, client?: Arrival["client"], startedAt?: number) => {
+  const serveNet = (socket: Net.Socket, client?: Arrival["client"], before?: Before) => {
     const connection = new NetConnection(socket, config, services.fork, client)
-    return serve(connection, connection.destroy, startedAt)
+    return serve(connection, connection.destroy, before)
   }
   const arrivals = new Arrivals(services)
   const accept = (socket: Net.Socket, passage: Passage | undefined) =>
     passage === undefined
       ? serveNet(socket)
-      : arrivals.letIn(socket, passage, ({ client, socket }, startedAt) => serveNet(socket, client, startedAt))
+      : arrivals.letIn(socket, passage, ({ client, socket }, before) => serveNet(socket, client, before))
   const serveAny = (socket: Socket.Socket) =>
     Effect.withFiber((fiber) => {
       fibers.add(fiber)
@@ -179,6 +183,10 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     (listener) => Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer))
   )
   yield* Effect.forkScoped(services.loginDeadline.watch)
+  yield* Effect.sync(() => services.addresses.forget()).pipe(
+    Effect.schedule(Schedule.spaced(forgetEvery)),
+    Effect.forkScoped
+  )
   // CPT 3.2
   yield* Effect.promise(Kernel.dead).pipe(
     Effect.flatMap((dead) =>
@@ -203,7 +211,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   )
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
-      stopping = true
+      admission.isClosed = true
       const cutting = yield* Effect.suspend(() =>
         Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
       )
@@ -245,7 +253,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       }),
     drain: (within) =>
       Effect.suspend(() => {
-        draining = true
+        draining = admission.isClosed = true
         noteDrained()
         return Effect.asVoid(Effect.forkIn(Effect.delay(drained.open, within), scope))
       }),

@@ -1,15 +1,35 @@
 /**
- * The settings of a server, each with its bound and its default. Where messages are kept is the store's to set, and
- * where a server listens the listener's.
+ * The settings of a server, each with its bound and its default; a limit that is switched off is `Infinity`. Where
+ * messages are kept is the store's to set, and where a server listens the listener's.
  */
 import { Limits } from "@cpt/schema"
 import { Context, Duration, Layer } from "effect"
+import { IpNetwork } from "effect/net"
+import type { IpRange } from "./IpRange.ts"
 
 export interface Settings {
   /** Bytes of a client's line without its end; a longer one is `line_too_long` (CPT 1.4). */
   readonly maxLineBytes: number
   /** Sessions at the same time; one more is `server_full`. Each takes a file descriptor and some KB. */
   readonly maxSessions: number
+  /** Sessions from one address; one more is `too_many_connections`. */
+  readonly maxSessionsPerAddress: number
+  /** Connections from one address in a minute; more are `too_many_connections`. */
+  readonly maxConnects: number
+  /** Logins from one address that are refused in a minute; then they are `rate_limited`. */
+  readonly maxFailedLogins: number
+  /** Whose addresses are not limited. A Unix socket has no address. */
+  readonly exempt: ReadonlyArray<IpRange>
+  /** Commands of one session in a second: it is slowed down to that, and `rate_limited` if it keeps pushing. */
+  readonly rateLimit: number
+  /** How many commands it may say before that. */
+  readonly rateBurst: number
+  /** Bytes that are read of one session in a second; as many may come before. */
+  readonly byteLimit: number
+  /** Pages of answers to SYNCs that are read from the store at once; others wait for their turn. */
+  readonly maxSyncs: number
+  /** Names that one session may bring into use in an hour; one more is `rate_limited`. */
+  readonly maxNewNames: number
   /** Groups that one session may follow; one more is `forbidden`. */
   readonly maxFollowedGroups: number
   /** From the connection to the login; then `login_timeout`. */
@@ -33,6 +53,15 @@ export interface Settings {
 export const defaults: Settings = {
   maxLineBytes: Limits.maxLineBytes,
   maxSessions: 10_000,
+  maxSessionsPerAddress: 1000,
+  maxConnects: 3000,
+  maxFailedLogins: 300,
+  exempt: ["127.0.0.0/8", "::1/128"].map(IpNetwork.fromStringUnsafe),
+  rateLimit: 1000,
+  rateBurst: 20_000,
+  byteLimit: 64 * 1024 * 1024,
+  maxSyncs: 4,
+  maxNewNames: 10_000,
   maxFollowedGroups: 1000,
   loginDeadline: Duration.millis(Limits.loginDeadline),
   writeDeadline: Duration.millis(Limits.writeDeadline),

@@ -1,7 +1,9 @@
 /** What a session needs of its server: looked up once, and not at every login. */
 import type { Clock, Effect, Fiber } from "effect"
 import type { Accounts } from "./Accounts.ts"
+import type { Addresses } from "./Addresses.ts"
 import type { Directory } from "./Directory.ts"
+import type { LimitHits } from "./LimitHits.ts"
 import type { LoginDeadline } from "./LoginDeadline.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import type { Counted } from "./Metrics.ts"
@@ -17,6 +19,8 @@ export interface Services {
   readonly timelines: Timelines["Service"]
   readonly loginDeadline: LoginDeadline
   readonly metrics: Counted
+  readonly limitHits: LimitHits
+  readonly addresses: Addresses
   /** How often sessions have been reviewed, since other things were declared. */
   reviews: number
   /** Runs what a session does by itself; whoever calls it owns the fiber. */

@@ -7,20 +7,23 @@
  * rest is done where it arrives.
  */
 import { Command, Decline, Framer, Limits, type Name, Notice, SendReader } from "@cpt/schema"
-import { Cause, type Clock, Duration, Effect, Exit, Fiber, Option, Result } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Option, Result } from "effect"
 import { Buffer } from "node:buffer"
 import type { Refusal } from "./Accounts.ts"
+import type { Address } from "./Addresses.ts"
 import * as AtOnce from "./AtOnce.ts"
 import { Batch } from "./Batch.ts"
 import { connect, type Peer, permitted } from "./commands/Connect.ts"
 import { mayBeSent } from "./commands/Send.ts"
 import { mayFollow, sync } from "./commands/Sync.ts"
-import type { Connection, Ear, EndOfInput, Left, PeerGone } from "./Connection.ts"
+import { type Connection, type Ear, type EndOfInput, type Left, type PeerGone, peerGone } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
-import { type Counted, reasonOf } from "./Metrics.ts"
+import { type Counted, type Limit, reasonOf } from "./Metrics.ts"
 import { bytesOf, Outbox } from "./Outbox.ts"
+import { Pace, turn } from "./Pace.ts"
 import type { Services } from "./Services.ts"
 import { noticeLine, type Timelines } from "./Timeline.ts"
+import { uptime } from "./Uptime.ts"
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
 const linger = Duration.millis(500)
@@ -33,8 +36,11 @@ const lastWords = Duration.millis(250)
 
 let lastId = 0
 
-/** Milliseconds on a clock that nobody sets. */
-export const uptime = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+/** Bytes of a read that found more than it took: whoever sends so much lets others have their turn. */
+const fullRead = 64 * 1024
+
+/** Milliseconds after which whoever has to wait is looked at again: it may have gone. */
+const longestPause = 1000
 
 const accept = bytesOf(Command.serverLine(new Command.Accept({})))
 const endSync = bytesOf(Command.serverLine(new Command.EndSync({})))
@@ -45,6 +51,8 @@ type Request =
   /** Where they go to one target, it may have to be asked whether they may. */
   | { readonly _tag: "SENDS"; readonly batch: Batch; readonly asks: Name.Target | undefined }
   | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
+
+type Sends = Extract<Request, { _tag: "SENDS" }>
 
 const requestOf = (line: Framer.Line): Request => {
   if (typeof line !== "string") {
@@ -64,6 +72,13 @@ const requestOf = (line: Framer.Line): Request => {
 /** The SENDs that are being read, and handed on before anything else is read: one batch for all sessions. */
 const readNow = new Batch(Buffer.alloc(0))
 
+const countOf = (request: Request): number => request._tag === "SENDS" ? request.batch.count : 1
+
+const partsOf = ({ asks, batch }: Omit<Sends, "_tag">, size: number): ReadonlyArray<Sends> =>
+  batch.parts(size).map((batch) => ({ _tag: "SENDS", batch, asks }))
+
+const rateLimited = Exit.fail(new Decline.RateLimited({}))
+
 type Answer = Effect.Effect<void, Decline.DeclineError | PeerGone>
 
 /** Made bit by bit, since most sessions only listen. */
@@ -72,6 +87,9 @@ export class Session implements Ear, Peer<Following>, Parts {
   readonly id = ++lastId
   readonly connection: Connection
   readonly outbox: Outbox
+  /** What it is limited by, beside itself; undefined if its address is not. */
+  readonly address: Address | undefined
+  readonly pace: Pace
   readonly #services: Services
   readonly #framer: Framer.Framer
   /** When it came, on the clock of `uptime`. */
@@ -94,9 +112,16 @@ export class Session implements Ear, Peer<Following>, Parts {
   #left: Following | undefined // what it was following, at the end
   #why: string | undefined // it ended
 
-  constructor(services: Services, connection: Connection, startedAt = uptime(services.clock)) {
+  constructor(
+    services: Services,
+    connection: Connection,
+    address: Address | undefined,
+    startedAt = uptime(services.clock)
+  ) {
     this.#services = services
     this.connection = connection
+    this.address = address
+    this.pace = new Pace(services)
     this.startedAt = startedAt
     this.#framer = new Framer.Framer(services.config.maxLineBytes)
     this.outbox = new Outbox(connection, services.metrics)
@@ -126,12 +151,12 @@ export class Session implements Ear, Peer<Following>, Parts {
     )
   }
 
-  /** Says why not, and ends. */
-  refuse(error: Decline.DeclineError): Effect.Effect<void> {
+  /** Says why not, and ends; with time for the peer to read it, or at once. */
+  refuse(error: Decline.DeclineError, hasTime: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#decline(error)
       this.outbox.flush()
-      return this.#part
+      return hasTime ? this.#part : Effect.ignore(this.connection.end)
     })
   }
 
@@ -212,23 +237,36 @@ export class Session implements Ear, Peer<Following>, Parts {
   }
 
   hear(bytes: Uint8Array): Left | undefined {
-    const framer = this.#framer
     this.received += bytes.length
     this.#services.metrics.receivedBytes += bytes.length
+    if (this.#isDeaf) return undefined // but an unread line would become a reset
+    const wait = this.pace.hearBytes(bytes.length)
+    const left = this.#hear(bytes)
+    if (wait > 0) {
+      this.hit("byte-limit")
+      return Effect.andThen(left ?? Exit.void, this.#untilBytesAreDue)
+    }
+    return bytes.length < fullRead ? left : Effect.andThen(left ?? Exit.void, Effect.yieldNow)
+  }
+
+  #hear(bytes: Uint8Array): Left | undefined {
+    const framer = this.#framer
     framer.take(bytes)
     if (!framer.next()) return undefined
-    if (this.#isDeaf) return this.#overhear()
     this.#hasHeard = true
     const noted = this.#noteAck()
     if (this.#following !== undefined && AtOnce.isThere(noted)) {
       const { start } = framer
-      if (this.#readSends()) return this.#sendNow(this.#following.username)
+      if (this.#readSends()) {
+        if (this.#mayGoNow(readNow.count)) return this.#sendNow(this.#following.username)
+        return this.#answerAll(partsOf({ batch: readNow.copy(), asks: undefined }, this.pace.portion))
+      }
       framer.goBack(start)
     }
     const requests = this.#readAll()
     return AtOnce.isThere(noted)
-      ? this.#answer(requests, 0)
-      : Effect.flatMap(noted, () => this.#answer(requests, 0) ?? Effect.void)
+      ? this.#answerAll(requests)
+      : Effect.flatMap(noted, () => this.#answerAll(requests) ?? Effect.void)
   }
 
   /** Reads what has come into `readNow`; false if that is not all SENDs. */
@@ -244,13 +282,19 @@ export class Session implements Ear, Peer<Following>, Parts {
     return true
   }
 
+  /** Whether so many SENDs, all that have come, need not wait, nor be looked at one by one. */
+  #mayGoNow(count: number): boolean {
+    this.pace.hearCommands(count)
+    return count <= turn && this.pace.mayName(count) && this.pace.takes(count)
+  }
+
   #sendNow(username: Name.Username): Left | undefined {
     const { count } = readNow
     const heardAt = performance.now()
     const stored = this.#services.store.append(username, readNow)
-    if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, heardAt)
+    if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, stored.value, heardAt)
     return Effect.matchEffect(stored, {
-      onSuccess: () => this.#acknowledgeNow(count, heardAt) ?? Effect.void,
+      onSuccess: (named) => this.#acknowledgeNow(count, named, heardAt) ?? Effect.void,
       onFailure: (error) => {
         this.#declineAll(error, count)
         return this.outbox.writeAll() ?? Effect.void
@@ -258,32 +302,35 @@ export class Session implements Ear, Peer<Following>, Parts {
     })
   }
 
-  #acknowledgeNow(count: number, heardAt: number): Left | undefined {
-    this.#acknowledge(count, heardAt)
+  #acknowledgeNow(count: number, named: number, heardAt: number): Left | undefined {
+    this.#acknowledge(count, named, heardAt)
     this.#declinesInARow = 0
     return this.outbox.writeAll()
   }
 
-  #acknowledge(count: number, heardAt: number): void {
+  /** So many SENDs are stored, and have brought so many names into use. */
+  #acknowledge(count: number, named: number, heardAt: number): void {
     const { metrics } = this.#services
     this.acknowledged += count
     metrics.messages += count
     metrics.ackSeconds.observe((performance.now() - heardAt) / 1000, count)
+    this.pace.name(named)
     this.outbox.ack(count)
   }
 
-  /** Reads what has come; SENDs that follow each other stay together. */
+  /** Reads what has come; SENDs that follow each other stay together, as far as they are for one turn. */
   #readAll(): ReadonlyArray<Request> {
     const framer = this.#framer
     const sends = this.#following === undefined ? undefined : this.#sends ??= new SendReader()
     const bytes = Buffer.from(framer.bytes) // what is carried out later must not change
     const requests: Array<Request> = []
-    let last: Extract<Request, { _tag: "SENDS" }> | undefined
+    const { portion } = this.pace
+    let last: Sends | undefined
     do {
       if (sends?.read(framer) === true && sends.target !== undefined) {
         const isClear = sends.target === this.#mayBeSent || this.#mayNow(sends.target)
         const asks = isClear ? undefined : sends.target
-        if (last === undefined || last.asks !== asks) {
+        if (last === undefined || last.asks !== asks || last.batch.count >= portion) {
           requests.push(last = { _tag: "SENDS", batch: new Batch(bytes), asks })
         }
         last.batch.add(sends.target, sends.textStart, framer.end)
@@ -303,26 +350,62 @@ export class Session implements Ear, Peer<Following>, Parts {
     return true
   }
 
-  /** Nobody listens any more; but an unread line would become a reset. */
-  #overhear(): undefined {
-    while (this.#framer.next()) { /* over it */ }
+  /** Answers all that has come in one go. */
+  #answerAll(requests: ReadonlyArray<Request>): Left | undefined {
+    this.pace.hearCommands(requests.reduce((count, request) => count + countOf(request), 0))
+    return this.#answer(requests, 0)
   }
 
   /** Answers what need not wait, and gives what is left to do; undefined if that is nothing. */
   #answer(requests: ReadonlyArray<Request>, from: number): Left | undefined {
+    let count = 0
     for (let index = from; index < requests.length && !this.#isClosing && !this.#isDeaf; index++) {
       const request = requests[index]!
-      const done = this.#carryOut(request)
-      const rest = () => this.#answer(requests, index + 1) ?? Effect.void
-      if (!AtOnce.isThere(done)) {
-        const times = request._tag === "SENDS" ? request.batch.count : 1
-        return Effect.flatMap(this.#settle(done, times, request._tag === "CONNECT"), rest)
+      const times = countOf(request)
+      if (request._tag === "SENDS" && times > 1 && !this.pace.mayName(times)) {
+        return this.#answer([...partsOf(request, 1), ...requests.slice(index + 1)], 0)
       }
+      const rest = () => this.#answer(requests, index + 1) ?? Effect.void
+      const isDue = this.pace.takes(times)
+      if (!isDue) {
+        this.hit("rate-limit")
+        if (!this.pace.isFlood) {
+          return Effect.andThen(this.#untilDue(times), () => this.#answer(requests, index) ?? Effect.void)
+        }
+      }
+      const done = isDue ? this.#carryOut(request) : rateLimited
+      if (!AtOnce.isThere(done)) return Effect.flatMap(this.#settle(done, times, request._tag === "CONNECT"), rest)
       this.#declinesInARow = 0
-      const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
+      count += times
+      const room = count >= turn || this.outbox.isLarge() ? this.outbox.writeAll() : undefined
+      if (count >= turn) return Effect.andThen(room ?? Exit.void, Effect.andThen(Effect.yieldNow, rest))
       if (room !== undefined) return Effect.flatMap(room, rest)
     }
     return this.outbox.writeAll()
+  }
+
+  /** Waits for so many commands. */
+  #untilDue(count: number): Left {
+    return Effect.suspend(() => {
+      this.outbox.flush()
+      return this.#pause(() => this.pace.wait(count))
+    })
+  }
+
+  /** Waits for the bytes that have been read. */
+  get #untilBytesAreDue(): Left {
+    return this.#pause(() => this.pace.bytesWait)
+  }
+
+  /** Reads nothing meanwhile. A server that stops waits for nobody (CPT 1.7), nor is it waited for who has gone. */
+  #pause(wait: () => number): Left {
+    return Effect.gen({ self: this }, function*() {
+      for (let left; (left = wait()) > 0 && !this.#hasToEnd();) {
+        const pause = Effect.interruptible(Effect.sleep(Math.min(left, longestPause)))
+        if (Exit.isFailure(yield* Effect.exit(pause))) this.pace.end()
+        if (this.connection.isGone()) return yield* peerGone
+      }
+    })
   }
 
   #carryOut(request: Request): Answer {
@@ -334,25 +417,41 @@ export class Session implements Ear, Peer<Following>, Parts {
     switch (request._tag) {
       case "CONNECT":
         return Effect.fail(new Decline.AlreadyLoggedIn({}))
-      case "SENDS": {
-        const { asks, batch } = request
-        const may = asks === undefined ? Exit.void : mayBeSent(this.#services, following.username, asks)
-        return AtOnce.flatMap(may, () => {
-          const heardAt = performance.now()
-          return AtOnce.map(this.#services.store.append(following.username, batch), () => {
-            if (asks !== undefined) this.#mayBeSent = asks
-            this.#acknowledge(batch.count, heardAt)
-          })
-        })
-      }
+      case "SENDS":
+        return this.#send(following.username, request)
       case "SYNC":
       case "SYNC_INBOX":
         return following.alone(sync(this.#services, following, request), () => this.outbox.push(endSync))
     }
   }
 
+  #send(username: Name.Username, { asks, batch }: Sends): Answer {
+    const may = asks === undefined ? Exit.void : mayBeSent(this.#services, username, asks)
+    return AtOnce.flatMap(AtOnce.flatMap(may, () => this.#mayName(batch)), () => {
+      const heardAt = performance.now()
+      return AtOnce.map(this.#services.store.append(username, batch), (named) => {
+        if (asks !== undefined) this.#mayBeSent = asks
+        this.#acknowledge(batch.count, named, heardAt)
+      })
+    })
+  }
+
+  /** Whoever has brought as many names into use as they may, sends one message at a time, to names that are in use. */
+  #mayName({ count, targets }: Batch): Answer {
+    if (this.pace.mayName(count)) return Exit.void
+    return AtOnce.flatMap(this.#services.store.kindOf(targets[0]!), (kind) => {
+      if (kind !== undefined) return Exit.void
+      this.hit("max-new-names")
+      return rateLimited
+    })
+  }
+
   #login(command: Command.Connect): Answer {
     const { reviews } = this.#services
+    if (this.address?.mayLogIn() === false) {
+      this.hit("max-failed-logins")
+      return rateLimited
+    }
     return AtOnce.map(connect(this.#services, command, this), (following) => {
       this.#following = following
       this.#services.loginDeadline.delete(this)
@@ -366,6 +465,8 @@ export class Session implements Ear, Peer<Following>, Parts {
 
   /** The only place where errors become DECLINEs. What the client cannot go on from ends the session (CPT 3.5). */
   #decline(error: Decline.DeclineError): void {
+    if (error._tag === "LineTooLong") this.hit("max-line-bytes")
+    if (error._tag === "LoginTimeout") this.hit("login-deadline")
     this.outbox.push(bytesOf(Command.declineLine(error)))
     this.#services.metrics.declines.add(reasonOf(error))
     this.#declinesInARow++
@@ -391,11 +492,17 @@ export class Session implements Ear, Peer<Following>, Parts {
           if (isConnect && this.#following === undefined) {
             this.#services.metrics.logins.add(reasonOf(error))
             if (error._tag !== "StorageUnavailable") this.#refusedLogins++
+            if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
           }
           this.#declineAll(error, times)
         })
       }
     })
+  }
+
+  /** It has reached a limit. */
+  hit(limit: Limit): void {
+    this.#services.limitHits.hit(limit, this.address?.name ?? this.connection.remoteAddress)
   }
 
   /** The peer has gone on in good order: it knows of the last ACK, if that had left. */

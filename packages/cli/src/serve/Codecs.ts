@@ -32,12 +32,26 @@ const textOf = <S extends Schema.Top>(to: S, parse: (text: string) => S["Encoded
     })
   )
 
+const countOf = (text: string): number | undefined => /^[1-9][0-9]{0,14}$/.test(text) ? Number(text) : undefined
+
 /** From 1 on. */
-export const Count = textOf(
-  Schema.Int,
-  (text) => /^[1-9][0-9]{0,14}$/.test(text) ? Number(text) : undefined,
-  "a number from 1 on"
-)
+export const Count = textOf(Schema.Int, countOf, "a number from 1 on")
+
+/** A limit that may be switched off: then it is endless. */
+const limitOf = (parse: (text: string) => number | undefined, what: string) =>
+  textOf(Schema.Number, (text) => text === "off" ? Infinity : parse(text), `${what}, or off`)
+
+/** From 1 on, or no limit. */
+export const CountLimit = limitOf(countOf, "a number from 1 on")
+
+const seconds: ReadonlyMap<string | undefined, number> = new Map([["s", 1], ["min", 60]])
+
+/** So many in a second: `1000/s`, `5000/min`. */
+export const RateLimit = limitOf((text) => {
+  const [count = "", unit, ...more] = text.split("/")
+  const [n, time] = [countOf(count), seconds.get(unit)]
+  return n === undefined || time === undefined || more.length > 0 ? undefined : n / time
+}, "a rate, such as 1000/s or 5000/min")
 
 export const Port = textOf(
   Schema.Int,
@@ -58,6 +72,12 @@ const sizeOf = (text: string): number | undefined =>
 
 /** Bytes: `64MiB`, `2GB`, `65536`. */
 export const Size = textOf(Schema.Int, sizeOf, "a size, such as 64MiB or 2GB")
+
+/** So many bytes in a second: `64MiB/s`. */
+export const ByteLimit = limitOf(
+  (text) => text.endsWith("/s") ? sizeOf(text.slice(0, -2)) : undefined,
+  "bytes in a second, such as 64MiB/s"
+)
 
 /** `100000` messages, `64MiB` of them, or both: `100000,64MiB`. */
 export const MemoryLimit = textOf(
@@ -114,13 +134,6 @@ export const Addresses = textOf(
   "cpt://HOST[:PORT], cpts://HOST[:PORT] or unix:///PATH, with commas between several"
 )
 
-/** Ranges of IP addresses. */
-export const IpRanges = textOf(
-  Schema.NonEmptyArray(IpRange.IpRange),
-  listOf((text) => Option.getOrUndefined(Result.getSuccess(IpRange.parse(text)))),
-  "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several"
-)
-
 /** Whether what nobody has declared is let in. */
 export const OpenOrKnown = Schema.Literals(["open", "known"]).annotate({ message: "expected open or known" })
 
@@ -133,6 +146,22 @@ export const AdminUri = textOf(
     return text.startsWith("http://") ? hostPort(text.slice("http://".length).replace(/\/$/, "")) : undefined
   },
   "unix:///PATH, http://HOST:PORT or off"
+)
+
+const rangesOf = listOf((text) => Option.getOrUndefined(Result.getSuccess(IpRange.parse(text))))
+
+/** Ranges of IP addresses. */
+export const IpRanges = textOf(
+  Schema.NonEmptyArray(IpRange.IpRange),
+  rangesOf,
+  "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several"
+)
+
+/** The same, or none of them. */
+export const MaybeIpRanges = textOf(
+  Schema.Array(IpRange.IpRange),
+  (text) => text === "" || text === "none" ? [] : rangesOf(text),
+  "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several, or none"
 )
 
 /** A text that is not empty; what it stands for is looked at where it is used. */

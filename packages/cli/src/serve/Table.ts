@@ -10,13 +10,17 @@ import { DurationFromText } from "../DurationText.ts"
 import {
   Addresses,
   AdminUri,
+  ByteLimit,
   Count,
+  CountLimit,
   Deadline,
   HttpAddress,
   IpRanges,
+  MaybeIpRanges,
   MemoryLimit,
   OpenOrKnown,
   Port,
+  RateLimit,
   Size,
   Switch,
   Text
@@ -142,6 +146,51 @@ export const settings = {
   "max-sessions": setting(Count, String(defaults.maxSessions), {
     metavar: "N",
     help: "connections at the same time",
+    reloads: true
+  }),
+  "max-sessions-per-address": setting(CountLimit, String(defaults.maxSessionsPerAddress), {
+    metavar: "N",
+    help: "of them, from one address, or one /64 of IPv6; off: any number",
+    reloads: true
+  }),
+  "max-connects": setting(CountLimit, String(defaults.maxConnects), {
+    metavar: "N",
+    help: "new connections from one address in a minute; off: any number",
+    reloads: true
+  }),
+  "max-failed-logins": setting(CountLimit, String(defaults.maxFailedLogins), {
+    metavar: "N",
+    help: "refused logins from one address in a minute; off: any number",
+    reloads: true
+  }),
+  exempt: setting(MaybeIpRanges, defaults.exempt.join(","), {
+    metavar: "CIDR,…",
+    help: "networks whose addresses are not limited, or none; Unix sockets have no address",
+    reloads: true
+  }),
+  "rate-limit": setting(RateLimit, `${defaults.rateLimit}/s`, {
+    metavar: "RATE",
+    help: "commands of one session, such as 1000/s, 5000/min or off: who is faster is slowed down",
+    reloads: true
+  }),
+  "rate-burst": setting(Count, String(defaults.rateBurst), {
+    metavar: "N",
+    help: "commands that a session may say at once before that",
+    reloads: true
+  }),
+  "byte-limit": setting(ByteLimit, `${defaults.byteLimit / 2 ** 20}MiB/s`, {
+    metavar: "SIZE/s",
+    help: "bytes that are read of one session in a second, or off",
+    reloads: true
+  }),
+  "max-syncs": setting(Count, String(defaults.maxSyncs), {
+    metavar: "N",
+    help: "SYNCs that read from the store at once; others wait for their turn",
+    reloads: true
+  }),
+  "max-new-names": setting(CountLimit, String(defaults.maxNewNames), {
+    metavar: "N",
+    help: "names that one session may bring into use in an hour; off: any number",
     reloads: true
   }),
   "max-followed-groups": setting(Count, String(defaults.maxFollowedGroups), {

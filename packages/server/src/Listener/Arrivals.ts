@@ -4,39 +4,69 @@
  */
 import { Duration, Effect } from "effect"
 import type * as Net from "node:net"
+import type { Address } from "../Addresses.ts"
+import type { Limit } from "../Metrics.ts"
 import { ipOf } from "../NetConnection.ts"
 import type { Services } from "../Services.ts"
-import { uptime } from "../Session.ts"
+import { uptime } from "../Uptime.ts"
 import type { Arrival, Passage } from "./Entrance.ts"
 
 /** Milliseconds between two warnings: what is odd may happen a thousand times a second. */
 const warnEvery = Duration.toMillis(Duration.minutes(1))
 
+type Needs = Pick<Services, "addresses" | "clock" | "config" | "limitHits" | "metrics">
+
+/** What is known of a connection by its first line. */
+export interface Before {
+  /** When it came. */
+  readonly startedAt: number
+  /** What it is limited by. */
+  readonly address: Address | undefined
+}
+
 export class Arrivals {
-  readonly #services: Pick<Services, "clock" | "config" | "metrics">
+  readonly #services: Needs
   #count = 0
   #warnedAt = -warnEvery
 
-  constructor(services: Pick<Services, "clock" | "config" | "metrics">) {
+  constructor(services: Needs) {
     this.#services = services
   }
 
-  /** Has a connection served when it has passed. The time that takes is part of the time for the login. */
+  /**
+   * Has a connection served when it has passed. The time that takes is part of the time for the login; meanwhile it counts
+   * as a session of its address.
+   */
   letIn(
     socket: Net.Socket,
     passage: Passage,
-    serve: (arrival: Arrival, startedAt: number) => Effect.Effect<void>
+    serve: (arrival: Arrival, before: Before) => Effect.Effect<void>
   ): Effect.Effect<void> {
-    const { clock, config } = this.#services
-    if (this.#count >= config.maxSessions) return this.#cut(socket, "sessions")
+    const { addresses, clock, config, limitHits } = this.#services
+    if (this.#count >= config.maxSessions) return this.#cut(socket, "max-sessions")
     this.#count++
     const startedAt = uptime(clock)
-    return Effect.timeout(passage, config.loginDeadline).pipe(
-      Effect.ensuring(Effect.sync(() => this.#count--)),
+    let address: Address | undefined
+    const isWelcome = (remoteAddress: string | undefined) => {
+      const from = addresses.of(remoteAddress)
+      const limit = from === undefined ? undefined : this.#limitOf(from)
+      if (limit !== undefined) {
+        limitHits.hit(limit, from?.name)
+        return false
+      }
+      from?.enters()
+      address = from
+      return true
+    }
+    return Effect.timeout(passage(isWelcome), config.loginDeadline).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        this.#count--
+        address?.leaves()
+      })),
       Effect.matchEffect({
-        onSuccess: (arrival) => serve(arrival, startedAt),
+        onSuccess: (arrival) => serve(arrival, { startedAt, address }),
         onFailure: (error) => {
-          if (error._tag === "TimeoutError") return this.#cut(socket, "login_deadline")
+          if (error._tag === "TimeoutError") return this.#cut(socket, "login-deadline")
           const warned = error.isOdd
             ? this.#warn(error.message, error.address ?? ipOf(socket.remoteAddress))
             : Effect.void
@@ -46,14 +76,19 @@ export class Arrivals {
     )
   }
 
+  #limitOf(address: Address): Limit | undefined {
+    if (address.sessions >= this.#services.config.maxSessionsPerAddress) return "max-sessions-per-address"
+    return address.connects() ? undefined : "max-connects"
+  }
+
   /** Without a word, as there is nobody yet to say one to. */
-  #cut(socket: Net.Socket, limit?: "login_deadline" | "sessions"): Effect.Effect<void> {
+  #cut(socket: Net.Socket, limit?: Limit): Effect.Effect<void> {
     return Effect.sync(() => {
-      const { metrics } = this.#services
+      const { limitHits, metrics } = this.#services
+      if (limit !== undefined) limitHits.hit(limit, limit === "max-sessions" ? undefined : ipOf(socket.remoteAddress))
       socket.destroy()
       metrics.connections++
       metrics.cutConnections++
-      if (limit !== undefined) metrics.limitHits.add(limit)
     })
   }
 

@@ -32,8 +32,13 @@ export const ProxiedClient = Context.Reference<Arrival["client"]>("@cpt/server/L
   defaultValue: () => undefined
 })
 
-/** Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. */
-export type Passage = Effect.Effect<Arrival, Refused>
+/**
+ * Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. It asks whether the peer is
+ * welcome when it is known where that is, and before the handshake, which costs more than all the rest.
+ */
+export type Passage = (isWelcome: (remoteAddress: string | undefined) => boolean) => Effect.Effect<Arrival, Refused>
+
+const unwelcome = Effect.fail(new Refused({ message: "a limit of its address is reached", isOdd: false }))
 
 export class Entrance {
   readonly #proxyFrom: ReadonlyArray<IpRange.IpRange>
@@ -49,13 +54,14 @@ export class Entrance {
     const isProxied = this.#proxyFrom.length > 0 && IpRange.includes(this.#proxyFrom, socket.remoteAddress ?? "")
     const handshake = this.#credentials?.handshake
     if (!isProxied && handshake === undefined) return undefined
-    return Effect.gen(function*() {
+    const pass = Effect.fnUntraced(function*(isWelcome: Parameters<Passage>[0]) {
       const client = isProxied ? yield* header(socket) : undefined
+      if (!isWelcome(client === undefined ? socket.remoteAddress : client.address)) return yield* unwelcome
       const ready = handshake === undefined ? socket : yield* Effect.mapError(handshake.over(socket), ofClient(client))
       return ready.destroyed ? yield* hasEnded : { client, socket: ready }
-    }).pipe(
-      Effect.onExit((exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
-    )
+    })
+    return (isWelcome) =>
+      Effect.onExit(pass(isWelcome), (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
   }
 }
 

@@ -71,6 +71,7 @@ class Entry {
 }
 
 const nobody: ReadonlyArray<Watcher> = []
+const none = Exit.succeed(0)
 const nothing = new Uint8Array(0)
 
 const emptyPage = (through: Timestamp.Timestamp, missingThrough: Timestamp.Timestamp): Page => ({
@@ -99,7 +100,9 @@ class Memory {
     return this.#bytes
   }
 
-  append(sender: Name.Username, batch: Batch, now: number): void {
+  /** Gives how many names are new. */
+  append(sender: Name.Username, batch: Batch, now: number): number {
+    const before = this.#entries.size
     let entry: Entry | undefined
     this.#duplicates.forEachNew(sender, batch, now, (index) => {
       const target = batch.targets[index]!
@@ -108,7 +111,9 @@ class Memory {
       if (this.#emptied.size > 0) this.#emptied.delete(entry)
       this.#order.push(entry)
     })
+    const named = this.#entries.size - before
     while (this.#order.length > this.#limits.messages || this.#bytes > this.#limits.bytes) this.#dropOldest()
+    return named
   }
 
   #dropOldest(): void {
@@ -231,8 +236,8 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
           `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
           `${limits.messages.toLocaleString("en")} messages or ${Math.floor(limits.bytes / 1024 / 1024)} MiB`,
         append: (sender, batch) => {
-          memory.append(sender, batch, clock.currentTimeMillisUnsafe())
-          return Exit.void
+          const named = memory.append(sender, batch, clock.currentTimeMillisUnsafe())
+          return named === 0 ? none : Exit.succeed(named)
         },
         confirm: (sender) => {
           memory.confirm(sender)

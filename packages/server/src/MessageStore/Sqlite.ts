@@ -65,7 +65,8 @@ class Commit {
   readonly senders: Array<Name.Username | undefined> = []
   readonly targets: Array<Name.Target | undefined> = []
   readonly groups: Array<Name.Name> = [] // that are claimed
-  readonly done = Deferred.makeUnsafe<void, Decline.StorageUnavailable>()
+  /** Gives the steps that brought a name into use. */
+  readonly done = Deferred.makeUnsafe<ReadonlyArray<number>, Decline.StorageUnavailable>()
   #name = ""
   #target = ""
 
@@ -200,6 +201,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const append = (sender: Name.Username, batch: Batch, now: number) => {
     const commit = next()
     const before = commit.size
+    const from = commit.ops.length
     for (let index = 0; index < batch.count; index++) {
       const target = batch.targets[index]!
       const kind = kinds.get(target) ?? declared.get(target)
@@ -208,7 +210,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }
     waitingBytes += commit.size - before
     somethingWaits.openUnsafe()
-    return Deferred.await(commit.done)
+    const to = commit.ops.length
+    return Effect.map(
+      Deferred.await(commit.done),
+      (named) => named.length === 0 ? 0 : named.filter((step) => step >= from && step < to).length
+    )
   }
 
   const tell = (
@@ -269,7 +275,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     }
     waitingBytes -= commit.size
     if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
-    Deferred.doneUnsafe(commit.done, Exit.asVoid(committed))
+    Deferred.doneUnsafe(commit.done, Exit.map(committed, ({ named }) => named))
   }).pipe(Effect.forever, Effect.forkScoped)
 
   /** What is on disk of a name, with what is not in its place yet. */
@@ -353,7 +359,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       // What is on its way to the disk cannot be called back, so its end is waited for
       if (waitingBytes <= maxWaitingBytes) return Effect.uninterruptible(done)
       room.closeUnsafe()
-      return Effect.uninterruptible(Effect.andThen(done, room.await))
+      return Effect.uninterruptible(Effect.tap(done, room.await))
     },
 
     // It need not be on disk: it goes with the next message

@@ -4,6 +4,8 @@
  */
 import { type Command, Decline, type Name, Notice, Timestamp } from "@cpt/schema"
 import { Effect } from "effect"
+import type { Limit } from "../Metrics.ts"
+import type { Pace } from "../Pace.ts"
 import type { Services } from "../Services.ts"
 import { type Cursor, type Follower, noticeLine, type Timelines } from "../Timeline.ts"
 
@@ -15,6 +17,9 @@ export interface Reader<E> extends Follower {
   readonly cursor: (target: string) => Cursor | undefined
   /** Follows a group no longer. */
   readonly leave: (group: string) => Effect.Effect<void>
+  readonly pace: Pace
+  /** It has reached a limit. */
+  readonly hit: (limit: Limit) => void
   /** Writes lines, so many messages, and waits while the peer is behind. Nothing else may write meanwhile (CPT 5.6). */
   readonly write: (lines: Uint8Array, messages: number) => Effect.Effect<void, E>
 }
@@ -95,10 +100,21 @@ const followGroup = Effect.fnUntraced(function*<E>(
   target: Name.GroupName
 ) {
   const { config, directory, store } = services
-  if ((yield* store.kindOf(target)) === "user") return undefined
+  const kind = yield* store.kindOf(target)
+  if (kind === "user") return undefined
   const refused = mayFollow(services, reader.username, target)
   if (refused !== undefined) return yield* refused
-  if (reader.groups >= config.maxFollowedGroups) return yield* new Decline.Forbidden({})
+  if (reader.groups >= config.maxFollowedGroups) {
+    reader.hit("max-followed-groups")
+    return yield* new Decline.Forbidden({})
+  }
+  if (kind === undefined) {
+    if (!reader.pace.mayName(1)) {
+      reader.hit("max-new-names")
+      return yield* new Decline.RateLimited({})
+    }
+    reader.pace.name(1)
+  }
   const cursor = yield* directory.followAs("group", target, reader)
   const meanwhile = mayFollow(services, reader.username, target)
   if (meanwhile === undefined) return cursor

@@ -31,6 +31,8 @@ export interface Committed {
   /** Where the line of the message ends among the lines; it begins where the one of the step before ends. */
   readonly ends: Uint32Array<ArrayBuffer>
   readonly lines: Uint8Array<ArrayBuffer>
+  /** The steps with a message to a name that was not in use. */
+  readonly named: ReadonlyArray<number>
 }
 
 /** What an operator has declared under a name, as JSON; nothing, if it is no longer declared. */

@@ -280,6 +280,7 @@ export class Writer {
     const [names, targets] = [steps.names.split("\n"), steps.targets.split("\n")]
     const timestamps = new Float64Array(ops.length)
     const lineEnds = new Uint32Array(ops.length)
+    const named: Array<number> = []
     this.#length = 0
     let [name, target, start] = ["", "", 0]
     for (let index = 0; index < ops.length; index++) {
@@ -291,11 +292,15 @@ export class Writer {
       else if (isRefused) continue
       else if (code === op.claimUser) this.#claim(name, kindCodes.user)
       else if (code === op.claimGroup) this.#claim(name, kindCodes.group)
-      else timestamps[index] = this.#append(this.#row(name), this.#row(target), texts, start, end, times[index]!, code)
+      else {
+        const [sender, to] = [this.#row(name), this.#row(target)]
+        if (to.count === 0 && code === kindCodes.open) named.push(index)
+        timestamps[index] = this.#append(sender, to, texts, start, end, times[index]!, code)
+      }
       start = end
       lineEnds[index] = this.#length
     }
-    return { timestamps, ends: lineEnds, lines: new Uint8Array(this.#lines.subarray(0, this.#length)) }
+    return { timestamps, ends: lineEnds, lines: new Uint8Array(this.#lines.subarray(0, this.#length)), named }
   }
 
   #append(sender: Row, target: Row, texts: Uint8Array, start: number, end: number, now: number, kind: number): number {

@@ -1,0 +1,78 @@
+/**
+ * Admission: who may become a session, and how the others are told that they may not. That costs little: there are
+ * connect storms, and those who are in must not feel them.
+ */
+import { Decline } from "@cpt/schema"
+import { Duration, Effect } from "effect"
+import type { Connection } from "./Connection.ts"
+import type { Before } from "./Listener/Arrivals.ts"
+import type { Limit } from "./Metrics.ts"
+import type { Services } from "./Services.ts"
+import { Session } from "./Session.ts"
+
+/** How long a connection waits for room before it is refused: a session that has just ended may not have been noticed. */
+const patience = Duration.millis(50)
+
+/** Connections that are given that time, and time to read why they are refused. When there are more, they get none. */
+const maxRefused = 1000
+
+export class Admission {
+  readonly sessions = new Set<Session>()
+  /** Nobody comes in any more: the server is about to end. */
+  isClosed = false
+  readonly #services: Services
+  #refused = 0
+
+  constructor(services: Services) {
+    this.#services = services
+  }
+
+  /** A session for a connection. */
+  session(connection: Connection, before?: Before): Session {
+    const address = before === undefined ? this.#services.addresses.of(connection.remoteAddress) : before.address
+    return new Session(this.#services, connection, address, before?.startedAt)
+  }
+
+  /** Serves it, or refuses it. Whether it has come too fast has been looked at, if there was something before. */
+  serve(session: Session, isKnown: boolean): Effect.Effect<void> {
+    if (this.isClosed) return session.refuse(new Decline.ShuttingDown({}), true)
+    if (!isKnown && session.address?.connects() === false) return this.#refuse(session, "max-connects")
+    const limit = this.#limitOf(session)
+    if (limit === undefined) return this.#run(session)
+    if (this.#refused >= maxRefused) return this.#refuse(session, limit)
+    return Effect.andThen(this.#counted(Effect.sleep(patience)), () => {
+      if (this.isClosed) return session.refuse(new Decline.ShuttingDown({}), true)
+      const limit = this.#limitOf(session)
+      return limit === undefined ? this.#run(session) : this.#refuse(session, limit)
+    })
+  }
+
+  /** It has ended. */
+  leave(session: Session): void {
+    if (this.sessions.delete(session)) session.address?.leaves()
+  }
+
+  #run(session: Session): Effect.Effect<void> {
+    this.sessions.add(session)
+    session.address?.enters()
+    return session.run()
+  }
+
+  /** The limit that has been reached; undefined if there is room. */
+  #limitOf({ address }: Session): Limit | undefined {
+    const { maxSessions, maxSessionsPerAddress } = this.#services.config
+    if (this.sessions.size >= maxSessions) return "max-sessions"
+    return address !== undefined && address.sessions >= maxSessionsPerAddress ? "max-sessions-per-address" : undefined
+  }
+
+  #refuse(session: Session, limit: Limit): Effect.Effect<void> {
+    this.#services.limitHits.hit(limit, limit === "max-sessions" ? undefined : session.address?.name)
+    const error = limit === "max-sessions" ? new Decline.ServerFull({}) : new Decline.TooManyConnections({})
+    return this.#counted(session.refuse(error, this.#refused < maxRefused))
+  }
+
+  #counted(effect: Effect.Effect<void>): Effect.Effect<void> {
+    this.#refused++
+    return Effect.ensuring(effect, Effect.sync(() => this.#refused--))
+  }
+}

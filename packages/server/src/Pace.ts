@@ -1,0 +1,111 @@
+/**
+ * How fast a session may go: commands and bytes in a second, new names in an hour. Who is faster is slowed down, by not
+ * being read on: backpressure. That is enough for whoever waits for answers, as a client must (CPT 6.2). Who pushes on for
+ * long all the same is refused.
+ */
+import type { Services } from "./Services.ts"
+import { TokenBucket } from "./TokenBucket.ts"
+import { uptime } from "./Uptime.ts"
+
+/** Milliseconds for which a session may push on; then what it says too early is refused. */
+const patience = 10_000
+
+/** Commands that are carried out before others have their turn: half a millisecond of work. */
+export const turn = 1024
+
+/** In how many portions a second is cut for who has to wait: few wake-ups, and no bursts. */
+const portions = 10
+
+const hour = 3600
+
+export class Pace {
+  readonly #services: Pick<Services, "clock" | "config">
+  readonly #commands: TokenBucket
+  readonly #bytes: TokenBucket
+  #names: TokenBucket | undefined
+  #pushesSince: number | undefined
+  #isOff = false
+
+  constructor(services: Pick<Services, "clock" | "config">) {
+    const { byteLimit, rateBurst } = services.config
+    const now = uptime(services.clock)
+    this.#services = services
+    this.#commands = new TokenBucket(rateBurst, now)
+    this.#bytes = new TokenBucket(byteLimit, now)
+  }
+
+  /** So many bytes have come. Gives for how many milliseconds nothing more should. */
+  hearBytes(count: number): number {
+    const { byteLimit, rateLimit } = this.#services.config
+    if (rateLimit === Infinity && byteLimit === Infinity) return 0
+    this.#fill()
+    this.#bytes.owe(count)
+    return this.#bytes.wait(0, byteLimit)
+  }
+
+  /** The same, later. */
+  get bytesWait(): number {
+    if (this.#isOff) return 0
+    this.#fill()
+    return this.#bytes.wait(0, this.#services.config.byteLimit)
+  }
+
+  /** So many commands have come, in one go. Who says one at a time, or what is due at once, does not push. */
+  hearCommands(count: number): void {
+    if (count === 1 || this.#services.config.rateLimit === Infinity || this.#commands.has(count)) {
+      this.#pushesSince = undefined
+    } else this.#pushesSince ??= uptime(this.#services.clock)
+  }
+
+  /** Whether so many of them may be carried out now; they count. */
+  takes(count: number): boolean {
+    return this.#isOff || this.#services.config.rateLimit === Infinity || this.#commands.take(count)
+  }
+
+  /** Milliseconds until they may. */
+  wait(count: number): number {
+    if (this.#isOff) return 0
+    this.#fill()
+    return this.#commands.wait(count, this.#services.config.rateLimit)
+  }
+
+  /** How many it makes sense to wait for. */
+  get portion(): number {
+    const { rateBurst, rateLimit } = this.#services.config
+    if (rateLimit === Infinity || this.#commands.has(turn)) return turn
+    return Math.max(1, Math.min(turn, rateBurst, Math.floor(rateLimit / portions)))
+  }
+
+  /** It has pushed for so long that what is too early is refused. */
+  get isFlood(): boolean {
+    return this.#pushesSince !== undefined && uptime(this.#services.clock) - this.#pushesSince >= patience
+  }
+
+  /** Nothing is too early any more: the server stops, and what has come is answered. */
+  end(): void {
+    this.#isOff = true
+  }
+
+  /** Whether so many names may come into use by this session. */
+  mayName(count: number): boolean {
+    if (this.#names === undefined) return count <= this.#services.config.maxNewNames
+    const { maxNewNames } = this.#services.config
+    this.#names.fill(maxNewNames / hour, maxNewNames, uptime(this.#services.clock))
+    return this.#names.has(count)
+  }
+
+  /** So many have. */
+  name(count: number): void {
+    if (count === 0) return
+    const { clock, config } = this.#services
+    this.#names ??= new TokenBucket(config.maxNewNames, uptime(clock))
+    this.#names.owe(count)
+  }
+
+  #fill(): void {
+    const { clock, config } = this.#services
+    const now = uptime(clock)
+    this.#commands.fill(config.rateLimit, config.rateBurst, now)
+    this.#bytes.fill(config.byteLimit, config.byteLimit, now)
+  }
+}
