@@ -13,6 +13,7 @@ const declined = (error: Decline.DeclineError, username: string): string => {
     case "UsernameTaken":
       return `somebody already uses the name "${visible(username)}"; take another with --as`
     case "Declined":
+    case "Forbidden":
       return `${error.message}; ask who runs it`
     case "LineTooLong":
       return `${error.message}; send it in parts`

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import * as Administration from "./Administration.ts"
 import { failed, type Failure } from "./Failure.ts"
 import type * as Flags from "./Flags.ts"
-import { Output } from "./Output.ts"
+import { type Closed, Output } from "./Output.ts"
 import { json, visible } from "./Visible.ts"
 
 /** What the server says of a name, in words of its own. */
@@ -57,4 +57,30 @@ export const print = Effect.fnUntraced(function*(isJson: boolean, line: string, 
 export const said = Effect.fnUntraced(function*(isJson: boolean, line: string, value: unknown) {
   const { note, write } = yield* Output
   yield* isJson ? write(`${json(value)}\n`) : note(line)
+})
+
+/** A page of a list, and where the next one begins, if there may be one. */
+interface Page<A> {
+  readonly rows: ReadonlyArray<A>
+  readonly through?: string
+}
+
+/** Carries something out for each row of a list, page after page; gives how many there were. */
+export const forEachRow = Effect.fnUntraced(function*<A>(
+  flags: Flags.Administration,
+  page: (
+    client: AdminClient.Client,
+    query: { readonly after: string }
+  ) => Effect.Effect<Page<A>, AdminClient.Failure | Refused>,
+  each: (row: A) => Effect.Effect<void, Closed | Failure, Output>
+) {
+  let count = 0
+  for (let after: string | undefined = ""; after !== undefined;) {
+    const query: { readonly after: string } = { after }
+    const { rows, through }: Page<A> = yield* ask(flags, (client) => page(client, query))
+    yield* Effect.forEach(rows, each, { discard: true })
+    count += rows.length
+    after = through
+  }
+  return count
 })

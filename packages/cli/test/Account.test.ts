@@ -1,9 +1,13 @@
 /** Accounts and declared groups as operators have them: `cpt serve`, `cpt account` and `cpt group` as processes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { renameSync, writeFileSync } from "node:fs"
+import { X509Certificate } from "node:crypto"
+import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import * as Cpt from "./support/Cpt.ts"
+
+const pem = (name: string) => fileURLToPath(new URL(`support/tls/${name}.pem`, import.meta.url))
 
 /** A server that listens; gives its port. */
 const serving = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
@@ -89,6 +93,49 @@ describe("cpt account", () => {
       assert.strictEqual(yield* answer(port, "bob"), "ACCEPT")
       yield* cpt("account", "require-cert", "bob", "CN=bob")
       assert.strictEqual(yield* answer(port, "bob"), "DECLINE forbidden")
+    }))
+
+  it.live("require-cert binds to a certificate of TLS, and allow-ip keeps out who has no address", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const tls = ["--tls-cert", pem("server"), "--tls-key", pem("server.key"), "--tls-client-ca", pem("ca")]
+      const socket = join(data, "cpt.sock")
+      const listen = ["--listen", `cpts://127.0.0.1:0,unix://${socket}`]
+      const server = yield* Cpt.start(["serve", "--data", data, ...listen, ...tls])
+      const port = /cpts:\/\/127\.0\.0\.1:(\d+)/.exec(yield* server.line)?.[1]
+      const send = (...args: ReadonlyArray<string>) =>
+        Effect.map(Cpt.run(["send", "red", "hi", "--as", "bob", ...args]), ({ status, stderr }) => [
+          status,
+          /declined: (\w+)/.exec(stderr)?.[1]
+        ])
+      const plain = ["--server", `127.0.0.1:${port}`, "--tls-ca", pem("ca")]
+      const alice = [...plain, "--tls-cert", pem("alice"), "--tls-key", pem("alice.key")]
+      const { fingerprint256 } = new X509Certificate(readFileSync(pem("alice")))
+      for (const certificate of ["CN=alice", fingerprint256, fingerprint256.replaceAll(":", "").toLowerCase()]) {
+        yield* cpt("account", "require-cert", "bob", "CN=somebody else", certificate)
+        assert.deepStrictEqual(yield* send(...plain), [3, "forbidden"])
+        assert.deepStrictEqual(yield* send(...alice), [0, undefined])
+      }
+      yield* cpt("account", "require-cert", "bob", "CN=Alice", `${fingerprint256.slice(0, -2)}00`)
+      assert.deepStrictEqual(yield* send(...alice), [3, "forbidden"])
+      yield* cpt("account", "require-cert", "bob", "none")
+      assert.deepStrictEqual(yield* send("--server", `unix://${socket}`), [0, undefined])
+      yield* cpt("account", "allow-ip", "bob", "0.0.0.0/0", "::/0")
+      assert.deepStrictEqual(yield* send("--server", `unix://${socket}`), [3, "ip_invalid"])
+      assert.deepStrictEqual(yield* send(...plain), [0, undefined])
+    }))
+
+  it.live("leaves a trace in the log", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const server = yield* serving(["--data", data])
+      const cpt = commands(data)
+      yield* cpt("account", "allow-ip", "bob", "10.0.0.0/8")
+      yield* cpt("account", "remove", "bob")
+      const { name, ranges } = JSON.parse(yield* server.note)
+      assert.deepStrictEqual({ name, ranges }, { name: "bob", ranges: ["10.0.0.0/8"] })
+      assert.deepInclude(JSON.parse(yield* server.note), { message: "account removed", name: "bob" })
     }))
 
   it.live("list and show print what holds, for people and for programs", () =>
@@ -240,6 +287,25 @@ describe("cpt serve --accounts-file", () => {
       yield* put(file, { accounts: [{ name: "carol" }, { name: "bob", locked: true }] })
       assert.strictEqual(yield* bob.line, "DECLINE account_locked")
       assert.strictEqual(yield* answer(server.port, "carol"), "ACCEPT")
+    }))
+
+  it.live("may have thousands of them, which are listed in the order of their names", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const file = join(data, "accounts.json")
+      const names = Array.from({ length: 2500 }, (_, index) => `user${index}`)
+      yield* put(file, {
+        accounts: names.map((name) => ({ name })),
+        groups: names.map((name) => ({ name: `g-${name}` }))
+      })
+      yield* serving(["--data", data, "--accounts-file", file])
+      const cpt = commands(data)
+      const sorted = names.toSorted()
+      assert.deepStrictEqual((yield* cpt("account", "list")).stdout.trimEnd().split("\n"), sorted)
+      assert.deepStrictEqual(
+        (yield* cpt("group", "list", "--json")).stdout.trimEnd().split("\n").map((line) => JSON.parse(line)),
+        sorted.map((name) => ({ name: `g-${name}` }))
+      )
     }))
 
   it.live("that is not right keeps a server from starting", () =>

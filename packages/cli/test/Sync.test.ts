@@ -229,7 +229,7 @@ describe("cpt sync", () => {
           yield* peer.says("DECLINE forbidden")
         })
       )
-      assert.deepStrictEqual([status, notes], [3, ["declined: forbidden: this is not allowed here"]])
+      assert.deepStrictEqual([status, notes], [3, ["declined: forbidden: this is not allowed here; ask who runs it"]])
     }))
 
   it.live("goes on where it was after a lost connection, and exits with 4 where there is none any more", () =>

@@ -74,7 +74,19 @@ export const make = Effect.gen(function*() {
   /** Halfway there is no turning back. */
   const alone = <A, E>(change: Effect.Effect<A, E>) => one.withPermit(Effect.uninterruptible(change))
 
+  let changes = 0
+  /** Sorted again when something has changed since. */
+  const sortedOnce = <A extends Account | Group>(entries: ReadonlyMap<string, A>) => {
+    let [sorted, at]: [ReadonlyArray<A>, number] = [[], -1]
+    return () => {
+      if (at !== changes) sorted = Array.from(entries.values()).toSorted((a, b) => Name.compare(a.name, b.name))
+      at = changes
+      return sorted
+    }
+  }
+
   const tell = (names: ReadonlySet<string>) => {
+    changes++
     for (const name of names) {
       const group = groups.get(name)
       if (group === undefined) rights.delete(name)
@@ -99,7 +111,7 @@ export const make = Effect.gen(function*() {
     entryOf: (name: A["name"], rules: A | undefined) => Entry
   ): Register<A> => ({
     get: (name) => entries.get(name),
-    all: () => Array.from(entries.values()).toSorted((a, b) => Name.compare(a.name, b.name)),
+    all: sortedOnce(entries),
     change: (name, change) =>
       alone(Effect.gen(function*() {
         const before = entries.get(name)

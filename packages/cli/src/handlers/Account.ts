@@ -3,7 +3,7 @@ import { Name } from "@cpt/schema"
 import { Account, AccountChange } from "@cpt/server/admin"
 import { Effect, Schema, SchemaIssue } from "effect"
 import type * as Commands from "../commands/Account.ts"
-import { ask, print, said, shown } from "../Declaring.ts"
+import { ask, forEachRow, print, said, shown } from "../Declaring.ts"
 import { usage } from "../Failure.ts"
 import type * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -33,9 +33,13 @@ const state = (account: Account) =>
   shown(account.name, rulesOf(account).length === 0 ? ["may log in from anywhere"] : rulesOf(account))
 
 export const list = Effect.fnUntraced(function*({ json, ...flags }: Commands.OfAll) {
-  const accounts = yield* ask(flags, (client) => client.accounts.list())
-  if (accounts.length === 0) yield* (yield* Output).note("there are no accounts")
-  yield* Effect.forEach(accounts, (account) => print(json, line(account), encode(account)), { discard: true })
+  const count = yield* forEachRow(
+    flags,
+    (client, query) =>
+      Effect.map(client.accounts.list({ query }), ({ accounts, ...rest }) => ({ rows: accounts, ...rest })),
+    (account) => print(json, line(account), encode(account))
+  )
+  if (count === 0) yield* (yield* Output).note("there are no accounts")
 })
 
 export const show = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {

@@ -3,7 +3,7 @@ import { Name } from "@cpt/schema"
 import type { DeclaredGroup, GroupChange } from "@cpt/server/admin"
 import { Effect, Schema } from "effect"
 import type * as Commands from "../commands/Group.ts"
-import { ask, print, said, shown } from "../Declaring.ts"
+import { ask, forEachRow, print, said, shown } from "../Declaring.ts"
 import { usage } from "../Failure.ts"
 import type * as Flags from "../Flags.ts"
 import { Output } from "../Output.ts"
@@ -31,9 +31,13 @@ const state = (group: DeclaredGroup) =>
   shown(group.name, rulesOf(group).length === 0 ? ["open to everybody"] : rulesOf(group))
 
 export const list = Effect.fnUntraced(function*({ json, ...flags }: Commands.OfAll) {
-  const groups = yield* ask(flags, (client) => client.declaredGroups.list())
-  if (groups.length === 0) yield* (yield* Output).note("there are no declared groups")
-  yield* Effect.forEach(groups, (group) => print(json, line(group), group), { discard: true })
+  const count = yield* forEachRow(
+    flags,
+    (client, query) =>
+      Effect.map(client.declaredGroups.list({ query }), ({ groups, ...rest }) => ({ rows: groups, ...rest })),
+    (group) => print(json, line(group), group)
+  )
+  if (count === 0) yield* (yield* Output).note("there are no declared groups")
 })
 
 export const show = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {

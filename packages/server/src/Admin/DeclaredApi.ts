@@ -15,9 +15,15 @@ export class NotStored extends Schema.TaggedError<NotStored>()("NotStored", {}, 
 const Username = Schema.Struct({ name: Name.Username })
 const GroupName = Schema.Struct({ name: Name.GroupName })
 
+const After = { after: Schema.optionalKey(Schema.String) }
+const pageOf =
+  "Those with a name behind `after`, a page of them; if there may be more, `through` is where the next page begins"
+
 export class AccountsGroup extends HttpApiGroup.make("accounts").add(
-  HttpApiEndpoint.get("list", "/accounts", { success: Schema.Array(Account) })
-    .annotate(OpenApi.Description, "All accounts, in the order of their names"),
+  HttpApiEndpoint.get("list", "/accounts", {
+    query: After,
+    success: Schema.Struct({ accounts: Schema.Array(Account), through: Schema.optionalKey(Schema.String) })
+  }).annotate(OpenApi.Description, pageOf),
   HttpApiEndpoint.get("show", "/accounts/:name", { params: Username, success: Account, error: NotDeclared })
     .annotate(OpenApi.Description, "One account, with its rules"),
   HttpApiEndpoint.post("add", "/accounts", {
@@ -41,8 +47,10 @@ export class AccountsGroup extends HttpApiGroup.make("accounts").add(
 ) {}
 
 export class DeclaredGroupsGroup extends HttpApiGroup.make("declaredGroups").add(
-  HttpApiEndpoint.get("list", "/declared-groups", { success: Schema.Array(Group) })
-    .annotate(OpenApi.Description, "All declared groups, in the order of their names"),
+  HttpApiEndpoint.get("list", "/declared-groups", {
+    query: After,
+    success: Schema.Struct({ groups: Schema.Array(Group), through: Schema.optionalKey(Schema.String) })
+  }).annotate(OpenApi.Description, pageOf),
   HttpApiEndpoint.get("show", "/declared-groups/:name", { params: GroupName, success: Group, error: NotDeclared })
     .annotate(OpenApi.Description, "One declared group, with its rules"),
   HttpApiEndpoint.post("add", "/declared-groups", {

@@ -1,6 +1,6 @@
 /** What is done when an administrator asks for accounts and declared groups. */
-import { Decline } from "@cpt/schema"
-import { Effect, Layer } from "effect"
+import { Decline, Name } from "@cpt/schema"
+import { Effect, Layer, Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import * as Account from "../Account.ts"
 import { Accounts } from "../Accounts.ts"
@@ -19,8 +19,30 @@ const unlessDeclared = <A>(before: A | undefined, next: A, what: string, name: s
     ? Effect.succeed(next)
     : Effect.fail(new AlreadyDeclared({ message: `there is ${what} ${name} already` }))
 
-const orNotStored = <A, E>(change: Effect.Effect<A, E | Decline.StorageUnavailable>) =>
-  Effect.mapError(change, (error) => error instanceof Decline.StorageUnavailable ? new NotStored({}) : error)
+/** What one page lists. */
+const pageSize = 1000
+
+/** Those behind a name. */
+const pageOf = <A extends { readonly name: string }>(all: ReadonlyArray<A>, after: string) => {
+  const from = after === "" ? 0 : all.findIndex(({ name }) => Name.compare(name, after) > 0)
+  const page = from === -1 ? [] : all.slice(from, from + pageSize)
+  const last = from + pageSize < all.length ? page.at(-1) : undefined
+  return { page, ...last !== undefined && { through: last.name } }
+}
+
+/** Carries out a change, and leaves a trace of it in the log. */
+const carriedOut = <A, E>(
+  change: Effect.Effect<A, E | Decline.StorageUnavailable>,
+  what: string,
+  fieldsOf: (after: A) => object
+) =>
+  change.pipe(
+    Effect.mapError((error) => error instanceof Decline.StorageUnavailable ? new NotStored({}) : error),
+    Effect.tap((after) => Effect.annotateLogs(Effect.logInfo(what), { ...fieldsOf(after) }))
+  )
+
+const fieldsOfAccount = Schema.encodeSync(Account.Account)
+const fieldsOfGroup = Schema.encodeSync(Group.Group)
 
 const accounts = HttpApiBuilder.group(
   AdminApi,
@@ -28,17 +50,25 @@ const accounts = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const { accounts } = (yield* Accounts).declared
     return handlers.handleAll({
-      list: () => Effect.sync(accounts.all),
+      list: ({ query: { after = "" } }) =>
+        Effect.sync(() => {
+          const { page, ...rest } = pageOf(accounts.all(), after)
+          return { accounts: page, ...rest }
+        }),
       show: ({ params: { name } }) => orNotDeclared(accounts.get(name), "account", name),
       add: ({ payload }) =>
-        orNotStored(
-          accounts.change(payload.name, (before) => unlessDeclared(before, payload, "an account", payload.name))
+        carriedOut(
+          accounts.change(payload.name, (before) => unlessDeclared(before, payload, "an account", payload.name)),
+          "account declared",
+          fieldsOfAccount
         ),
       change: ({ params: { name }, payload }) =>
-        orNotStored(
-          accounts.change(name, (before) => orNotDeclared(Account.changed(name, before, payload), "account", name))
+        carriedOut(
+          accounts.change(name, (before) => orNotDeclared(Account.changed(name, before, payload), "account", name)),
+          "account changed",
+          fieldsOfAccount
         ),
-      remove: ({ params }) => orNotStored(accounts.remove(params.name))
+      remove: ({ params: { name } }) => carriedOut(accounts.remove(name), "account removed", () => ({ name }))
     })
   })
 )
@@ -49,19 +79,29 @@ const declaredGroups = HttpApiBuilder.group(
   Effect.fnUntraced(function*(handlers) {
     const { groups } = (yield* Accounts).declared
     return handlers.handleAll({
-      list: () => Effect.sync(groups.all),
+      list: ({ query: { after = "" } }) =>
+        Effect.sync(() => {
+          const { page, ...rest } = pageOf(groups.all(), after)
+          return { groups: page, ...rest }
+        }),
       show: ({ params: { name } }) => orNotDeclared(groups.get(name), "declared group", name),
       add: ({ payload }) =>
-        orNotStored(
-          groups.change(payload.name, (before) => unlessDeclared(before, payload, "a declared group", payload.name))
+        carriedOut(
+          groups.change(payload.name, (before) => unlessDeclared(before, payload, "a declared group", payload.name)),
+          "group declared",
+          fieldsOfGroup
         ),
       change: ({ params: { name }, payload }) =>
-        orNotStored(groups.change(name, (before) =>
-          Effect.flatMap(
-            Group.changed(name, before, payload),
-            (group) => orNotDeclared(group, "declared group", name)
-          ))),
-      remove: ({ params }) => orNotStored(groups.remove(params.name))
+        carriedOut(
+          groups.change(name, (before) =>
+            Effect.flatMap(
+              Group.changed(name, before, payload),
+              (group) => orNotDeclared(group, "declared group", name)
+            )),
+          "group changed",
+          fieldsOfGroup
+        ),
+      remove: ({ params: { name } }) => carriedOut(groups.remove(name), "group no longer declared", () => ({ name }))
     })
   })
 )

@@ -243,6 +243,22 @@ describe("layerSqlite, with a database of version 1", () => {
     }))
 })
 
+describe("layerSqlite, with a database of version 3", () => {
+  it.live("brings it up to date, with nothing declared in it", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => append(store, drafts(3)))
+      beside(file, (db) => db.exec("DROP TABLE declared; PRAGMA user_version = 3"))
+      assert.match((yield* Database.check(file)).problems.join(), /^version: it is of an older cpt/)
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* textsIn(store), drafts(3).map(({ message }) => message))
+        }))
+      const { accounts, declaredGroups, messages } = yield* isRight(file)
+      assert.deepStrictEqual({ accounts, declaredGroups, messages }, { accounts: 0, declaredGroups: 0, messages: 3 })
+    }))
+})
+
 describe("layerSqlite refuses", () => {
   const whyNot = (file: string) => Effect.map(Effect.flip(Effect.scoped(opened(file))), ({ message }) => message)
 
