@@ -149,8 +149,10 @@ describe("cpt account", () => {
         stderr: "cpt: there are no accounts\n"
       })
       const fingerprint = "AB:".repeat(31) + "CD"
-      const odd = "a/b%c?#é\"" // goes through a path of a URL
-      yield* cpt("account", "add", "carol", odd)
+      const odd = "a/b%c?&#+é\"" // goes through a URL
+      yield* cpt("account", "add", "carol", odd, "..")
+      assert.strictEqual((yield* cpt("account", "show", "..")).stdout, "..\n")
+      yield* cpt("account", "remove", "..")
       yield* cpt("account", "lock", "bob")
       yield* cpt("account", "allow-ip", "bob", "10.1.2.3/8", "::ffff:192.0.2.1")
       yield* cpt("account", "require-cert", odd, "O=Example, CN=x", fingerprint)

@@ -95,9 +95,12 @@ export class Following implements Reader<PeerGone> {
 
   /** Those of these groups that it follows; without names, all that it does. */
   followed(names?: ReadonlySet<string>): ReadonlyArray<Name.Name> {
-    if (this.#groups === undefined) return []
-    const groups = Array.from(this.#groups.values(), ({ timeline }) => timeline.target)
-    return names === undefined ? groups : groups.filter((group) => names.has(group))
+    const groups = this.#groups
+    if (groups === undefined) return []
+    const cursors = names === undefined || names.size > groups.size
+      ? [...groups.values()].filter(({ timeline }) => names?.has(timeline.target) ?? true)
+      : Array.from(names, (name) => groups.get(name)).filter((cursor) => cursor !== undefined)
+    return cursors.map(({ timeline }) => timeline.target)
   }
 
   /** Follows a group no longer. */

@@ -1,8 +1,8 @@
 /** Accounts that an operator declares (CPT 2.2, 3.2), over TCP; and in memory where it depends on what comes first. */
 import { Message, Name, Timestamp } from "@cpt/schema"
-import { Accounts, Batch, layerMemory, layerSqlite, type MessageStore } from "@cpt/server"
+import { Account, Accounts, Batch, layerMemory, layerSqlite, type MessageStore } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Arbitrary, Effect, Layer, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -136,7 +136,7 @@ describe("CPT 2.2: a declared account is a user from the start", () => {
   )
 })
 
-describe("CPT 3.8: what is declared holds at once", () => {
+describe("CPT 3.11: what is declared holds at once", () => {
   transcript(
     "a lock ends a session that does nothing, and its name is free",
     script`
@@ -282,7 +282,7 @@ const onDisk: Layer.Layer<MessageStore, unknown> = Layer.unwrap(
   )
 )
 
-describe("CPT 3.8: a lock, over TCP", () => {
+describe("CPT 3.11: a lock, over TCP", () => {
   for (const [place, store] of [["in memory", layerMemory()], ["on disk", onDisk]] as const) {
     it.live(`in the middle of SENDs: what is ACKed is stored, and nothing is after the DECLINE (${place})`, () =>
       Effect.gen(function*() {
@@ -353,4 +353,75 @@ describe("CPT 3.8: a lock, over TCP", () => {
       assert.strictEqual(yield* hear(bob), end)
       assert.isBelow(heard, 20_000)
     }))
+})
+
+describe("CPT 3.11: whatever is declared", () => {
+  /** What may be said of an account, and what a login from this machine, in clear text, is then answered. */
+  const rules = [
+    [{}, "ACCEPT"],
+    [{ locked: true }, "DECLINE account_locked"],
+    [{ ranges: ["127.0.0.0/8", "::1"] }, "ACCEPT"],
+    [{ ranges: ["10.0.0.0/8"] }, "DECLINE ip_invalid"],
+    [{ ranges: ["127.0.0.1"], certificates: ["CN=bob"] }, "DECLINE forbidden"],
+    [{ locked: true, ranges: ["10.0.0.0/8"] }, "DECLINE account_locked"]
+  ] as const
+  const Step = Schema.Union([
+    Schema.TaggedStruct("declare", { who: Schema.Literals(["ann", "bob"]), rule: Schema.Literals([0, 1, 2, 3, 4, 5]) }),
+    Schema.TaggedStruct("remove", { who: Schema.Literals(["ann", "bob"]) }),
+    Schema.TaggedStruct("settle", { accounts: Schema.Literals(["open", "known"]) }),
+    Schema.TaggedStruct("connect", { who: Schema.Literals(["ann", "bob", "eve"]) })
+  ])
+  const program = Arbitrary.array(Arbitrary.schema(Step), { minLength: 10, maxLength: 30 })
+
+  it.live.prop(
+    "who is logged in is who may be, and all others are told why",
+    [program],
+    ([program]) =>
+      Effect.scoped(Effect.gen(function*() {
+        const world = yield* overTcp({ accounts })
+        const declared = new Map<string, (typeof rules)[number]>()
+        const sessions = new Map<string, Connection>()
+        let isKnown = false
+        const answerTo = (who: string): string => declared.get(who)?.[1] ?? (isKnown ? "DECLINE forbidden" : "ACCEPT")
+        for (const step of program) {
+          switch (step._tag) {
+            case "declare": {
+              const account = Schema.decodeUnknownSync(Account)({ name: step.who, ...rules[step.rule][0] })
+              declared.set(step.who, rules[step.rule])
+              yield* world.declared.accounts.change(account.name, () => Effect.succeed(account))
+              break
+            }
+            case "remove": {
+              if (!declared.delete(step.who)) break
+              yield* world.declared.accounts.remove(Name.Username.make(step.who))
+              break
+            }
+            case "settle": {
+              isKnown = step.accounts === "known"
+              yield* world.reconfigure({ accounts: step.accounts })
+              break
+            }
+            case "connect": {
+              if (sessions.has(step.who)) break
+              const connection = yield* world.connect
+              yield* say(connection, `CONNECT ${step.who}\n`)
+              const answer = yield* hear(connection)
+              assert.strictEqual(answer, answerTo(step.who), JSON.stringify(step))
+              if (answer === "ACCEPT") sessions.set(step.who, connection)
+            }
+          }
+          for (const [who, connection] of sessions) {
+            const answer = answerTo(who)
+            if (answer === "ACCEPT") {
+              yield* say(connection, "SEND red hi\n")
+              assert.strictEqual(yield* hear(connection), "ACK", `${who} after ${JSON.stringify(step)}`)
+            } else {
+              assert.deepStrictEqual([yield* hear(connection), yield* hear(connection)], [answer, end])
+              sessions.delete(who)
+            }
+          }
+        }
+      })),
+    { arbitrary: { runs: 40 } }
+  )
 })

@@ -44,7 +44,7 @@ export const list = Effect.fnUntraced(function*({ json, ...flags }: Commands.OfA
 
 export const show = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {
   for (const name of yield* Effect.forEach(names, nameOf)) {
-    const account = yield* ask(flags, (client) => client.accounts.show({ params: { name } }))
+    const account = yield* ask(flags, (client) => client.accounts.show({ query: { name } }))
     yield* print(json, line(account), encode(account))
   }
 })
@@ -63,7 +63,7 @@ const change = Effect.fnUntraced(function*(
   payload: typeof AccountChange.Type
 ) {
   for (const name of yield* Effect.forEach(names, nameOf)) {
-    const account = yield* ask(flags, (client) => client.accounts.change({ params: { name }, payload }))
+    const account = yield* ask(flags, (client) => client.accounts.change({ query: { name }, payload }))
     yield* said(json, state(account), encode(account))
   }
 })
@@ -93,7 +93,7 @@ export const requireCert = Effect.fnUntraced(function*({ certificates, json, nam
 
 export const remove = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {
   for (const name of yield* Effect.forEach(names, nameOf)) {
-    yield* ask(flags, (client) => client.accounts.remove({ params: { name } }))
+    yield* ask(flags, (client) => client.accounts.remove({ query: { name } }))
     yield* said(json, visible(`${name} has no account any more; what was sent to ${name} stays, and stays private`), {
       removed: name
     })

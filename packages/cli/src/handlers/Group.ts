@@ -42,7 +42,7 @@ export const list = Effect.fnUntraced(function*({ json, ...flags }: Commands.OfA
 
 export const show = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {
   for (const name of yield* Effect.forEach(names, nameOf)) {
-    const group = yield* ask(flags, (client) => client.declaredGroups.show({ params: { name } }))
+    const group = yield* ask(flags, (client) => client.declaredGroups.show({ query: { name } }))
     yield* print(json, line(group), group)
   }
 })
@@ -61,7 +61,7 @@ const change = Effect.fnUntraced(function*(
   payload: typeof GroupChange.Type
 ) {
   const name = yield* nameOf(text)
-  const group = yield* ask(flags, (client) => client.declaredGroups.change({ params: { name }, payload }))
+  const group = yield* ask(flags, (client) => client.declaredGroups.change({ query: { name }, payload }))
   yield* said(json, state(group), group)
 })
 
@@ -91,7 +91,7 @@ export const expel = Effect.fnUntraced(function*({ json, name, users, ...flags }
 
 export const remove = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {
   for (const name of yield* Effect.forEach(names, nameOf)) {
-    yield* ask(flags, (client) => client.declaredGroups.remove({ params: { name } }))
+    yield* ask(flags, (client) => client.declaredGroups.remove({ query: { name } }))
     yield* said(json, visible(`${name} is no longer declared; its messages stay`), { removed: name })
   }
 })

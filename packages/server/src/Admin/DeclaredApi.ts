@@ -12,6 +12,7 @@ export class NotStored extends Schema.TaggedError<NotStored>()("NotStored", {}, 
   override readonly message = "the server cannot store this now; nothing has changed"
 }
 
+// Not in the path: a name may be ".."
 const Username = Schema.Struct({ name: Name.Username })
 const GroupName = Schema.Struct({ name: Name.GroupName })
 
@@ -24,15 +25,15 @@ export class AccountsGroup extends HttpApiGroup.make("accounts").add(
     query: After,
     success: Schema.Struct({ accounts: Schema.Array(Account), through: Schema.optionalKey(Schema.String) })
   }).annotate(OpenApi.Description, pageOf),
-  HttpApiEndpoint.get("show", "/accounts/:name", { params: Username, success: Account, error: NotDeclared })
+  HttpApiEndpoint.get("show", "/account", { query: Username, success: Account, error: NotDeclared })
     .annotate(OpenApi.Description, "One account, with its rules"),
-  HttpApiEndpoint.post("add", "/accounts", {
+  HttpApiEndpoint.post("add", "/account", {
     payload: Account,
     success: Account,
     error: [AlreadyDeclared, NameConflict, DeclaredElsewhere, NotStored]
   }).annotate(OpenApi.Description, "Declares an account"),
-  HttpApiEndpoint.patch("change", "/accounts/:name", {
-    params: Username,
+  HttpApiEndpoint.patch("change", "/account", {
+    query: Username,
     payload: AccountChange,
     success: Account,
     error: [NotDeclared, NameConflict, DeclaredElsewhere, NotStored]
@@ -40,8 +41,8 @@ export class AccountsGroup extends HttpApiGroup.make("accounts").add(
     OpenApi.Description,
     "Changes the rules of an account, and declares it if it was not and now has some. What is not given stays as it is, and null lifts a rule. It holds at once, also for who is logged in"
   ),
-  HttpApiEndpoint.delete("remove", "/accounts/:name", {
-    params: Username,
+  HttpApiEndpoint.delete("remove", "/account", {
+    query: Username,
     error: [NotDeclared, DeclaredElsewhere, NotStored]
   }).annotate(OpenApi.Description, "Ends the declaration of an account; its inbox stays, and stays private")
 ) {}
@@ -51,15 +52,15 @@ export class DeclaredGroupsGroup extends HttpApiGroup.make("declaredGroups").add
     query: After,
     success: Schema.Struct({ groups: Schema.Array(Group), through: Schema.optionalKey(Schema.String) })
   }).annotate(OpenApi.Description, pageOf),
-  HttpApiEndpoint.get("show", "/declared-groups/:name", { params: GroupName, success: Group, error: NotDeclared })
+  HttpApiEndpoint.get("show", "/declared-group", { query: GroupName, success: Group, error: NotDeclared })
     .annotate(OpenApi.Description, "One declared group, with its rules"),
-  HttpApiEndpoint.post("add", "/declared-groups", {
+  HttpApiEndpoint.post("add", "/declared-group", {
     payload: Group,
     success: Group,
     error: [AlreadyDeclared, NameConflict, DeclaredElsewhere, NotStored]
   }).annotate(OpenApi.Description, "Declares a group"),
-  HttpApiEndpoint.patch("change", "/declared-groups/:name", {
-    params: GroupName,
+  HttpApiEndpoint.patch("change", "/declared-group", {
+    query: GroupName,
     payload: GroupChange,
     success: Group,
     error: [NotDeclared, OpenToAll, NameConflict, DeclaredElsewhere, NotStored]
@@ -67,8 +68,8 @@ export class DeclaredGroupsGroup extends HttpApiGroup.make("declaredGroups").add
     OpenApi.Description,
     "Changes the rules of a group, and declares it if it was not and now has some. What is not given stays as it is, and null lifts a rule. It holds at once, also for who follows it"
   ),
-  HttpApiEndpoint.delete("remove", "/declared-groups/:name", {
-    params: GroupName,
+  HttpApiEndpoint.delete("remove", "/declared-group", {
+    query: GroupName,
     error: [NotDeclared, DeclaredElsewhere, NotStored]
   }).annotate(OpenApi.Description, "Ends the declaration of a group; its messages stay")
 ) {}

@@ -55,20 +55,20 @@ const accounts = HttpApiBuilder.group(
           const { page, ...rest } = pageOf(accounts.all(), after)
           return { accounts: page, ...rest }
         }),
-      show: ({ params: { name } }) => orNotDeclared(accounts.get(name), "account", name),
+      show: ({ query: { name } }) => orNotDeclared(accounts.get(name), "account", name),
       add: ({ payload }) =>
         carriedOut(
           accounts.change(payload.name, (before) => unlessDeclared(before, payload, "an account", payload.name)),
           "account declared",
           fieldsOfAccount
         ),
-      change: ({ params: { name }, payload }) =>
+      change: ({ payload, query: { name } }) =>
         carriedOut(
           accounts.change(name, (before) => orNotDeclared(Account.changed(name, before, payload), "account", name)),
           "account changed",
           fieldsOfAccount
         ),
-      remove: ({ params: { name } }) => carriedOut(accounts.remove(name), "account removed", () => ({ name }))
+      remove: ({ query: { name } }) => carriedOut(accounts.remove(name), "account removed", () => ({ name }))
     })
   })
 )
@@ -84,14 +84,14 @@ const declaredGroups = HttpApiBuilder.group(
           const { page, ...rest } = pageOf(groups.all(), after)
           return { groups: page, ...rest }
         }),
-      show: ({ params: { name } }) => orNotDeclared(groups.get(name), "declared group", name),
+      show: ({ query: { name } }) => orNotDeclared(groups.get(name), "declared group", name),
       add: ({ payload }) =>
         carriedOut(
           groups.change(payload.name, (before) => unlessDeclared(before, payload, "a declared group", payload.name)),
           "group declared",
           fieldsOfGroup
         ),
-      change: ({ params: { name }, payload }) =>
+      change: ({ payload, query: { name } }) =>
         carriedOut(
           groups.change(name, (before) =>
             Effect.flatMap(
@@ -101,7 +101,7 @@ const declaredGroups = HttpApiBuilder.group(
           "group changed",
           fieldsOfGroup
         ),
-      remove: ({ params: { name } }) => carriedOut(groups.remove(name), "group no longer declared", () => ({ name }))
+      remove: ({ query: { name } }) => carriedOut(groups.remove(name), "group no longer declared", () => ({ name }))
     })
   })
 )
