@@ -286,9 +286,13 @@ describe("cpt serve --accounts-file", () => {
         /^what is declared stays as it was: .* is not right: accounts\[0\]\.ranges\[0\]: "nowhere" is no range of addresses/
       )
       assert.strictEqual(yield* answer(server.port, "carol"), "DECLINE account_locked")
+      const reload = yield* commands(data)("admin", "reload")
+      assert.strictEqual(reload.status, 2)
+      assert.match(reload.stderr, /^cpt: .*accounts\[0\]\.ranges\[0\]: "nowhere" is no range of addresses[^\n]*\n$/)
       yield* put(file, { accounts: [{ name: "carol" }, { name: "bob", locked: true }] })
-      assert.strictEqual(yield* bob.line, "DECLINE account_locked")
+      assert.strictEqual((yield* commands(data)("admin", "reload")).status, 0)
       assert.strictEqual(yield* answer(server.port, "carol"), "ACCEPT")
+      assert.strictEqual(yield* bob.line, "DECLINE account_locked")
     }))
 
   it.live("may have thousands of them, which are listed in the order of their names", () =>

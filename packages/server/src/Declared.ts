@@ -46,6 +46,8 @@ export interface Declared {
   readonly groups: Register<Group>
   /** Who may do what in the groups, by their names. */
   readonly rights: ReadonlyMap<string, Rights>
+  /** Looks at once whether what is kept is other than it was, and does not wait until that is noticed. */
+  readonly reload: Effect.Effect<void, CannotLoad | Decline.StorageUnavailable>
   /** Tells of the names of which something has changed, as long as the scope lasts. */
   readonly onChange: (listener: (names: ReadonlySet<string>) => void) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -59,7 +61,7 @@ export const nothing: Declared = (() => {
     change: () => Effect.fail(elsewhere),
     remove: () => Effect.fail(elsewhere)
   }
-  return { accounts: register, groups: register, rights: new Map(), onChange: () => Effect.void }
+  return { accounts: register, groups: register, rights: new Map(), reload: Effect.void, onChange: () => Effect.void }
 })()
 
 /** What is kept, and from now on what is changed, here or there. */
@@ -137,29 +139,30 @@ export const make = Effect.gen(function*() {
       }))
   })
 
-  /** All of it is as it is kept, or nothing has changed. */
-  const replace = (next: Kept) =>
-    alone(Effect.gen(function*() {
-      const users = next.accounts.filter(({ name }) => !accounts.has(name)).map(({ name }) => name)
-      yield* take("user", users)
-      const others = next.groups.filter(({ name }) => !groups.has(name)).map(({ name }) => name)
-      yield* Effect.onError(take("group", others), () => store.release(users))
-      const names = new Set([...exchange(accounts, next.accounts), ...exchange(groups, next.groups)])
-      yield* store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name)))
-      tell(names)
-      return names
-    }))
+  const replace = Effect.fnUntraced(function*(next: Kept) {
+    const users = next.accounts.filter(({ name }) => !accounts.has(name)).map(({ name }) => name)
+    yield* take("user", users)
+    const others = next.groups.filter(({ name }) => !groups.has(name)).map(({ name }) => name)
+    yield* Effect.onError(take("group", others), () => store.release(users))
+    const names = new Set([...exchange(accounts, next.accounts), ...exchange(groups, next.groups)])
+    yield* store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name)))
+    tell(names)
+    return names
+  })
 
-  const reload = Effect.flatMap(keeper.load, replace).pipe(
+  /** All of it is as it is kept, or nothing has changed. */
+  const load = alone(Effect.flatMap(keeper.load, replace)).pipe(
     Effect.catchTag("NameConflict", ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` }))
   )
-  yield* reload
-  yield* keeper.changed.pipe(
+  yield* load
+  const { changed = Effect.never } = keeper
+  const reload = keeper.changed === undefined ? Effect.void : Effect.flatMap(load, (names) =>
+    names.size === 0
+      ? Effect.void
+      : Effect.logInfo(`${keeper.description} is read again; changed: ${listed(names)}`))
+  yield* changed.pipe(
     Effect.andThen(reload),
-    Effect.matchEffect({
-      onFailure: ({ message }) => Effect.logError(`what is declared stays as it was: ${message}`),
-      onSuccess: (names) => Effect.logInfo(`${keeper.description} is read again; changed: ${listed(names)}`)
-    }),
+    Effect.catch(({ message }) => Effect.logError(`what is declared stays as it was: ${message}`)),
     Effect.forever,
     Effect.forkScoped
   )
@@ -168,6 +171,7 @@ export const make = Effect.gen(function*() {
     accounts: register(accounts, (name, rules) => ({ kind: "user", name, rules })),
     groups: register(groups, (name, rules) => ({ kind: "group", name, rules })),
     rights,
+    reload,
     onChange: (listener) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => listeners.add(listener)),
@@ -192,7 +196,6 @@ const exchange = <A extends Account | Group>(
 const mostListed = 10
 
 const listed = (names: ReadonlySet<string>): string => {
-  if (names.size === 0) return "nothing"
   const first = [...names].slice(0, mostListed).join(", ")
   return names.size > mostListed ? `${first} and ${names.size - mostListed} more` : first
 }

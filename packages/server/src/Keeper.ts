@@ -33,14 +33,14 @@ export class Keeper extends Context.Service<Keeper, {
   readonly load: Effect.Effect<Kept, CannotLoad | Decline.StorageUnavailable>
   /** Done when it is as safe as this keeper makes it. */
   readonly save: (entry: Entry) => Effect.Effect<void, DeclaredElsewhere | Decline.StorageUnavailable>
-  /** Waits until somebody else may have changed what is kept. */
-  readonly changed: Effect.Effect<void>
+  /** Waits until somebody else may have changed what is kept; undefined where nobody else does. */
+  readonly changed: Effect.Effect<void> | undefined
 }>()("@cpt/server/Keeper") {
   /** Nowhere: what is declared is gone when the server stops. */
   static readonly layerMemory: Layer.Layer<Keeper> = Layer.succeed(this, {
     description: "memory",
     load: Effect.succeed({ accounts: [], groups: [] }),
     save: () => Effect.void,
-    changed: Effect.never
+    changed: undefined
   })
 }

@@ -69,12 +69,16 @@ const host = Effect.fnUntraced(function*(
     ? undefined
     : yield* Data.makeDirectory(yield* Data.directory(Option.fromUndefinedOr(values.data)))
   const systemd = yield* Systemd.make()
-  const reload = Effect.flatMap(Server, ({ reconfigure }) =>
-    Reload.make(Given.resolve(flags), settings, [
-      listening.reload,
-      ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
-      ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"])))
-    ]))
+  const reload = Effect.flatMap(
+    Effect.all([Server, Store.reload]),
+    ([{ reconfigure }, ofAccounts]) =>
+      Reload.make(Given.resolve(flags), settings, [
+        listening.reload,
+        ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
+        ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"]))),
+        ofAccounts
+      ])
+  )
   const server = (yield* Administration.layer(values, directory)).pipe(
     Layer.merge(telemetry.hasMetrics ? Instruments.layer : Layer.empty),
     Layer.provide(Program.layer(Effect.map(reload, systemd.reloading), level)),

@@ -2,6 +2,9 @@
 import { Accounts, layerMemory, layerSqlite } from "@cpt/server"
 import { Console, Duration, Effect, Layer, Option, Path } from "effect"
 import * as Data from "../Data.ts"
+import { usage } from "../Failure.ts"
+import { visible } from "../Visible.ts"
+import type * as Reload from "./Reload.ts"
 import type { Values } from "./Table.ts"
 
 export const layer = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
@@ -34,3 +37,10 @@ export const warnIfClosed = Effect.fnUntraced(function*({ accounts }: Values) {
   if (accounts === "open" || (yield* Accounts).declared.accounts.all().length > 0) return
   yield* Console.error("cpt: warning: only who has an account may log in, and nobody has one; see cpt account --help")
 })
+
+/** What is declared in a file is read again with the settings; if it is not right, that is said at once. */
+export const reload = Effect.map(
+  Accounts,
+  ({ declared }): Reload.Part => () =>
+    Effect.as(Effect.mapError(declared.reload, ({ message }) => usage(visible(message))), Effect.void)
+)

@@ -470,7 +470,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         if (entry.rules === undefined) lasting.delete(entry.name)
         else lasting.add(entry.name)
       }),
-    changed: Effect.never
+    changed: undefined
   })
 
   return Context.make(MessageStore, store).pipe(Context.add(Keeper, keeper))
