@@ -23,6 +23,7 @@ export class Addresses {
   readonly now: () => number
   readonly #here = new Map<string, Address>()
   readonly #recent = new Map<string, Address>() // without a session, longest ago first
+  #named: { readonly remote: string; readonly exempt: Limits["exempt"]; readonly name: string | undefined } | undefined
 
   /** @param now milliseconds on a clock that nobody sets */
   constructor(limits: Limits, now: () => number) {
@@ -32,9 +33,18 @@ export class Addresses {
 
   /** What a connection from there is limited by; undefined if that is exempt, or on no network. */
   of(remote: string | undefined): Address | undefined {
-    const name = remote === undefined ? undefined : nameOf(remote, this.limits.exempt)
+    const name = remote === undefined ? undefined : this.#nameOf(remote)
     if (name === undefined) return undefined
     return this.#here.get(name) ?? this.#recent.get(name) ?? new Address(name, this)
+  }
+
+  /** Mostly it is the one that came last: to read an address takes longer than all else here. */
+  #nameOf(remote: string): string | undefined {
+    const { exempt } = this.limits
+    if (this.#named?.remote === remote && this.#named.exempt === exempt) return this.#named.name
+    const name = nameOf(remote, exempt)
+    this.#named = { remote, exempt, name }
+    return name
   }
 
   /** It has come, or a session of it has; or the last one has gone. */

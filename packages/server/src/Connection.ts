@@ -39,6 +39,12 @@ export interface Connection {
   readonly next: (ear: Ear) => Effect.Effect<Left, EndOfInput | PeerGone>
   /** Whoever waits for `next` has nothing to do, and looks again; so does who waits for `drained`. Nothing if nobody does. */
   readonly wake: () => void
+  /**
+   * From now on the peer's host is asked whether it still lives, when it is silent. To be called when a connection has
+   * lasted for a while: four calls of the system, and most connections are short.
+   */
+  readonly keepAlive: () => void
+
   /** Nothing more can come. */
   readonly hasEnded: () => boolean
 

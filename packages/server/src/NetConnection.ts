@@ -37,6 +37,7 @@ export class NetConnection implements Connection {
   #end: Exit.Exit<never, EndOfInput | PeerGone> | undefined
   #resume: ((result: Effect.Effect<Left, EndOfInput | PeerGone>) => void) | undefined
   #isFull = false
+  #isKeptAlive = false
   #notFull: Latch.Latch | undefined
   #written = 0
   #writtenAt = 0
@@ -58,7 +59,6 @@ export class NetConnection implements Connection {
     this.#fork = fork
     this.#client = client
     socket.setNoDelay(true)
-    socket.setKeepAlive(true, Duration.toMillis(options.keepAlive))
     socket.on("data", (bytes: Uint8Array) => this.#take(bytes))
     socket.on("end", () => this.#tell(this.#end ??= endOfInput))
     socket.on("error", () => {}) // "close" follows
@@ -99,6 +99,12 @@ export class NetConnection implements Connection {
   wake(): void {
     this.#notFull?.openUnsafe()
     this.#tell(Exit.succeed(Effect.void))
+  }
+
+  keepAlive(): void {
+    if (this.#isKeptAlive) return
+    this.#isKeptAlive = true
+    this.#socket.setKeepAlive(true, Duration.toMillis(this.#options.keepAlive))
   }
 
   hasEnded(): boolean {

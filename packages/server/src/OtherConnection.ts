@@ -71,6 +71,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       notFull.openUnsafe()
       woken.openUnsafe()
     },
+    keepAlive: () => {},
     hasEnded: () => hasEnded,
     written: () => written,
     write: (bytes) => {

@@ -192,11 +192,10 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     Effect.flatMap((dead) =>
       Effect.forEach(
         sessions,
-        (session) => {
-          const connection = dead.size === 0 ? undefined : session.connection.key()
-          return connection !== undefined && dead.has(connection)
-            ? session.connection.cut("its host is gone")
-            : Effect.void
+        ({ connection }) => {
+          connection.keepAlive()
+          const key = dead.size === 0 ? undefined : connection.key()
+          return key !== undefined && dead.has(key) ? connection.cut("its host is gone") : Effect.void
         },
         { discard: true }
       )

@@ -52,18 +52,26 @@ export const permitted = (
 ): Effect.Effect<void, Refusal> =>
   config.accounts === "known" && declared.accounts.get(username) === undefined
     ? Exit.fail(new Decline.Forbidden({}))
-    : authorize(askedBy(username, peer))
+    : authorize(new Asked(username, peer))
 
 /** Where the peer is costs a call of the system, which most rules need not. */
-const askedBy = (username: Name.Username, peer: From): Login => ({
-  username,
-  get remoteAddress() {
-    return peer.remoteAddress
-  },
-  get certificate() {
-    return peer.certificate
+class Asked implements Login {
+  readonly username: Name.Username
+  readonly #peer: From
+
+  constructor(username: Name.Username, peer: From) {
+    this.username = username
+    this.#peer = peer
   }
-})
+
+  get remoteAddress() {
+    return this.#peer.remoteAddress
+  }
+
+  get certificate() {
+    return this.#peer.certificate
+  }
+}
 
 const taken = () => Effect.fail(new Decline.UsernameTaken({}))
 
