@@ -1,23 +1,23 @@
 /**
- * One connection: connecting → open → closing. It reads lines, lets through what its state allows, has one dispatch, and
- * one place where errors become DECLINEs. Commands are carried out and answered strictly in order (CPT 3.6), and a peer
- * that does not take its answers is not read any further.
+ * One connection: connecting → open → closing. It lets through what its state allows, has one dispatch, and one place
+ * where errors become DECLINEs. Commands are carried out and answered strictly in order (CPT 3.6), and a peer that does
+ * not take its answers is not read any further.
  *
- * What commands do is in `commands/`; how a session hears of others, in `Following`. Its fiber does what has to wait; the
- * rest is done where it arrives.
+ * What has come is read by its `Intake`; what commands do is in `commands/`; how it hears of others, in `Following`. Its
+ * fiber does what has to wait; the rest is done where it arrives.
  */
-import { Command, Decline, Framer, Limits, type Name, Notice, SendReader } from "@cpt/schema"
-import { Cause, Duration, Effect, Exit, Fiber, Option, Result } from "effect"
-import { Buffer } from "node:buffer"
+import { Command, Decline, Limits, type Name, Notice } from "@cpt/schema"
+import { Cause, Duration, Effect, Exit, Fiber, Option } from "effect"
 import type { Refusal } from "./Accounts.ts"
 import type { Address } from "./Addresses.ts"
 import * as AtOnce from "./AtOnce.ts"
-import { Batch } from "./Batch.ts"
+import type { Batch } from "./Batch.ts"
 import { connect, type Peer, permitted } from "./commands/Connect.ts"
 import { mayBeSent } from "./commands/Send.ts"
 import { mayFollow, sync } from "./commands/Sync.ts"
 import { type Connection, type Ear, type EndOfInput, type Left, type PeerGone, peerGone } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
+import { countOf, type Gate, Intake, partsOf, type Request, type Sends } from "./Intake.ts"
 import { type Counted, type Limit, reasonOf } from "./Metrics.ts"
 import { bytesOf, Outbox } from "./Outbox.ts"
 import { Pace, turn } from "./Pace.ts"
@@ -45,44 +45,12 @@ const longestPause = 1000
 const accept = bytesOf(Command.serverLine(new Command.Accept({})))
 const endSync = bytesOf(Command.serverLine(new Command.EndSync({})))
 
-/** What there is to answer: a command, SENDs that came in one go and are carried out in one go, or what is no command. */
-type Request =
-  | Exclude<Command.ClientCommand, Command.Send>
-  /** Where they go to one target, it may have to be asked whether they may. */
-  | { readonly _tag: "SENDS"; readonly batch: Batch; readonly asks: Name.Target | undefined }
-  | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
-
-type Sends = Extract<Request, { _tag: "SENDS" }>
-
-const requestOf = (line: Framer.Line): Request => {
-  if (typeof line !== "string") {
-    return {
-      _tag: "NONE",
-      error: line.reason === "TooLong" ? new Decline.LineTooLong({}) : new Decline.InvalidCommand({})
-    }
-  }
-  const read = Command.readClientLine(line)
-  if (Result.isFailure(read)) return { _tag: "NONE", error: read.failure }
-  const command = read.success
-  return command._tag === "SEND"
-    ? { _tag: "SENDS", batch: Batch.of([command.target, command.message]), asks: command.target }
-    : command
-}
-
-/** The SENDs that are being read, and handed on before anything else is read: one batch for all sessions. */
-const readNow = new Batch(Buffer.alloc(0))
-
-const countOf = (request: Request): number => request._tag === "SENDS" ? request.batch.count : 1
-
-const partsOf = ({ asks, batch }: Omit<Sends, "_tag">, size: number): ReadonlyArray<Sends> =>
-  batch.parts(size).map((batch) => ({ _tag: "SENDS", batch, asks }))
-
 const rateLimited = Exit.fail(new Decline.RateLimited({}))
 
 type Answer = Effect.Effect<void, Decline.DeclineError | PeerGone>
 
 /** Made bit by bit, since most sessions only listen. */
-export class Session implements Ear, Peer<Following>, Parts {
+export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Of a process, no two have the same. */
   readonly id = ++lastId
   readonly connection: Connection
@@ -91,13 +59,12 @@ export class Session implements Ear, Peer<Following>, Parts {
   readonly address: Address | undefined
   readonly pace: Pace
   readonly #services: Services
-  readonly #framer: Framer.Framer
+  readonly #intake: Intake
   /** When it came, on the clock of `uptime`. */
   readonly startedAt: number
   /** Bytes that came, and SENDs among them that were acknowledged. */
   received = 0
   acknowledged = 0
-  #sends: SendReader | undefined
   #mayBeSent: Name.Target | undefined // where the last message went
   #following: Following | undefined // once it is open
   #helpers: Set<Fiber.Fiber<void>> | undefined
@@ -123,7 +90,7 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.address = address
     this.pace = new Pace(services)
     this.startedAt = startedAt
-    this.#framer = new Framer.Framer(services.config.maxLineBytes)
+    this.#intake = new Intake(services.config.maxLineBytes)
     this.outbox = new Outbox(connection, services.metrics)
   }
 
@@ -250,36 +217,20 @@ export class Session implements Ear, Peer<Following>, Parts {
   }
 
   #hear(bytes: Uint8Array): Left | undefined {
-    const framer = this.#framer
-    framer.take(bytes)
-    if (!framer.next()) return undefined
+    if (!this.#intake.take(bytes)) return undefined
     this.#hasHeard = true
     const noted = this.#noteAck()
     if (this.#following !== undefined && AtOnce.isThere(noted)) {
-      const { start } = framer
-      if (this.#readSends()) {
-        if (this.#mayGoNow(readNow.count)) return this.#sendNow(this.#following.username)
-        return this.#answerAll(partsOf({ batch: readNow.copy(), asks: undefined }, this.pace.portion))
+      const sends = this.#intake.sends(this)
+      if (sends !== undefined) {
+        if (this.#mayGoNow(sends.count)) return this.#sendNow(this.#following.username, sends)
+        return this.#answerAll(partsOf({ batch: sends.copy(), asks: undefined }, this.pace.portion))
       }
-      framer.goBack(start)
     }
-    const requests = this.#readAll()
+    const requests = this.#intake.requests(this.#following === undefined ? undefined : this, this.pace.portion)
     return AtOnce.isThere(noted)
       ? this.#answerAll(requests)
       : Effect.flatMap(noted, () => this.#answerAll(requests) ?? Effect.void)
-  }
-
-  /** Reads what has come into `readNow`; false if that is not all SENDs. */
-  #readSends(): boolean {
-    const framer = this.#framer
-    const sends = this.#sends ??= new SendReader()
-    readNow.reset(framer.bytes)
-    do {
-      if (!sends.read(framer) || sends.target === undefined) return false
-      if (sends.target !== this.#mayBeSent && !this.#mayNow(sends.target)) return false
-      readNow.add(sends.target, sends.textStart, framer.end)
-    } while (framer.next())
-    return true
   }
 
   /** Whether so many SENDs, all that have come, need not wait, nor be looked at one by one. */
@@ -288,10 +239,10 @@ export class Session implements Ear, Peer<Following>, Parts {
     return count <= turn && this.pace.mayName(count) && this.pace.takes(count)
   }
 
-  #sendNow(username: Name.Username): Left | undefined {
-    const { count } = readNow
+  #sendNow(username: Name.Username, batch: Batch): Left | undefined {
+    const { count } = batch
     const heardAt = performance.now()
-    const stored = this.#services.store.append(username, readNow)
+    const stored = this.#services.store.append(username, batch)
     if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, stored.value, heardAt)
     return Effect.matchEffect(stored, {
       onSuccess: (named) => this.#acknowledgeNow(count, named, heardAt) ?? Effect.void,
@@ -318,32 +269,9 @@ export class Session implements Ear, Peer<Following>, Parts {
     this.outbox.ack(count)
   }
 
-  /** Reads what has come; SENDs that follow each other stay together, as far as they are for one turn. */
-  #readAll(): ReadonlyArray<Request> {
-    const framer = this.#framer
-    const sends = this.#following === undefined ? undefined : this.#sends ??= new SendReader()
-    const bytes = Buffer.from(framer.bytes) // what is carried out later must not change
-    const requests: Array<Request> = []
-    const { portion } = this.pace
-    let last: Sends | undefined
-    do {
-      if (sends?.read(framer) === true && sends.target !== undefined) {
-        const isClear = sends.target === this.#mayBeSent || this.#mayNow(sends.target)
-        const asks = isClear ? undefined : sends.target
-        if (last === undefined || last.asks !== asks || last.batch.count >= portion) {
-          requests.push(last = { _tag: "SENDS", batch: new Batch(bytes), asks })
-        }
-        last.batch.add(sends.target, sends.textStart, framer.end)
-      } else {
-        last = undefined
-        requests.push(requestOf(framer.line()))
-      }
-    } while (framer.next())
-    return requests
-  }
-
   /** Whether it is known now that messages may go to a target. */
-  #mayNow(target: Name.Target): boolean {
+  mayNow(target: Name.Target): boolean {
+    if (target === this.#mayBeSent) return true
     const following = this.#following
     if (following === undefined || !AtOnce.isThere(mayBeSent(this.#services, following.username, target))) return false
     this.#mayBeSent = target
