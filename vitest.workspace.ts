@@ -21,6 +21,13 @@ const project = (root: string) => ({
 export default defineConfig({
   test: {
     silent: "passed-only", // what a server logs is for when something is wrong
-    projects: ["packages/schema", "packages/server", "packages/client", "packages/cli", "examples"].map(project)
+    projects: [
+      "packages/schema",
+      "packages/server",
+      "packages/client",
+      "packages/conformance",
+      "packages/cli",
+      "examples"
+    ].map(project)
   }
 })

@@ -18,7 +18,11 @@ const commands = {
   account: ["Say who may log in", () => import("./commands/Account.ts").then((file) => file.account)],
   group: ["Say which groups there are, and for whom", () => import("./commands/Group.ts").then((file) => file.group)],
   backup: ["Copy a server's messages to a file", () => import("./commands/Backup.ts").then((file) => file.backup)],
-  check: ["Check what a server has on disk", () => import("./commands/Check.ts").then((file) => file.check)]
+  check: ["Check what a server has on disk", () => import("./commands/Check.ts").then((file) => file.check)],
+  conformance: [
+    "Test whether a server keeps to the specification",
+    () => import("./commands/Conformance.ts").then((file) => file.conformance)
+  ]
 } as const
 
 type Name = keyof typeof commands

@@ -15,7 +15,7 @@ import { publint } from "publint"
 
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL("../../../", import.meta.url))
-const packages = ["schema", "server", "client", "cli"]
+const packages = ["schema", "server", "client", "conformance", "cli"]
 
 let work = ""
 
@@ -40,7 +40,7 @@ beforeAll(async () => {
   const offline = ["--offline", "--no-audit", "--no-fund", "--silent"]
   await execute("npm", ["install", ...offline, at("cpt-0.1.0.tgz")], { cwd: at("user") })
 
-  for (const name of ["schema", "server", "client"]) {
+  for (const name of ["schema", "server", "client", "conformance"]) {
     await mkdir(at("author/node_modules/@cpt", name), { recursive: true })
     const to = at("author/node_modules/@cpt", name)
     await execute("tar", ["xzf", at(`cpt-${name}-0.1.0.tgz`), "--strip-components=1", "-C", to])
@@ -125,6 +125,7 @@ describe("the packed cpt", () => {
 describe("the packed libraries", () => {
   const program = `
     import { CptClient } from "@cpt/client"
+    import { cases, select } from "@cpt/conformance"
     import { Command, Limits } from "@cpt/schema"
     import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
     import { Effect, Layer } from "effect"
@@ -134,7 +135,8 @@ describe("the packed libraries", () => {
     const send = Effect.flatMap(CptClient.connect({ username: "alice", port }), (client) => client.send("group1", line))
     // @ts-expect-error A port is a number: what is imported has types
     CptClient.connect({ username: "alice", port: line })
-    console.log(Layer.isLayer(server), Effect.isEffect(send), line)
+    const picked: number = select(cases, { profiles: [], ids: ["send/4.1/each"] }).length
+    console.log(Layer.isLayer(server), Effect.isEffect(send), line, picked)
   `
 
   it("run, and have types, for a module of its own", async () => {
@@ -145,7 +147,7 @@ describe("the packed libraries", () => {
     })
     await tsc.catch((error) => assert.fail(String(error.stdout)))
     const { stdout } = await execute(process.execPath, ["program.js"], { cwd: at("author") })
-    assert.strictEqual(stdout, "true true SYNC\n")
+    assert.strictEqual(stdout, "true true SYNC 1\n")
   })
 })
 

@@ -109,6 +109,14 @@ export const run = (args: ReadonlyArray<string>, options: Options = {}): Effect.
     })
   }))
 
+/** Runs a command line of a shell to its end; it must succeed. What it leaves in the background goes on. */
+export const shell = (command: string): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    const child = spawn("sh", ["-c", command], { stdio: "ignore" })
+    const [status] = await once(child, "exit")
+    if (status !== 0) throw new Error(`${command}: ${status}`)
+  })
+
 /** What a command does while a server follows its script. */
 export const during = <A, E, R>(
   command: Effect.Effect<A, E, R>,

@@ -1,0 +1,13 @@
+/**
+ * Tells whether a CPT server, in any language, keeps to the specification: `start` runs cases against it over the network,
+ * and says of each what came of it. It knows the protocol, and nothing of our server and our client.
+ */
+export { type Case, type Level, type Profile, profiles, source } from "./Case.ts"
+export { cases } from "./cases/index.ts"
+export { type Dialect, differences } from "./Dialect.ts"
+export * as Hands from "./Hands.ts"
+export { Unreachable, type Verdict, verdicts } from "./Outcome.ts"
+export * as Report from "./report/index.ts"
+export { type Options, type Result, type Run, start } from "./Run.ts"
+export { select } from "./Select.ts"
+export type { Address, Place, TlsOptions } from "./Wire.ts"
