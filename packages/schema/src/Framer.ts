@@ -89,6 +89,7 @@ export class Framer {
   /** Goes back to a line of this chunk, which began here. */
   goBack(start: number): void {
     this.#from = start
+    this.#isSkipping = false
     this.next()
   }
 
@@ -105,14 +106,19 @@ export class Framer {
   #keepRest(): boolean {
     const { bytes, start } = this
     const length = bytes.length - start
+    this.#rest = nothing
+    if (length > 0 && !this.#isSkipping) {
+      // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
+      const limit = bytes[bytes.length - 1] === CR ? this.#maxLineBytes + 1 : this.#maxLineBytes
+      this.isTooLong = this.#isSkipping = length > limit
+      if (this.isTooLong) {
+        this.#from = bytes.length // and the chunk stays: there may be a way back to the lines before
+        return true
+      }
+      this.#rest = Buffer.concat([bytes.subarray(start)])
+    }
     this.bytes = nothing
     this.#from = 0
-    this.#rest = nothing
-    if (length === 0 || this.#isSkipping) return false
-    // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
-    const limit = bytes[bytes.length - 1] === CR ? this.#maxLineBytes + 1 : this.#maxLineBytes
-    this.isTooLong = this.#isSkipping = length > limit
-    if (!this.isTooLong) this.#rest = Buffer.concat([bytes.subarray(start)])
-    return this.isTooLong
+    return false
   }
 }

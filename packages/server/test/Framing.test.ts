@@ -239,6 +239,26 @@ describe("CPT 1.4: a line has at most 8,192 bytes without its end", () => {
   )
 
   transcript(
+    "what comes in one packet with its beginning is answered before it",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      A>> SEND g one\nSEND g two\nSEND g ${"x".repeat(10_000)}
+      A< ACK
+      A< ACK
+      A< DECLINE line_too_long
+      A>> ${"x".repeat(10_000)}\nSEND g three\n${"y".repeat(8193)}
+      A< ACK
+      A< DECLINE line_too_long
+      A>> \nSYNC g 0\n
+      A< MSG g alice <t> one
+      A< MSG g alice <u> two
+      A< MSG g alice <v> three
+      A< ENDSYNC
+    `
+  )
+
+  transcript(
     "whatever it would have been",
     script`
       A> ${"\\xff".repeat(8193)}
