@@ -23,11 +23,11 @@ const serving = Effect.fnUntraced(function*(store: (folder: string) => string) {
     `--tls-cert ${pem("server")} --tls-key ${pem("server.key")} --login-deadline 3s`,
     `--admin unix://${at("admin.sock")} ${store(folder)}`
   ]
-  // It starts again whenever it has ended
+  // It starts again whenever it has ended, as long as its folder is there
   writeFileSync(
     at("supervise"),
     `cd ${folder}
-while [ ! -e over ]; do
+while [ -e supervise ] && [ ! -e over ]; do
   ${cpt} serve ${flags.join(" ")} > log 2>&1 &
   echo $! > pid
   wait $!
