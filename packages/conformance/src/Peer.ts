@@ -295,7 +295,7 @@ export class Peer {
       const wire = this.#wire
       if (wire === undefined || (wire.end !== undefined && this.#stage.dialect.closes)) return
       const isIn = this.name !== undefined
-      yield* this.say(isIn ? "SYNC {nobodysgroup} 0" : "NOTHING")
+      yield* this.say(isIn ? "SYNC {nowhere} 0" : "NOTHING")
       for (;;) {
         const line = this.#aside.shift() ?? (yield* this.#next(this.#stage.timeout))
         if (line === undefined || line === Wire.ended || line === Wire.brokenOff) {
@@ -303,7 +303,7 @@ export class Peer {
         }
         if (/^DECLINE\b/.test(line) || (isIn && /^ENDSYNC\b/.test(line))) return this.#answered("")
         const message = parseMessage(line)
-        if (message?.sender === "system" && message.group === this.#stage.name("nobodysgroup")) continue
+        if (message?.sender === "system" && message.group === this.#stage.name("nowhere")) continue
         if (this.#stage.dialect.echo && message?.sender === this.name) continue
         return yield* new Broken({ expected, came: line })
       }

@@ -923,6 +923,55 @@ export const mutants: ReadonlyArray<Mutant> = [
     "sync/5.2/inbox"
   ),
   mutant(
+    "does not know SYNC of one's own name",
+    class extends Plain {
+      override sync(session: Session, fields: ReadonlyArray<string>) {
+        if (fields[0] === session.name && session.name !== undefined) this.declines(session, "invalid_command")
+        else super.sync(session, fields)
+      }
+    },
+    "sync/5.2/inbox-after"
+  ),
+  mutant(
+    "declines an inbox that is empty",
+    class extends Plain {
+      override sync(session: Session, fields: ReadonlyArray<string>) {
+        const isEmpty = fields.length === 0 && this.targets.get(session.name ?? "")?.messages.length === 0
+        if (isEmpty) this.declines(session, "unknown_group")
+        else super.sync(session, fields)
+      }
+    },
+    "sync/5.2/empty"
+  ),
+  mutant(
+    "lets nobody send to themselves",
+    class extends Plain {
+      override stores(session: Session, target: string, sender: string, text: string) {
+        if (target !== sender) super.stores(session, target, sender, text)
+      }
+    },
+    "sync/5.2/to-oneself"
+  ),
+  mutant(
+    "reads timestamps into 32 bits",
+    class extends Plain {
+      override isAfter(time: number, after: number) {
+        return after > 2 ** 48 ? time > (after | 0) : super.isAfter(time, after)
+      }
+    },
+    "sync/5.1/largest"
+  ),
+  mutant(
+    "gives what was sent to a name before it was a group to nobody",
+    class extends Plain {
+      override tellsAll(session: Session, group: string, messages: ReadonlyArray<Message>) {
+        const isNew = ![...this.sessions].some(({ follows }) => follows.has(group))
+        super.tellsAll(session, group, isNew && messages.length === 1 ? [] : messages)
+      }
+    },
+    "names/2.2/kinds"
+  ),
+  mutant(
     "does not know SYNC without a group",
     class extends Plain {
       override sync(session: Session, fields: ReadonlyArray<string>) {
@@ -1652,20 +1701,16 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "knows no message again after a restart",
     class extends Plain {
-      #lost = 0
-      override send(session: Session, fields: ReadonlyArray<string>, isResend: boolean) {
-        super.send(session, fields, isResend)
-        // Killed between the store and the ACK, as it may be
-        if (this.#lost > 0) return
-        const last = this.last.get(session.name ?? "")
-        if (last?.message.text === "message 20") this.#lost++
-      }
+      readonly #known = new Set<string>()
       override answers(session: Session, line: string) {
-        if (line === "ACK" && this.last.get(session.name ?? "")?.message.text === "message 20") return
-        super.answers(session, line)
+        // It ends between the store and the ACK, as it may
+        const { name = "" } = session
+        const isLost = line === "ACK" && !this.#known.has(name) && this.last.get(name)?.message.text === "message 2"
+        if (!isLost) super.answers(session, line)
       }
       override async stop(isOrderly: boolean) {
         await super.stop(isOrderly)
+        for (const name of this.last.keys()) this.#known.add(name)
         this.last.clear()
       }
     },

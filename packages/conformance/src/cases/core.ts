@@ -266,7 +266,7 @@ export const core = define("core", {
       alice< ACK
       alice> SEND {group} four
       alice< ACK
-      alice> SYNC {nobodysgroup} 0
+      alice> SYNC {nowhere} 0
       alice< ENDSYNC
     `
   },
@@ -294,7 +294,7 @@ export const core = define("core", {
       alice< ACCEPT
       alice> SEND {group} hi
       alice< ACK
-      alice> SYNC {nobodysgroup} 0
+      alice> SYNC {nowhere} 0
       alice< ENDSYNC
     `
   },
