@@ -51,7 +51,8 @@ export class Entrance {
 
   /** What a connection has to pass; undefined if that is nothing. */
   passage(socket: Net.Socket): Passage | undefined {
-    const isProxied = this.#proxyFrom.length > 0 && IpRange.includes(this.#proxyFrom, socket.remoteAddress ?? "")
+    const isProxied = this.#proxyFrom.length > 0 && isFrom(this.#proxyFrom, socket)
+    if (isProxied === undefined) return hasEnded
     const handshake = this.#credentials?.handshake
     if (!isProxied && handshake === undefined) return undefined
     const pass = Effect.fnUntraced(function*(isWelcome: Parameters<Passage>[0]) {
@@ -64,6 +65,10 @@ export class Entrance {
       Effect.onExit(pass(isWelcome), (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
   }
 }
+
+/** Undefined if nobody is there any more: after a reset, what was said before can still be read, but not who said it. */
+const isFrom = (ranges: ReadonlyArray<IpRange.IpRange>, { localPort, remoteAddress }: Net.Socket) =>
+  remoteAddress !== undefined ? IpRange.includes(ranges, remoteAddress) : localPort === undefined ? false : undefined
 
 const ofClient = (client: Arrival["client"]) => ({ isOdd, message }: Refused): Refused =>
   new Refused({ isOdd, message, ...client?.address !== undefined && { address: client.address } })
