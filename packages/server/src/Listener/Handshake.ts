@@ -63,7 +63,11 @@ export class Handshake {
       }
       this.#waiting.set(key, done)
       socket.once("close", hasGone)
-      this.#server.emit("connection", socket)
+      // Who says nothing costs a socket, and not the 40 KB of a session
+      socket.once("readable", () => {
+        if (socket.readableLength === 0) hasGone()
+        else this.#server.emit("connection", socket)
+      })
     })
   }
 
