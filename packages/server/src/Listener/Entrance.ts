@@ -52,7 +52,7 @@ export class Entrance {
   /** What a connection has to pass; undefined if that is nothing. */
   passage(socket: Net.Socket): Passage | undefined {
     const isProxied = this.#proxyFrom.length > 0 && isFrom(this.#proxyFrom, socket)
-    if (isProxied === undefined) return hasEnded
+    if (isProxied === undefined) return () => hasEnded
     const handshake = this.#credentials?.handshake
     if (!isProxied && handshake === undefined) return undefined
     const pass = Effect.fnUntraced(function*(isWelcome: Parameters<Passage>[0]) {
