@@ -259,7 +259,7 @@ describe("TLS", () => {
   it.live("keeps its handshake to the login deadline, counted from the connection, at whatever pace it comes", () =>
     Effect.gen(function*() {
       const credentials = yield* Credentials.make({ key, cert })
-      const port = yield* started({ credentials }, { loginDeadline: Duration.millis(300) })
+      const port = yield* started({ credentials }, { loginDeadline: Duration.millis(1500) })
       const silent = yield* connected(port)
       const slow = yield* connected(port)
       slow.write(Buffer.from("1603010200", "hex")) // the beginning of a ClientHello
@@ -267,12 +267,12 @@ describe("TLS", () => {
       const dripping = Effect.forever(Effect.delay(Effect.sync(() => slow.write("\0")), "20 millis"))
       yield* Effect.raceFirst(over, dripping)
       const late = yield* connected(port)
-      yield* Effect.sleep("200 millis")
+      yield* Effect.sleep("700 millis")
       const secured = tls(port, { socket: late })
       yield* Effect.promise(() => once(secured, "secureConnect"))
       const before = performance.now()
       assert.strictEqual(yield* Effect.promise(() => text(secured)), "DECLINE login_timeout\n")
-      assert.isBelow(performance.now() - before, 290)
+      assert.isBelow(performance.now() - before, 1400)
     }))
 
   it.live("lets no more connections wait for their handshakes than there may be sessions", () =>
