@@ -117,7 +117,7 @@ class Counted {
   receivedBytes = 0
   sentBytes = 0
   readonly limitHits = new Tally(limits)
-  /** From the arrival of a SEND to its ACK. */
+  /** From when a SEND may be stored to its ACK; 0 where the store does not wait. */
   readonly ackSeconds = new Histogram(latencies)
   readonly commitSeconds = new Histogram(latencies)
   readonly commitMessages = new Histogram([1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000])

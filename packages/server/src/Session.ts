@@ -241,11 +241,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   #sendNow(username: Name.Username, batch: Batch): Left | undefined {
     const { count } = batch
-    const heardAt = performance.now()
     const stored = this.#services.store.append(username, batch)
-    if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, stored.value, heardAt)
+    if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, stored.value, 0)
+    const since = performance.now()
     return Effect.matchEffect(stored, {
-      onSuccess: (named) => this.#acknowledgeNow(count, named, heardAt) ?? Effect.void,
+      onSuccess: (named) => this.#acknowledgeNow(count, named, performance.now() - since) ?? Effect.void,
       onFailure: (error) => {
         this.#declineAll(error, count)
         return this.outbox.writeAll() ?? Effect.void
@@ -253,18 +253,21 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
-  #acknowledgeNow(count: number, named: number, heardAt: number): Left | undefined {
-    this.#acknowledge(count, named, heardAt)
+  #acknowledgeNow(count: number, named: number, millis: number): Left | undefined {
+    this.#acknowledge(count, named, millis)
     this.#declinesInARow = 0
     return this.outbox.writeAll()
   }
 
-  /** So many SENDs are stored, and have brought so many names into use. */
-  #acknowledge(count: number, named: number, heardAt: number): void {
+  /**
+   * So many SENDs are stored, and have brought so many names into use. `millis` is what the store took; nothing where that
+   * was done at once: two looks at the clock would be a fiftieth of such an ACK.
+   */
+  #acknowledge(count: number, named: number, millis: number): void {
     const { metrics } = this.#services
     this.acknowledged += count
     metrics.messages += count
-    metrics.ackSeconds.observe((performance.now() - heardAt) / 1000, count)
+    metrics.ackSeconds.observe(millis / 1000, count)
     this.pace.name(named)
     this.outbox.ack(count)
   }
@@ -356,10 +359,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #send(username: Name.Username, { asks, batch }: Sends): Answer {
     const may = asks === undefined ? Exit.void : mayBeSent(this.#services, username, asks)
     return AtOnce.flatMap(AtOnce.flatMap(may, () => this.#mayName(batch)), () => {
-      const heardAt = performance.now()
-      return AtOnce.map(this.#services.store.append(username, batch), (named) => {
+      const stored = this.#services.store.append(username, batch)
+      const since = AtOnce.isThere(stored) ? undefined : performance.now()
+      return AtOnce.map(stored, (named) => {
         if (asks !== undefined) this.#mayBeSent = asks
-        this.#acknowledge(batch.count, named, heardAt)
+        this.#acknowledge(batch.count, named, since === undefined ? 0 : performance.now() - since)
       })
     })
   }

@@ -45,8 +45,8 @@ describe("Metrics", () => {
         )
         assert.deepStrictEqual([metrics.messages, metrics.deliveries, metrics.syncs], [101, 201, 3])
         assert.strictEqual(metrics.ackSeconds.count, 101)
-        assert.isAbove(metrics.ackSeconds.sum, 0)
         if (where === "on disk") {
+          assert.isAbove(metrics.ackSeconds.sum, 0)
           assert.strictEqual(metrics.commitMessages.sum, 101)
           assert.strictEqual(metrics.commitSeconds.count, metrics.commitMessages.count)
         }

@@ -64,7 +64,7 @@ const register = Effect.gen(function*() {
   counter("cpt_syncs_total", "SYNCs that were asked for.", () => metrics.syncs)
   counter("cpt_received_bytes_total", "Bytes that came from clients.", () => metrics.receivedBytes)
   counter("cpt_sent_bytes_total", "Bytes that were written to clients.", () => metrics.sentBytes)
-  histogram("cpt_ack_seconds", "From the arrival of a message to its ACK.", metrics.ackSeconds)
+  histogram("cpt_ack_seconds", "From when a message may be stored to its ACK.", metrics.ackSeconds)
   histogram("cpt_commit_seconds", "How long a commit takes.", metrics.commitSeconds)
   histogram("cpt_commit_messages", "Messages of a commit.", metrics.commitMessages)
   counter("cpt_failed_commits_total", "Commits that have failed.", () => metrics.failedCommits)
