@@ -67,7 +67,7 @@ export const settings = {
   }),
   port: setting(Port, String(Limits.defaultPort), { metavar: "PORT", help: "port to listen on; 0 takes a free one" }),
   listen: optional(Addresses, {
-    metavar: "URI",
+    metavar: "URI,…",
     help:
       "instead of both, where to listen, also at several places: cpt://HOST:PORT, cpts://HOST:PORT (TLS), unix:///PATH",
     isList: true
@@ -82,7 +82,7 @@ export const settings = {
     help: "ask clients for certificates of these authorities, in PEM; who has none is let in without"
   }),
   "proxy-from": optional(IpRanges, {
-    metavar: "CIDR",
+    metavar: "CIDR,…",
     help: "networks of proxies, which have to say in the PROXY protocol whose connection it is",
     isList: true
   }),
@@ -166,6 +166,7 @@ export const settings = {
   exempt: setting(MaybeIpRanges, defaults.exempt.join(","), {
     metavar: "CIDR,…",
     help: "networks whose addresses are not limited, or none; Unix sockets have no address",
+    isList: true,
     reloads: true
   }),
   "rate-limit": setting(RateLimit, `${defaults.rateLimit}/s`, {
