@@ -140,8 +140,8 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   if (cert !== undefined && key !== undefined && !(yield* checks).belongTogether(cert, key)) {
     return yield* usage("--tls-key is not the key of --tls-cert")
   }
-  const isTls = (yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)) ||
-    ("isTls" in address && address.isTls)
+  const wantsTls = yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)
+  const isTls = "port" in address && (address.isTls || wantsTls)
   const name = yield* setting("as", parseName, undefined)
   const settings: Settings = {
     address,
