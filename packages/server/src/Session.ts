@@ -185,9 +185,16 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return this.connection.presence
   }
 
-  /** Cuts the connection now. */
+  /**
+   * Cuts the connection now. What has been heard and not carried out yet never is: the name may be the next connection's,
+   * on which the same is said again (CPT 4.4).
+   */
   get cut(): Effect.Effect<void> {
-    return this.connection.destroy
+    return Effect.suspend(() => {
+      this.#isDeaf = true
+      this.#following?.close()
+      return this.connection.destroy
+    })
   }
 
   follower(username: Name.Username): Following {

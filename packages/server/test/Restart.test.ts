@@ -1,7 +1,7 @@
 /** What a re-send is over a server that stops and starts again, and over a disk that takes its time (CPT 3.2, 4.4). */
 import { layerMemory, layerSqlite, MessageStore } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Latch, Layer } from "effect"
+import { Effect, Fiber, Latch, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -104,5 +104,37 @@ describe("CPT 3.2: a name whose bearer is gone while its last message is being s
       yield* disk.open
       yield* hears(again, "ACK")
       yield* synced(world, 1)
+    }))
+})
+
+describe("CPT 4.4: a session whose name has gone to the next connection of its user", () => {
+  it.live("carries out nothing more: what was said again there would be stored twice", () =>
+    Effect.gen(function*() {
+      const disk = yield* Latch.make(false)
+      let claims = 0
+      const slow = Layer.effect(
+        MessageStore,
+        Effect.map(MessageStore, (store) =>
+          MessageStore.of({
+            ...store,
+            claim: (name, kind) => {
+              const claimed = store.claim(name, kind)
+              return claims++ === 0 ? Effect.andThen(disk.await, claimed) : claimed
+            }
+          }))
+      ).pipe(Layer.provide(layerMemory()))
+      const world = yield* overTcp({ store: slow })
+      const gone = yield* world.connect
+      yield* say(gone, "CONNECT alice\nSEND g ok\n")
+      const bob = yield* world.connect
+      yield* say(bob, "CONNECT alice\n")
+      yield* hears(bob, "DECLINE username_taken") // so the first one is being logged in
+      const cutting = yield* Effect.forkScoped(gone.cut)
+      const again = yield* sent(world, "ok", "ok")
+      yield* say(again, "SYNC\n") // so the last ACK was seen
+      yield* hears(again, "ENDSYNC")
+      yield* disk.open
+      yield* Fiber.join(cutting)
+      yield* synced(world, 2)
     }))
 })
