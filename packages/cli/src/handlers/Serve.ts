@@ -81,7 +81,7 @@ const host = Effect.fnUntraced(function*(
   )
   const server = (yield* Administration.layer(values, directory)).pipe(
     Layer.merge(telemetry.hasMetrics ? Instruments.layer : Layer.empty),
-    Layer.provide(Program.layer(Effect.map(reload, systemd.reloading), level)),
+    Layer.provide(Program.layer(listening, Effect.map(reload, systemd.reloading), level)),
     Layer.provideMerge(Server.layer(...listening.listeners)),
     Layer.provideMerge(yield* Store.layer(values, directory)),
     Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live })),

@@ -4,12 +4,14 @@ import { NotDone } from "@cpt/server/admin"
 import { Effect, Layer, MutableRef } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import type { Failure } from "../Failure.ts"
+import type { Listening } from "./Listen.ts"
 import type { Level } from "./Log.ts"
 import * as Reload from "./Reload.ts"
 import * as Signals from "./Signals.ts"
 
 /** @param make makes what reads the settings again */
 export const layer = <R, E, R2>(
+  listening: Listening,
   make: Effect.Effect<Effect.Effect<Reload.Report, Failure, R>, E, R2>,
   level: MutableRef.MutableRef<Level>
 ): Layer.Layer<Program, E, R | R2> =>
@@ -20,6 +22,7 @@ export const layer = <R, E, R2>(
       yield* Signals.onHangUp(Effect.ignore(reload))
       return Program.of({
         version: packageJson.version,
+        places: (addresses) => listening.print(addresses).all,
         reload: Effect.mapError(reload, ({ message }) => new NotDone({ message })),
         logLevel: () => MutableRef.get(level),
         setLogLevel: (to) => Effect.sync(() => MutableRef.set(level, to))

@@ -25,7 +25,7 @@ const status = Effect.gen(function*() {
       pid: process.pid,
       startedAt: new Date(performance.timeOrigin).toISOString(),
       uptimeSeconds: performance.now() / 1000,
-      addresses: server.addresses.map(String),
+      addresses: program.places(server.addresses),
       health: health(),
       ...failure !== undefined && { failure },
       sessions: metrics.sessions(),
