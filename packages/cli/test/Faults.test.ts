@@ -180,6 +180,31 @@ describe.skipIf(Disk.isMissing())("cpt serve --data, when (needs Linux, and cc)"
       }))
   }
 
+  for (const [what, troubleOf] of troubles) {
+    it.live(`${what}: is not well from then on, and well again when that is over, also if nobody sends`, () =>
+      Effect.gen(function*() {
+        const place = yield* disk
+        const { port } = yield* serving(place)
+        const command = ["status", "--json", "--data", place.directory, "--timeout", "20s"]
+        const status = Effect.map(run(command), ({ status, stderr, stdout }) => {
+          assert.strictEqual(stderr, "")
+          return { status, ...JSON.parse(stdout) }
+        })
+        const client = yield* loggedIn(port, "ann")
+        assert.strictEqual(yield* client.asks("SEND red one"), "ACK")
+        assert.deepInclude(yield* status, { status: 0, health: "ready" })
+        const trouble = troubleOf()
+        yield* trouble.begins(place)
+        assert.strictEqual(yield* client.asks("SEND red two"), unavailable)
+        const ailing = yield* status
+        assert.deepInclude(ailing, { status: 1, health: "storage_failing" })
+        assert.isString(ailing.failure)
+        yield* trouble.ends(place)
+        yield* Effect.repeat(status, { until: ({ health }) => health === "ready" }).pipe(Effect.timeout("10 seconds"))
+        assert.strictEqual(yield* client.asks("SEND red three"), "ACK")
+      }))
+  }
+
   it.live("the disk is full: what is sent again after its ACK was seen is a new message, then and later (CPT 4.4)", () =>
     Effect.gen(function*() {
       const place = yield* disk

@@ -1,0 +1,118 @@
+/** The line in the log at the end of each session: what there was of it, and why it ended. */
+import type { ServerConfig } from "@cpt/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Logger, Queue, References } from "effect"
+import { Buffer } from "node:buffer"
+import { type Connection, overTcp, type World } from "./support/World.ts"
+
+type Line = Readonly<Record<string, unknown>>
+
+/** A world whose log is read: gives the next line of a session's end, and all that was ever logged. */
+const logged = Effect.fnUntraced(function*(settings: Partial<ServerConfig.Settings> = {}) {
+  const lines = yield* Queue.unbounded<Line>()
+  const everything: Array<string> = []
+  const logger = Logger.make<unknown, void>(({ fiber, message }) => {
+    const fields = fiber.getRef(References.CurrentLogAnnotations)
+    everything.push(JSON.stringify([message, fields]))
+    if (String(message) === "session ended") Queue.offerUnsafe(lines, fields)
+  })
+  const world = yield* Effect.provide(overTcp({ settings }), Logger.layer([logger]))
+  return { world, ended: Queue.take(lines), everything }
+})
+
+const say = (who: Connection, ...lines: ReadonlyArray<string>) => who.say(Buffer.from(`${lines.join("\n")}\n`))
+
+const login = Effect.fnUntraced(function*(world: World, name: string) {
+  const who = yield* world.connect
+  yield* say(who, `CONNECT ${name}`)
+  assert.strictEqual(yield* who.hear, "ACCEPT")
+  return who
+})
+
+/** Asks for more than two kernels hold, and reads nothing of it. */
+const asksForMuchAndSleeps = Effect.fnUntraced(function*(who: Connection) {
+  for (let n = 0; n < 2000; n += 100) {
+    yield* say(who, ...Array.from({ length: 100 }, (_, index) => `SEND red ${n + index} ${"x".repeat(8000)}`))
+    for (let ack = 0; ack < 100; ack++) assert.strictEqual(yield* who.hear, "ACK")
+  }
+  yield* who.stopReading
+  yield* say(who, "SYNC red 0")
+})
+
+describe("the end of a session", () => {
+  it.live("is a line with its totals, and nothing that was said", () =>
+    Effect.gen(function*() {
+      const { ended, everything, world } = yield* logged()
+      const [ann, bob] = [yield* login(world, "ann"), yield* login(world, "bob")]
+      yield* say(ann, "SYNC red 0")
+      assert.strictEqual(yield* ann.hear, "ENDSYNC")
+      yield* say(bob, "SEND red secret", "SEND red secrets", "SEND ann secrecy")
+      for (let acks = 0; acks < 3; acks++) assert.strictEqual(yield* bob.hear, "ACK")
+      const told = [yield* ann.hear, yield* ann.hear, yield* ann.hear]
+      yield* ann.halfClose
+      const bytes = (lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`).join("").length
+      const line = yield* ended
+      assert.deepInclude(line, {
+        user: "ann",
+        address: "127.0.0.1",
+        messages: 0,
+        delivered: 3,
+        received: bytes(["CONNECT ann", "SYNC red 0"]),
+        sent: bytes(["ACCEPT", "ENDSYNC", ...told]),
+        why: "peer ended"
+      })
+      assert.isNumber(line["seconds"])
+      yield* bob.halfClose
+      assert.deepInclude(yield* ended, { user: "bob", messages: 3, delivered: 0, why: "peer ended" })
+      assert.notInclude(everything.join(), "secre")
+    }))
+
+  it.live("has no user before the login, and no address where they are left out", () =>
+    Effect.gen(function*() {
+      const { ended, everything, world } = yield* logged({ logAddresses: false })
+      const nobody = yield* world.connect
+      yield* nobody.halfClose
+      const line = yield* ended
+      assert.strictEqual(line["why"], "peer ended")
+      assert.notProperty(line, "user")
+      yield* (yield* login(world, "ann")).halfClose
+      assert.strictEqual((yield* ended)["user"], "ann")
+      assert.notInclude(everything.join(), "127.0.0.1")
+    }))
+
+  const ends: ReadonlyArray<
+    readonly [
+      why: string,
+      settings: Partial<ServerConfig.Settings>,
+      end: (world: World, who: Connection) => Effect.Effect<void>
+    ]
+  > = [
+    ["connection lost", {}, (_, who) => who.cut],
+    ["declined: invalid_command", {}, (_, who) => say(who, ...Array.from({ length: 20 }, () => "NONSENSE"))],
+    ["declined: shutting_down", {}, (world) => world.stop],
+    ["cut: write deadline", { writeDeadline: Duration.millis(200) }, (_, who) => asksForMuchAndSleeps(who)],
+    [
+      "cut: shutdown deadline",
+      { shutdownDeadline: Duration.millis(200) },
+      (world, who) => Effect.andThen(asksForMuchAndSleeps(who), world.stop)
+    ]
+  ]
+  for (const [why, settings, end] of ends) {
+    it.live(`says why: ${why}`, () =>
+      Effect.gen(function*() {
+        const { ended, world } = yield* logged(settings)
+        yield* end(world, yield* login(world, "ann"))
+        assert.deepInclude(yield* ended, { user: "ann", why })
+      }))
+  }
+
+  it.live("says why, before the login: declined for its reason", () =>
+    Effect.gen(function*() {
+      const { ended, world } = yield* logged({ loginDeadline: Duration.millis(50) })
+      yield* world.connect
+      assert.strictEqual((yield* ended)["why"], "declined: login_timeout")
+      const names = yield* world.connect
+      yield* say(names, "CONNECT system", "CONNECT system", "CONNECT system")
+      assert.strictEqual((yield* ended)["why"], "declined: username_taken")
+    }))
+})
