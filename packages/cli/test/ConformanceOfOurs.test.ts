@@ -103,7 +103,7 @@ describe.concurrent("a server that keeps messages", () => {
           ])
           assert.deepStrictEqual(isDurable ? overTcp : overTcp.filter((line) => !isNotTried(line)), [])
         }),
-      180_000
+      300_000
     )
   }
 })

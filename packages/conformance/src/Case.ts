@@ -29,7 +29,7 @@ export interface Case {
   /** What is so if it passes, in a few words. */
   readonly title: string
   readonly level: Level
-  readonly profiles: ReadonlyArray<Profile>
+  readonly profiles: readonly [Profile, ...ReadonlyArray<Profile>]
   /** The sentence that it checks: of CPT.md, or of READING.md where that closes what is open. */
   readonly quote: string
   /** How it goes, for people: the transcript (see `Script`), or what is done, in words. */

@@ -28,8 +28,9 @@ export const parseMessage = (line: string): Message | undefined => {
   return timestamp === "" ? undefined : { line, group, sender, timestamp: BigInt(timestamp), text }
 }
 
-/** What a server says for reasons that have nothing to do with the case. */
-const busy = /^DECLINE (?:rate_limited|too_many_connections|server_full|shutting_down|storage_unavailable)\b/
+/** What a server says for reasons of its own, which have nothing to do with the case: its limits, its rules, its state. */
+const itsOwnReasons =
+  /^DECLINE (?:forbidden|unknown_target|rate_limited|too_many_connections|server_full|shutting_down|storage_unavailable)\b/
 
 /** How long an end of the server is waited for that would be its way after a DECLINE. */
 const closing = 300
@@ -125,7 +126,7 @@ export class Peer {
         yield* this.say(`CONNECT ${name}`)
         const line = yield* this.hear("ACCEPT | DECLINE …")
         if (line.startsWith("ACCEPT")) return
-        if (busy.test(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
+        if (itsOwnReasons.test(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
         if (performance.now() > until) return yield* new Broken({ expected: `${this.#who} hears ACCEPT`, came: line })
         yield* this.close()
         yield* Effect.sleep(again)
@@ -245,7 +246,7 @@ export class Peer {
         if (/^DECLINE unsupported_command\b/.test(line) && !pattern.words.includes("DECLINE")) {
           return yield* new Unsupported({ why: `${this.#who} hears ${line}` })
         }
-        if (busy.test(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
+        if (itsOwnReasons.test(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
         return yield* broken(line)
       }
     })
@@ -355,6 +356,15 @@ export class Peer {
       return message === undefined
         ? new Broken({ expected: `${this.#who} hears a message`, came: line })
         : Effect.succeed(message)
+    })
+  }
+
+  /** The newest message of those that have come by themselves; waits for one. */
+  newest(): Step<Message> {
+    return Effect.gen({ self: this }, function*() {
+      let message = yield* this.live()
+      while (this.#wire !== undefined && this.#wire.lines.length > 0) message = yield* this.live()
+      return message
     })
   }
 

@@ -6,7 +6,7 @@ import type { Hands } from "./Hands.ts"
 import { Broken, Inconclusive, type Outcome, type Unreachable, Unsupported, type Verdict } from "./Outcome.ts"
 import * as Probe from "./Probe.ts"
 import { type Setting, Stage } from "./Stage.ts"
-import { type Entry, Transcript } from "./Transcript.ts"
+import { cutShort, type Entry, Transcript } from "./Transcript.ts"
 import * as Wire from "./Wire.ts"
 
 export interface Options {
@@ -102,7 +102,7 @@ const judge = (error: Outcome, { level }: Case): Judgement => {
     case "Broken": {
       const { came, expected } = error
       const verdict = level === "MUST" ? "fail" : level === "MAY" ? "unsupported" : "non-strict"
-      return { verdict, why: { expected, came } }
+      return { verdict, why: { expected: cutShort(expected), came: cutShort(came) } }
     }
     case "Unsupported":
       return { verdict: "unsupported", why: error.why }

@@ -1,5 +1,5 @@
 /** Which cases somebody means. */
-import type { Case, Profile } from "./Case.ts"
+import { type Case, type Profile, profiles as allProfiles } from "./Case.ts"
 
 export interface Selection {
   readonly profiles: ReadonlyArray<Profile>
@@ -15,11 +15,19 @@ const means = (pattern: string): (id: string) => boolean => {
   return (id) => whole.test(id)
 }
 
-/** Those that are in one of the profiles, if any is named, and of an id that is meant, if any is. */
+/** Under which profile a case is told, where some were selected: the first of its own that was. */
+export const home = ({ profiles }: Case, selected: ReadonlyArray<Profile>): Profile =>
+  profiles.find((profile) => selected.includes(profile)) ?? profiles[0]
+
+/**
+ * Those that are in one of the profiles, if any is named, and of an id that is meant, if any is; those under one profile
+ * beside each other.
+ */
 export const select = (cases: ReadonlyArray<Case>, { ids, profiles }: Selection): ReadonlyArray<Case> => {
   const meant = ids.map(means)
+  const placeOf = (of: Case) => allProfiles.indexOf(home(of, profiles))
   return cases.filter((of) =>
     (profiles.length === 0 || of.profiles.some((profile) => profiles.includes(profile))) &&
     (meant.length === 0 || meant.some((is) => is(of.id)))
-  )
+  ).toSorted((a, b) => placeOf(a) - placeOf(b))
 }

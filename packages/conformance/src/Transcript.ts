@@ -1,4 +1,5 @@
 /** What has gone over the wire in a case, and when: the main part of the report of a failure. */
+import * as Bytes from "./Bytes.ts"
 
 export interface Entry {
   /** Milliseconds since the case began. */
@@ -15,7 +16,8 @@ const kept = { first: 100, last: 200 }
 /** Characters of a line that are shown. */
 const maxWidth = 300
 
-const cutShort = (text: string): string =>
+/** A text of a length that can be shown. */
+export const cutShort = (text: string): string =>
   text.length > maxWidth ? `${text.slice(0, maxWidth)}… (${text.length} characters)` : text
 
 export class Transcript {
@@ -31,6 +33,12 @@ export class Transcript {
       this.#dropped += kept.last
       this.#last = this.#last.slice(kept.last)
     }
+  }
+
+  /** As much of them as is shown. */
+  addBytes(who: string, how: string, bytes: Uint8Array): void {
+    const text = Bytes.toText(bytes.subarray(0, maxWidth))
+    this.add(who, how, bytes.length > maxWidth ? `${text}… (${bytes.length} bytes)` : text)
   }
 
   get elapsed(): number {

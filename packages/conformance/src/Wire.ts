@@ -133,7 +133,7 @@ export class Wire {
   /** Until the operating system has taken them, or it is in vain. */
   say(bytes: Uint8Array, how: string): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      this.#transcript.add(this.#who, how, Bytes.toText(how === ">" ? bytes.subarray(0, -1) : bytes))
+      this.#transcript.addBytes(this.#who, how, how === ">" ? bytes.subarray(0, -1) : bytes)
       if (this.#socket.writable) this.#socket.write(bytes, () => resume(Effect.void))
       else resume(Effect.void)
     })
@@ -197,8 +197,12 @@ const explain = (error: NodeJS.ErrnoException): string => {
     case "ENOTFOUND":
     case "EAI_AGAIN":
       return "there is no such host"
+    case "EPROTO":
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+      return "it does not speak TLS there"
     default:
-      return error.message
+      // Of OpenSSL, the reason alone
+      return error.message.replace(/^.*:SSL routines:[^:]*:([^:]*):.*$/s, "$1")
   }
 }
 

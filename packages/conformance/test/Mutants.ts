@@ -315,7 +315,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     class extends Plain {
       override send(session: Session, fields: ReadonlyArray<string>, isResend: boolean) {
         if (fields[1] === undefined || this.targets.has(fields[0] ?? "")) super.send(session, fields, isResend)
-        else this.declines(session, "unknown_target")
+        else this.declines(session, "invalid_command")
       }
     },
     "names/2.3/first-send"
@@ -1179,7 +1179,8 @@ export const mutants: ReadonlyArray<Mutant> = [
         later(3, () => super.sync(session, fields))
       }
     },
-    "live/5.5/seam"
+    "live/5.5/seam",
+    "live/5.5/seam-from-now"
   ),
   mutant(
     "tells a message twice to who has synced twice",
@@ -1412,6 +1413,16 @@ export const mutants: ReadonlyArray<Mutant> = [
       }
     },
     "framing/1.4/too-long"
+  ),
+  mutant(
+    "loses what comes in one packet with the beginning of a long line",
+    class extends Plain {
+      override takes(session: Session, chunk: Buffer) {
+        const isLong = chunk.length - chunk.lastIndexOf(10) > 8193 && !session.isTooLong
+        super.takes(session, isLong ? chunk.subarray(chunk.lastIndexOf(10) + 1) : chunk)
+      }
+    },
+    "framing/1.4/merged"
   ),
   mutant(
     "declines a long line more than once",

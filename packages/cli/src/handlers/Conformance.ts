@@ -3,6 +3,7 @@ import {
   type Case,
   cases as allCases,
   Hands,
+  home,
   type Profile,
   profiles as allProfiles,
   Report,
@@ -36,9 +37,7 @@ const profilesOf = Effect.fnUntraced(function*(names: ReadonlyArray<string>) {
 })
 
 /** Which cases are meant. */
-const casesOf = Effect.fnUntraced(function*(input: Input, ids: ReadonlyArray<string>) {
-  const profiles = yield* profilesOf(input.profile)
-  const isByDefault = profiles.length === 0 && ids.length === 0 && !input.list
+const casesOf = Effect.fnUntraced(function*(profiles: ReadonlyArray<Profile>, ids: ReadonlyArray<string>) {
   for (const id of ids) {
     if (select(allCases, { ids: [id], profiles: [] }).length > 0) continue
     const isFile = /\.(?:xml|html?|json|tap)$/.test(id)
@@ -48,8 +47,8 @@ const casesOf = Effect.fnUntraced(function*(input: Input, ids: ReadonlyArray<str
       }`
     )
   }
-  const selected = select(allCases, { ids, profiles: isByDefault ? ["core"] : profiles })
-  return selected.length === 0 ? yield* usage("no case is in these profiles and has such an id") : selected
+  const cases = select(allCases, { ids, profiles })
+  return cases.length === 0 ? yield* usage("no case is in these profiles and has such an id") : cases
 })
 
 const quoted = (text: string): string => /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
@@ -92,27 +91,33 @@ const list = Effect.fnUntraced(function*(cases: ReadonlyArray<Case>, isJson: boo
     : write(Report.Table.list(cases, Report.Table.painter(isColored)))
 })
 
-/** Rows as they come, and then what is to be said of those that did not pass. */
-const table = Effect.fnUntraced(function*(cases: ReadonlyArray<Case>, isById: boolean) {
+/** Rows as they come, and then what is to be said of those that did not pass, and of those that were named. */
+const table = Effect.fnUntraced(function*(
+  cases: ReadonlyArray<Case>,
+  profiles: ReadonlyArray<Profile>,
+  named: ReadonlyArray<string>
+) {
   const { isColored, write } = yield* Output
   const paint = Report.Table.painter(isColored)
-  const widths = Report.Table.widths(cases)
+  const widths = Report.Table.widths(cases, process.stdout.columns)
   let profile: Profile | undefined
   return {
     head: (head: Omit<Parameters<typeof Report.Table.head>[0], "cases">) =>
       write(Report.Table.head({ ...head, cases }, paint)),
     row: (result: Result) =>
       Effect.suspend(() => {
-        const [first] = result.case.profiles
-        const heading = first === undefined || first === profile ? "" : Report.Table.heading(first, paint)
-        profile = first
+        const before = profile
+        profile = home(result.case, profiles)
+        const heading = profile === before ? "" : Report.Table.heading(profile, paint)
         return write(heading + Report.Table.row(result, widths, paint))
       }),
     tail: (report: Report.Report) => {
-      const told = report.results.filter(({ verdict }) => isById || Report.hasFailed({ verdict }, true))
-      const details = told.map((result) =>
-        Report.Table.detail(result, report.again(result.case.id), isById || result.verdict === "fail", paint)
-      )
+      const details = report.results.map((result) => {
+        const isNamed = named.includes(result.case.id)
+        return isNamed || Report.hasFailed(result, true)
+          ? Report.Table.detail(result, report.again(result.case.id), isNamed || result.verdict === "fail", paint)
+          : ""
+      })
       return write(details.join("") + Report.Table.tail(report, paint))
     }
   }
@@ -121,7 +126,9 @@ const table = Effect.fnUntraced(function*(cases: ReadonlyArray<Case>, isById: bo
 export const conformance = Effect.fnUntraced(function*(input: Input) {
   const first = Option.toArray(input.server)
   const ids = [...(input.list ? first : []), ...input.ids, ...input.case]
-  const cases = yield* casesOf(input, ids)
+  const isByDefault = input.profile.length === 0 && ids.length === 0 && !input.list
+  const profiles = isByDefault ? ["core" as const] : yield* profilesOf(input.profile)
+  const cases = yield* casesOf(profiles, ids)
   if (input.list) return yield* list(cases, Option.isSome(input.json))
 
   const to = forms.flatMap((form) => Option.toArray(Option.map(input[form], (to) => [form, to] as const)))
@@ -151,7 +158,7 @@ export const conformance = Effect.fnUntraced(function*(input: Input) {
       new Failure({ status: exitStatus.noConnection, message: `no server at ${visible(server)}: ${visible(why)}` })
     )
   )
-  const shown = onStdout === undefined ? yield* table(cases, ids.length > 0) : undefined
+  const shown = onStdout === undefined ? yield* table(cases, profiles, ids) : undefined
   if (shown !== undefined) yield* shown.head({ server, seed, dialect: run.dialect, attempt: run.attempt })
   const results: Array<Result> = []
   yield* Stream.runForEach(run.results, (result) => {
@@ -167,6 +174,7 @@ export const conformance = Effect.fnUntraced(function*(input: Input) {
     seed,
     dialect: run.dialect,
     results,
+    profiles,
     millis: performance.now() - began,
     isStrict: input.strict,
     again: againOf(input, server, seed)

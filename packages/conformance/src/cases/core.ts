@@ -55,7 +55,7 @@ export const core = define("core", {
     `
   },
   "connect/3.2/username-taken": {
-    title: "… with the reason of the table",
+    title: "a name in use is declined as username_taken",
     also: ["identity"],
     quote: reasons,
     script: String.raw`
@@ -92,7 +92,7 @@ export const core = define("core", {
     })
   },
   "connect/3.2/free-after-cut": {
-    title: "… also when it was broken off",
+    title: "a name is free again soon after its connection broke",
     quote: accept,
     does: "Alice logs in, and her connection is reset; within the timeout, somebody else can have her name.",
     run: Effect.fnUntraced(function*(stage) {
@@ -124,7 +124,7 @@ export const core = define("core", {
     `
   },
   "connect/3.2/name-stays": {
-    title: "… and changes nothing",
+    title: "a second CONNECT does not change the name",
     quote: "Changing suernames is not supported by the protocol",
     script: String.raw`
       alice: login
@@ -358,7 +358,7 @@ export const core = define("core", {
     `
   },
   "sync/5.1/own": {
-    title: "… also those of who asks",
+    title: "an answer has the messages of who asks too",
     quote: all,
     script: String.raw`
       alice: login
@@ -398,7 +398,7 @@ export const core = define("core", {
     `
   },
   "sync/5.1/just-before": {
-    title: "… and all of what was sent after it, from the next moment on",
+    title: "a SYNC gives all that was sent from the next moment on",
     quote: after,
     script: String.raw`
       alice: login

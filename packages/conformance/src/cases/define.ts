@@ -32,7 +32,8 @@ interface Acted extends About {
 export const define = (profile: Profile, cases: Readonly<Record<string, Played | Acted>>): ReadonlyArray<Case> =>
   Object.entries(cases).map(([id, about]) => {
     const { also = [], asks = [], isAlone = false, level = "MUST", needs = [], quote, title } = about
-    const described = { id, title, level, profiles: [profile, ...also], quote, needs, asks, isAlone }
+    const profiles: Case["profiles"] = [profile, ...also]
+    const described = { id, title, level, profiles, quote, needs, asks, isAlone }
     if ("run" in about) return Object.assign(described, { script: about.does, run: about.run })
     const script = unescaped(about.script)
     return Object.assign(described, { script, run: (stage: Stage) => stage.play(script) })

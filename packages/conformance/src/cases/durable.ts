@@ -140,7 +140,7 @@ export const durable = define("durable", {
     run: isThere("restart")
   },
   "durable/4.1/kill": {
-    title: "… also after the server was killed",
+    title: "what was acknowledged is there after the server was killed, once and in order",
     quote: all,
     needs: ["kill"],
     isAlone: true,
@@ -149,7 +149,7 @@ export const durable = define("durable", {
     run: isThere("kill")
   },
   "durable/4.1/at-once": {
-    title: "… and if it was killed right after the ACK",
+    title: "what was acknowledged is there if the server was killed right after the ACK",
     level: reading,
     quote: onDisk,
     needs: ["kill"],
@@ -179,7 +179,7 @@ export const durable = define("durable", {
     run: isOnce("restart")
   },
   "durable/4.4/resend-after-kill": {
-    title: "… also after the server was killed",
+    title: "a message that is sent again after the server was killed is stored once",
     level: "SHOULD",
     quote: resend,
     needs: ["kill"],
@@ -229,7 +229,7 @@ export const durable = define("durable", {
     run: isQuiet("restart")
   },
   "durable/2.2/kinds-after-kill": {
-    title: "… also after the server was killed",
+    title: "who is a user and what is a group is so after the server was killed",
     level: reading,
     quote: final,
     needs: ["kill"],

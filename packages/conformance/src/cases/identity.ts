@@ -31,7 +31,7 @@ export const identity = define("identity", {
     `
   },
   "connect/3.2/unlocked": {
-    title: "… until it is unlocked",
+    title: "an account that is unlocked is accepted again",
     quote: locked,
     needs: ["control"],
     script: String.raw`
@@ -46,7 +46,7 @@ export const identity = define("identity", {
     `
   },
   "connect/3.2/others-are-not-locked": {
-    title: "… and nobody else is",
+    title: "nobody else is locked with an account",
     quote: locked,
     needs: ["control"],
     script: String.raw`
@@ -103,7 +103,7 @@ export const identity = define("identity", {
     `
   },
   "connect/3.2/ip-valid": {
-    title: "… and accepted from one of its own",
+    title: "an account that is bound to addresses is accepted from one of them",
     quote: invalidIp,
     needs: ["control", "network"],
     script: String.raw`

@@ -199,7 +199,7 @@ export const robust = define("robust", {
     `
   },
   "framing/1.1/cr-and-lf-apart": {
-    title: "… also when the LF comes later",
+    title: "CR LF is one end of a line, also when the LF comes later",
     level: reading,
     quote: lineEnd,
     script: String.raw`
@@ -336,7 +336,7 @@ export const robust = define("robust", {
     })
   },
   "framing/1.4/too-long": {
-    title: "a longer one is line_too_long, and the session goes on",
+    title: "a line of 8,193 bytes is line_too_long, and the session goes on",
     level: reading,
     also: ["identity"],
     quote: tooLong,
@@ -353,7 +353,7 @@ export const robust = define("robust", {
     `
   },
   "framing/1.4/much-too-long": {
-    title: "… also one of a megabyte, once",
+    title: "a line of a megabyte is line_too_long, once",
     level: reading,
     quote: tooLong,
     script: String.raw`
@@ -365,6 +365,26 @@ export const robust = define("robust", {
       alice< ACK
       alice: nothing more
     `
+  },
+  "framing/1.4/merged": {
+    title: "what comes in one packet with the beginning of a line that is too long is answered before it",
+    level: reading,
+    quote: inOrder,
+    does:
+      "Alice says two SENDs and 10,000 bytes of a third in one packet, then the rest of it with another SEND. Each is answered, in order.",
+    run: Effect.fnUntraced(function*(stage) {
+      const alice = yield* stage.login("alice")
+      const send = `SEND ${stage.name("group")}`
+      yield* alice.sayBytes(Buffer.from(`${send} one\n${send} two\n${send} ${"x".repeat(10_000)}`))
+      yield* alice.hear("ACK")
+      yield* alice.hear("ACK")
+      yield* apart
+      yield* alice.sayBytes(Buffer.from(`${"x".repeat(10_000)}\n${send} three\n`))
+      yield* alice.hear("DECLINE line_too_long")
+      yield* alice.hear("ACK")
+      const messages = (yield* alice.sync("{group}")).map(({ text }) => text).join(", ")
+      yield* stage.check(messages === "one, two, three", "one, two, three", messages)
+    })
   },
   "framing/1.4/endless": {
     title: "a line that does not end hurts nobody else",
@@ -385,7 +405,7 @@ export const robust = define("robust", {
     })
   },
   "framing/1.4/bytes": {
-    title: "bytes count, not characters",
+    title: "for the length of a line bytes count, not characters",
     level: reading,
     quote: limit,
     script: String.raw`
@@ -398,7 +418,7 @@ export const robust = define("robust", {
     `
   },
   "framing/1.4/before-login": {
-    title: "before CONNECT too",
+    title: "a line that is too long is line_too_long before CONNECT too",
     level: reading,
     quote: tooLong,
     script: String.raw`
@@ -462,7 +482,7 @@ export const robust = define("robust", {
     `
   },
   "framing/1.7/half-close-later": {
-    title: "… also after a while",
+    title: "who half-closes some time after the last answer hears the end",
     level: reading,
     quote: halfClose,
     script: String.raw`
@@ -475,7 +495,7 @@ export const robust = define("robust", {
     `
   },
   "framing/1.7/many-answers": {
-    title: "… also when there is much to answer",
+    title: "who half-closes gets all answers, also when there are many",
     level: reading,
     quote: halfClose,
     does: "A group has 150 messages. Bob asks for them ten times in one packet, and half-closes; all ten answers come.",
@@ -589,8 +609,9 @@ export const robust = define("robust", {
       const carol = yield* stage.login("carol")
       yield* bob.sync("{group}")
       yield* carol.sync("{group}")
-      bob.stopReading()
       const filling = "x".repeat(7900)
+      yield* stage.granted(alice.send("{other}", filling))
+      bob.stopReading()
       for (let i = 0; i < 1800; i++) {
         yield* alice.send("{group}", `message ${i} ${filling}`)
         const message = yield* carol.live()

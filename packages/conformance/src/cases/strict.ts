@@ -77,7 +77,7 @@ export const strict = define("strict", {
     `
   },
   "framing/1.3/outer-spaces": {
-    title: "so are spaces before and behind a command",
+    title: "spaces before and behind a command are wrong grammar",
     level: reading,
     quote: oneSpace,
     script: String.raw`
@@ -163,7 +163,7 @@ export const strict = define("strict", {
     `
   },
   "names/2.1/bytes": {
-    title: "… and the bytes of UTF-8 count, not characters",
+    title: "for the length of a name bytes count, not characters",
     level: reading,
     quote: names,
     script: String.raw`
@@ -219,7 +219,7 @@ export const strict = define("strict", {
     `
   },
   "names/2.1/invisible": {
-    title: "neither can control, format, private-use and unassigned characters",
+    title: "control, format, private-use and unassigned characters cannot be in a name",
     level: reading,
     quote: names,
     script: String.raw`
@@ -272,7 +272,7 @@ export const strict = define("strict", {
     `
   },
   "names/2.1/system-taken": {
-    title: "… it is taken, in any letter case",
+    title: "system is taken, in any letter case",
     level: reading,
     quote: system,
     script: String.raw`
@@ -285,7 +285,7 @@ export const strict = define("strict", {
     `
   },
   "names/2.1/system-target": {
-    title: "… and nobody can send to it or sync it",
+    title: "nobody can send to system, or sync it",
     level: reading,
     quote: system,
     script: String.raw`
@@ -339,7 +339,7 @@ export const strict = define("strict", {
     `
   },
   "names/2.2/group-stays": {
-    title: "… also when everybody has gone",
+    title: "nobody can connect with the name of a group, also when everybody has gone",
     level: reading,
     quote: final,
     script: String.raw`
@@ -471,7 +471,7 @@ export const strict = define("strict", {
     `
   },
   "connect/3.1/and-then": {
-    title: "… and one can log in after it",
+    title: "who was declined before CONNECT may log in then",
     level: reading,
     quote: closing,
     asks: ["closes"],
@@ -574,7 +574,7 @@ export const strict = define("strict", {
     `
   },
   "decline/3.3/empty-fields": {
-    title: "so are empty ones",
+    title: "empty fields are invalid_command",
     level: reading,
     quote: grammar,
     script: String.raw`
@@ -590,7 +590,7 @@ export const strict = define("strict", {
     `
   },
   "decline/3.3/empty-line": {
-    title: "so is the empty line",
+    title: "the empty line is invalid_command",
     level: reading,
     quote: grammar,
     script: String.raw`
@@ -767,7 +767,7 @@ export const strict = define("strict", {
     `
   },
   "send/4.3/control": {
-    title: "other control characters may not",
+    title: "control characters but TAB cannot be in a message",
     level: reading,
     also: ["robust"],
     quote: text,
@@ -849,7 +849,7 @@ export const strict = define("strict", {
     })
   },
   "send/4.4/resend-again": {
-    title: "… however often",
+    title: "a message that is sent again and again since its ACK was lost is stored once",
     level: "SHOULD",
     also: ["delivery"],
     quote: "the server SHOULD add a deduplication system in the event of duplicated sent messages.",
@@ -892,7 +892,7 @@ export const strict = define("strict", {
     `
   },
   "send/4.4/after-a-good-end": {
-    title: "… also on two connections, of which the first ended in good order",
+    title: "who says the same on a new connection, after a good end, has said it twice",
     level: reading,
     also: ["delivery"],
     quote: confirmed,
@@ -1150,7 +1150,7 @@ export const strict = define("strict", {
     `
   },
   "sync/5.3/told": {
-    title: "… and is told so by a message of system",
+    title: "who asks for somebody else's messages is told so by a message of system",
     level: reading,
     quote: leaks,
     script: String.raw`
@@ -1199,7 +1199,7 @@ export const strict = define("strict", {
     `
   },
   "live/5.5/after": {
-    title: "… also when the SYNC was after the last message",
+    title: "who has synced a group from after its last message on gets its new messages too",
     level: reading,
     quote: follows,
     needs: ["live"],
@@ -1315,7 +1315,7 @@ export const strict = define("strict", {
     `
   },
   "live/5.5/own-in-a-sync": {
-    title: "… but a SYNC gives them",
+    title: "one's own messages are in an answer",
     level: reading,
     quote: ownMessages,
     script: String.raw`

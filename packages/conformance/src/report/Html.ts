@@ -45,7 +45,7 @@ const detail = (result: Result, again: string): string => {
 export const html = (report: Report): string => {
   const { again, dialect, results, seed, server } = report
   const found = differences(dialect).map((sentence) => `<li>${escapeXml(sentence)}</li>`)
-  const rows = byProfile(results)
+  const rows = byProfile(report)
   const cells = (counts: ReturnType<typeof count>) =>
     verdicts.map((verdict) => `<td class="${counts[verdict] === 0 ? "none" : verdict}">${counts[verdict]}</td>`).join(
       ""
@@ -66,15 +66,13 @@ ${
       }</ul>\n`
   }<table>
 <tr><th>profile</th>${verdicts.map((verdict) => `<th>${verdict}</th>`).join("")}</tr>
-${rows.map(([profile, counts]) => `<tr><td>${profile}</td>${cells(counts)}</tr>`).join("\n")}
+${rows.map(([profile, results]) => `<tr><td>${profile}</td>${cells(count(results))}</tr>`).join("\n")}
 <tr><td>all</td>${cells(count(results))}</tr>
 </table>
 ${
-    rows.map(([profile]) =>
+    rows.map(([profile, results]) =>
       `<h2>${profile}: ${about[profile]}</h2>\n${
-        results.filter((result) => result.case.profiles[0] === profile).map((result) =>
-          detail(result, again(result.case.id))
-        ).join("")
+        results.map((result) => detail(result, again(result.case.id))).join("")
       }`
     ).join("\n")
   }</html>

@@ -1,6 +1,7 @@
 /** JUnit's XML, which CI servers read. What was not tested is skipped; what is no MUST fails only if it counts. */
 import { source } from "../Case.ts"
 import type { Result } from "../Run.ts"
+import { home } from "../Select.ts"
 import { print } from "../Transcript.ts"
 import { hasFailed, type Report, whyOf } from "./Report.ts"
 
@@ -27,10 +28,10 @@ const detail = (result: Result, again: string): string =>
     ].join("\n")
   )
 
-const testcase = (result: Result, { again, isStrict }: Report): string => {
+const testcase = (result: Result, { again, isStrict, profiles }: Report): string => {
   const { case: of, millis, verdict } = result
   const why = escapeXml(whyOf(result) ?? "")
-  const attributes = `classname="cpt.${of.profiles[0]}" name="${escapeXml(of.id)}" time="${seconds(millis)}"`
+  const attributes = `classname="cpt.${home(of, profiles)}" name="${escapeXml(of.id)}" time="${seconds(millis)}"`
   const body = hasFailed(result, isStrict)
     ? `<failure type="${verdict}" message="${why}">${detail(result, again(of.id))}</failure>`
     : verdict === "non-strict"

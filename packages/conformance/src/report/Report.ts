@@ -3,6 +3,7 @@ import type { Profile } from "../Case.ts"
 import type { Dialect } from "../Dialect.ts"
 import { type Verdict, verdicts } from "../Outcome.ts"
 import type { Result } from "../Run.ts"
+import { home } from "../Select.ts"
 
 export interface Report {
   /** Where the server is. */
@@ -10,6 +11,8 @@ export interface Report {
   readonly seed: number
   readonly dialect: Dialect
   readonly results: ReadonlyArray<Result>
+  /** Those that were selected; none: all. */
+  readonly profiles: ReadonlyArray<Profile>
   readonly millis: number
   /** Whether what is no MUST counts too. */
   readonly isStrict: boolean
@@ -29,10 +32,18 @@ export const count = (results: ReadonlyArray<Result>): Counts => {
 export const hasFailed = ({ verdict }: Pick<Result, "verdict">, isStrict: boolean): boolean =>
   verdict === "fail" || (isStrict && verdict === "non-strict")
 
-/** How many of each verdict there are in each profile that occurs, in the order of the cases. */
-export const byProfile = (results: ReadonlyArray<Result>): ReadonlyArray<readonly [Profile, Counts]> => {
-  const names = [...new Set(results.flatMap((result) => result.case.profiles.slice(0, 1)))]
-  return names.map((profile) => [profile, count(results.filter((result) => result.case.profiles[0] === profile))])
+/** The results under each profile, in the order of the cases. */
+export const byProfile = (
+  { profiles, results }: Pick<Report, "profiles" | "results">
+): ReadonlyArray<readonly [Profile, ReadonlyArray<Result>]> => {
+  const homes = new Map<Profile, Array<Result>>()
+  for (const result of results) {
+    const profile = home(result.case, profiles)
+    const others = homes.get(profile)
+    if (others === undefined) homes.set(profile, [result])
+    else others.push(result)
+  }
+  return [...homes]
 }
 
 const counted = (n: number, one: string, many = `${one}s`): string => `${n} ${n === 1 ? one : many}`

@@ -4,7 +4,7 @@ import { differences } from "../Dialect.ts"
 import { type Verdict, verdicts } from "../Outcome.ts"
 import type { Result } from "../Run.ts"
 import { print } from "../Transcript.ts"
-import { byProfile, type Report, summary } from "./Report.ts"
+import { byProfile, count, type Report, summary } from "./Report.ts"
 
 /** What each profile is for, in a few words. */
 export const about: { readonly [P in Profile]: string } = {
@@ -33,6 +33,8 @@ const words: { readonly [V in Verdict]: string } = {
   inconclusive: "inconclusive"
 }
 const wordWidth = Math.max(...verdicts.map((verdict) => words[verdict].length))
+
+const timeWidth = 8
 
 /** A quote, broken into lines of a width, each behind `indent`. */
 const wrap = (text: string, indent: string, width = 100): string => {
@@ -66,11 +68,18 @@ export const head = (
   }, seed ${seed}${again}\n${told}`
 }
 
-/** The widths of the columns, of what is going to be shown. */
-export const widths = (cases: ReadonlyArray<Case>) => ({
-  id: Math.max(...cases.map(({ id }) => id.length)),
-  title: Math.max(...cases.map(({ title }) => title.length))
-})
+/** What a row has besides id and title. */
+const others = wordWidth + "  ".length * 4 + timeWidth
+
+/** A title that is shorter says nothing. */
+const shortest = 20
+
+/** The widths of the columns; on a terminal that is narrow, titles are cut short. */
+export const widths = (cases: ReadonlyArray<Case>, columns = Infinity) => {
+  const id = Math.max(...cases.map(({ id }) => id.length))
+  const title = Math.max(...cases.map(({ title }) => title.length))
+  return { id, title: Math.max(Math.min(title, columns - id - others), shortest) }
+}
 
 /** Above the rows of a profile. */
 export const heading = (profile: Profile, paint: Paint): string => `\n${paint(profile, "bold")}: ${about[profile]}\n`
@@ -78,9 +87,10 @@ export const heading = (profile: Profile, paint: Paint): string => `\n${paint(pr
 export const row = (result: Result, { id, title }: ReturnType<typeof widths>, paint: Paint): string => {
   const { case: of, millis, verdict, why } = result
   const word = paint(words[verdict].padEnd(wordWidth), verdict)
-  const time = paint(`${Math.round(millis)} ms`.padStart(8), "dim")
+  const time = paint(`${Math.round(millis)} ms`.padStart(timeWidth), "dim")
+  const shown = of.title.length > title ? `${of.title.slice(0, title - 1)}…` : of.title.padEnd(title)
   const reason = typeof why === "string" ? `\n${wrap(why, " ".repeat(wordWidth + 4))}` : ""
-  return `  ${word}  ${of.id.padEnd(id)}  ${of.title.padEnd(title)}  ${time}${reason}\n`
+  return `  ${word}  ${of.id.padEnd(id)}  ${shown}  ${time}${reason}\n`
 }
 
 /** All that is to be said of a case: the sentence, what was expected and what came, the transcript, and how to repeat it. */
@@ -104,18 +114,21 @@ export const detail = (result: Result, again: string, isWithTranscript: boolean,
 
 /** Below the rows. */
 export const tail = (report: Report, paint: Paint): string => {
-  const rows = byProfile(report.results)
+  const rows = byProfile(report)
   const width = Math.max("profile".length, ...rows.map(([profile]) => profile.length))
+  const line = (name: string, cells: ReadonlyArray<string>) => `${name.padEnd(width)}${cells.join("")}`
   const table = [
-    `${"profile".padEnd(width)}${verdicts.map((verdict) => verdict.padStart(wordWidth + 2)).join("")}`,
-    ...rows.map(([profile, counts]) =>
-      `${profile.padEnd(width)}${
+    line("profile", verdicts.map((verdict) => verdict.padStart(wordWidth + 2))),
+    ...rows.map(([profile, results]) => {
+      const counts = count(results)
+      return line(
+        profile,
         verdicts.map((verdict) => {
           const cell = String(counts[verdict]).padStart(wordWidth + 2)
-          return counts[verdict] === 0 ? paint(cell, "dim") : paint(cell, verdict)
-        }).join("")
-      }`
-    )
+          return paint(cell, counts[verdict] === 0 ? "dim" : verdict)
+        })
+      )
+    })
   ]
   return `\n${table.join("\n")}\n\n${paint(summary(report), "bold")}\n`
 }
