@@ -115,7 +115,8 @@ export class Framer {
         this.#from = bytes.length // and the chunk stays: there may be a way back to the lines before
         return true
       }
-      this.#rest = Buffer.concat([bytes.subarray(start)])
+      this.#rest = Buffer.allocUnsafeSlow(length) // it may stay: not from a pool, which would stay with it
+      bytes.copy(this.#rest, 0, start)
     }
     this.bytes = nothing
     this.#from = 0

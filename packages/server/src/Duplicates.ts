@@ -100,7 +100,9 @@ const areEqual = ({ bytes, ends, starts, targets }: Batch, one: number, other: n
 const remember = (last: Last, { bytes, ends, starts, targets }: Batch, index: number, now: number): void => {
   const [start, end] = [starts[index]!, ends[index]!]
   const length = end - start
-  if (last.text.length < length || last.text.length > 8 * length + 64) last.text = Buffer.allocUnsafe(2 * length)
+  if (last.text.length < length || last.text.length > 8 * length + 64) {
+    last.text = Buffer.allocUnsafeSlow(2 * length) // it may stay: not from a pool, which would stay with it
+  }
   bytes.copy(last.text, 0, start, end)
   last.target = targets[index]
   last.at = now

@@ -23,7 +23,10 @@ export class Head {
     if (seconds === 0 || seconds !== this.#seconds || sender !== this.#sender) {
       this.#sender = sender
       this.#seconds = seconds
-      this.bytes = Buffer.from(`${headOf(this.#target, sender)}${timestamp} `)
+      const bytes = Buffer.from(`${headOf(this.#target, sender)}${timestamp} `)
+      // In memory of its own: there is one for each of many targets, and each would keep a pool of 64 KB from going
+      this.bytes = new Uint8Array(bytes.length)
+      this.bytes.set(bytes)
       return
     }
     const millis = timestamp - seconds * 1000

@@ -493,7 +493,7 @@ const addRecent = (row: Row, timestamp: number, lines: Buffer, start: number, en
   const at = row.recentCount === 0 ? 0 : ends[row.recentCount - 1]!
   const length = at + end - start
   if (length > row.recent.bytes.length) {
-    const bytes = Buffer.allocUnsafe(Math.max(1024, 2 * length))
+    const bytes = Buffer.allocUnsafeSlow(Math.max(1024, 2 * length))
     row.recent.bytes.copy(bytes, 0, 0, at)
     row.recent = { bytes, ends, timestamps }
   }
