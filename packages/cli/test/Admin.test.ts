@@ -182,7 +182,7 @@ describe("cpt admin", () => {
   it.live("lists more sessions and groups than one page has, each once", () =>
     Effect.gen(function*() {
       const env = { CPT_DATA: yield* Cpt.folder }
-      const { port } = yield* serving([], env)
+      const { port } = yield* serving(["--login-deadline", "5m"], env)
       const ann = yield* Cpt.connected(port)
       const names = Array.from({ length: 2500 }, (_, n) => `group${n}`)
       yield* say(ann, ["CONNECT ann", ...names.map((name) => `SEND ${name} hi`)], ["ACCEPT", ...names.map(() => "ACK")])
