@@ -1,7 +1,9 @@
 /** The administration of a running server: `cpt serve` and `cpt admin` as processes, over a real socket. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { once } from "node:events"
 import { existsSync, statSync, writeFileSync } from "node:fs"
+import { connect } from "node:net"
 import { join } from "node:path"
 import * as Cpt from "./support/Cpt.ts"
 
@@ -86,6 +88,46 @@ describe("cpt admin", () => {
         assert.strictEqual(status, 3)
         assert.match(stderr, /^cpt: declined: unauthorized: .*\n$/)
       }
+    }))
+
+  it.live("on TCP tells nobody anything without the token", () =>
+    Effect.gen(function*() {
+      const token = join(yield* Cpt.folder, "token")
+      writeFileSync(token, "secret\n")
+      const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+      yield* serving(["--memory", "--admin", uri, "--admin-token-file", token])
+      const asked = (path: string, init: RequestInit) =>
+        Effect.promise(() => fetch(`${uri}${path}`, init).then(({ status }) => status))
+      for (const path of ["/status", "/sessions", "/groups", "/accounts", "/healthz", "/metrics"]) {
+        assert.strictEqual(yield* asked(path, {}), 401)
+        assert.strictEqual(yield* asked(path, { headers: { authorization: "Bearer secre" } }), 401)
+        assert.strictEqual(yield* asked(path, { headers: { authorization: "Bearer secret" } }), 200)
+      }
+      for (const path of ["/announce", "/drain", "/reload", "/sessions/close"]) {
+        const post = { method: "POST", body: "{}", headers: { "content-type": "application/json" } }
+        assert.strictEqual(yield* asked(path, post), 401)
+      }
+    }))
+
+  it.live("does not keep a server that has to end", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const server = yield* serving(["--data", data])
+      const asking = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          const socket = connect(join(data, "admin.sock"))
+          await once(socket, "connect")
+          return socket
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      asking.on("error", () => {})
+      asking.write("POST /announce HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+      assert.strictEqual((yield* Cpt.run(["status", "--data", data])).status, 0)
+      const stopping = performance.now()
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      assert.isBelow(performance.now() - stopping, 10_000) // it is 5 seconds in the contract; the machine may be busy
     }))
 
   it.live("says in one line where there is no server, and what is wrong with what it was given", () =>

@@ -7,6 +7,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { ByteSize, Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
 import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
+import { NetAddress } from "effect/net"
 import { Buffer } from "node:buffer"
 import { hash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
@@ -64,7 +65,7 @@ export class Admin extends Context.Service<Admin, {
   static readonly layerTcp = ({ token, ...options }: TcpOptions & {
     readonly token: Redacted.Redacted
   }): Layer.Layer<Admin, AdminFailed, Administered> =>
-    serve(Admin, listenTcp("administration", options), administration(isToken(token)))
+    serve(Admin, Effect.tap(listenTcp("administration", options), warnIfOpen), administration(isToken(token)))
 }
 
 /** What machines ask, for everybody: `/healthz` and `/metrics`. None of it is a secret. */
@@ -114,6 +115,11 @@ const listenTcp = (what: string, options: TcpOptions): Effect.Effect<Listening, 
     Effect.mapError(({ message }) => new AdminFailed({ message: `no ${what} at ${hostOf(options)}: ${message}` })),
     Effect.tap(({ uri }) => Effect.logInfo(`${what} at ${uri}`))
   )
+
+const warnIfOpen = ({ server: { address }, uri }: Listening) =>
+  NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
+    ? Effect.void
+    : Effect.logWarning(`the administration at ${uri} is open to other machines, and its token goes in clear text`)
 
 const hostOf = ({ host, port }: TcpOptions): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 

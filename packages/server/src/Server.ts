@@ -279,12 +279,14 @@ const infoOf = (session: Session, now: number): SessionInfo => {
 
 /** What can be seen of sessions at any time. */
 const watch = (metrics: Counted, sessions: ReadonlySet<Session>): void => {
-  const of = (measure: (session: Session) => number) => [...sessions].map(measure)
-  const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((a, b) => a + b, 0)
-  const lag = ({ following }: Session) => following?.lag ?? 0
+  const fold = (add: (sum: number, session: Session) => number) => () => {
+    let sum = 0
+    for (const session of sessions) sum = add(sum, session)
+    return sum
+  }
   metrics.sessions = () => sessions.size
-  metrics.users = () => sum(of(({ following }) => following === undefined ? 0 : 1))
-  metrics.lateSessions = () => of(lag).filter((lag) => lag > 0).length
-  metrics.followerLag = () => of(lag).reduce((a, b) => Math.max(a, b), 0) / 1000
-  metrics.untakenBytes = () => sum(of(({ connection }) => connection.untaken()))
+  metrics.users = fold((users, { following }) => following === undefined ? users : users + 1)
+  metrics.lateSessions = fold((late, { following }) => (following?.lag ?? 0) > 0 ? late + 1 : late)
+  metrics.followerLag = fold((lag, { following }) => Math.max(lag, (following?.lag ?? 0) / 1000))
+  metrics.untakenBytes = fold((bytes, { connection }) => bytes + connection.untaken())
 }
