@@ -18,8 +18,8 @@ export class Output extends Context.Service<Output, {
   readonly note: (text: string) => Effect.Effect<void>
   /** Shows how far something has come, on a terminal only: in a line that goes away with whatever is written next. */
   readonly progress: (text: string) => Effect.Effect<void>
-  /** Whether stdout is a terminal that can go back to what it shows. */
-  readonly isTerminal: boolean
+  /** How wide stdout is, if it is a terminal that can go back to what it shows. */
+  readonly width: () => number | undefined
   /** Whether stdout can show colours, and may. */
   readonly isColored: boolean
 }>()("cpt/Output") {
@@ -51,7 +51,7 @@ export class Output extends Context.Service<Output, {
         )
       }),
       note: (text) => Effect.andThen(progress(""), Effect.ignore(write(stderr(), `cpt: ${text}\n`))),
-      isTerminal: stdout.isTTY === true && env["TERM"] !== "dumb",
+      width: () => stdout.isTTY === true && env["TERM"] !== "dumb" ? stdout.columns || 80 : undefined,
       isColored: stdout.isTTY === true && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb"
     })
   })

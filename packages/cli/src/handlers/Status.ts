@@ -45,31 +45,39 @@ const print = (status: Status): string => {
 }
 
 export const status = Effect.fnUntraced(function*({ json, watch, ...flags }: Input) {
-  const { isTerminal, note, write } = yield* Output
+  const { note, width, write } = yield* Output
   const now = Administration.ask(flags, (client) => client.server.status())
   const show = json ? (status: Status) => `${Visible.json(status)}\n` : print
 
   const first = yield* now
-  yield* write(show(first))
-  if (!watch) return first.health === "ready" ? undefined : yield* silent("failed")
+  if (!watch) {
+    yield* write(show(first))
+    return first.health === "ready" ? undefined : yield* silent("failed")
+  }
 
   Interrupted.isHowThisEnds()
-  let lines = show(first).split("\n").length - 1
+  let lines = 0 // that are shown, on a terminal
   let isGone = false
+  /** On a terminal in the place of the one before, and no line longer than it is wide, so that each is one. */
+  const draw = (status: Status) => {
+    const columns = width()
+    const text = show(status)
+    if (json || columns === undefined) return write(json || lines++ === 0 ? text : `\n${text}`)
+    const shown = text.split("\n").map((line) => line.slice(0, columns - 1))
+    const place = lines === 0 ? "" : `\u001B[${lines}A\u001B[J`
+    lines = shown.length - 1
+    return write(`${place}${shown.join("\n")}`)
+  }
+  yield* draw(first)
   yield* Effect.gen(function*() {
     yield* Effect.sleep(every)
-    const status = yield* now
+    yield* draw(yield* now)
     isGone = false
-    const text = show(status)
-    // On a terminal in the place of the one before
-    const place = isTerminal && !json ? `\u001B[${lines}A\u001B[J` : json ? "" : "\n"
-    lines = text.split("\n").length - 1
-    yield* write(`${place}${text}`)
   }).pipe(
     Effect.catchIf((error) => error._tag === "Failure" && error.status === exitStatus.noConnection, (error) => {
       if (isGone) return Effect.void
       isGone = true
-      lines++
+      lines = 0 // what was shown last stays
       return note("message" in error ? error.message : "")
     }),
     Effect.forever

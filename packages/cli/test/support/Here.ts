@@ -14,7 +14,7 @@ export const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, st
       note: (text) => Effect.sync(() => void notes.push(text)),
       progress: () => Effect.void,
       gone: Effect.never,
-      isTerminal: false,
+      width: () => undefined,
       isColored: false
     })
     const status = yield* Cli.run(args).pipe(
