@@ -1,9 +1,11 @@
 /** The examples are run here as their readers would, over real sockets. */
 import { CptClient } from "@cpt/client"
-import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
+import { Accounts, Admin, layerMemory, Listener, Probes, Server } from "@cpt/server"
+import { AdminClient } from "@cpt/server/admin"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Queue, Stream } from "effect"
+import { Context, Effect, Layer, Queue, Redacted, Stream } from "effect"
 import { invitedOnly } from "../account-rule.ts"
+import { administered } from "../administered.ts"
 import { bot } from "../bot.ts"
 import { chat } from "../websocket.ts"
 
@@ -23,6 +25,23 @@ describe("account-rule", () => {
       const error = yield* Effect.flip(CptClient.connect({ username: "mallory", port }))
       assert.strictEqual(error._tag, "Declined")
       assert.strictEqual(error._tag === "Declined" && error.reason, "not_invited")
+    }))
+})
+
+describe("administered", () => {
+  it.live("tells who has the token how it is, and everybody that it is well", () =>
+    Effect.gen(function*() {
+      const services = yield* Layer.build(administered({ chat: 0, admin: 0, probes: 0 }, "secret"))
+      const port = portOf(Context.get(services, Server))
+      yield* CptClient.connect({ username: "alice", port })
+      const url = new URL(Context.get(services, Admin).uri)
+      const admin = yield* AdminClient.make({ url, token: Redacted.make("secret") })
+      assert.strictEqual((yield* admin.server.status()).users, 1)
+      const stranger = yield* AdminClient.make({ url, token: Redacted.make("guess") })
+      assert.strictEqual((yield* Effect.flip(stranger.server.status()))._tag, "Unauthorized")
+      const { uri } = Context.get(services, Probes)
+      const health = yield* Effect.promise(() => fetch(`${uri}/healthz`).then((response) => response.json()))
+      assert.deepStrictEqual(health, { status: "ready" })
     }))
 })
 
