@@ -23,7 +23,8 @@ export type Profile = (typeof profiles)[number]
 /** Something that not every server has, or not every run. */
 export type Need = "live" | "livePrivate" | "inbox" | "network" | keyof Hands
 
-export interface Case {
+/** What a report says of a case, of servers or of clients. */
+export interface Described {
   /** Where it belongs, the clause of READING.md (and of docs/protocol.md) that it is nearest to, and what it is about. */
   readonly id: string
   /** What is so if it passes, in a few words. */
@@ -34,6 +35,9 @@ export interface Case {
   readonly quote: string
   /** How it goes, for people: the transcript (see `Script`), or what is done, in words. */
   readonly script: string
+}
+
+export interface Case extends Described {
   readonly run: (stage: Stage) => Effect.Effect<void, Outcome, Scope.Scope>
   /** Without these, there is nothing to be tested. */
   readonly needs: ReadonlyArray<Need>
@@ -47,5 +51,5 @@ export interface Case {
 }
 
 /** Which page a case quotes. */
-export const source = ({ id, level }: Case): string =>
-  level === "our reading" ? `READING.md ${id.split("/")[1] ?? ""}` : "CPT.md"
+export const source = ({ id, level }: Described): string =>
+  level === "our reading" ? `READING.md ${id.split("/").find((part) => /^\d/.test(part)) ?? ""}` : "CPT.md"

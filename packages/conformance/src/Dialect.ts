@@ -73,7 +73,7 @@ const inboxes: { readonly [I in Dialect["inbox"]]: string } = {
 }
 
 /** One sentence for each question that is read otherwise, with the clause that closes it. */
-export const differences = (dialect: Dialect): ReadonlyArray<string> =>
+export const differences = (dialect: Dialect = reading): ReadonlyArray<string> =>
   [
     dialect.unit === "milliseconds" ? "" : `timestamps are in ${dialect.unit}, not in milliseconds (READING 4.2)`,
     dialect.diagram === "never"

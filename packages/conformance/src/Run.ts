@@ -1,6 +1,6 @@
 /** Runs cases against a server, and says of each what came of it. */
 import { Cause, Effect, Exit, Option, Stream } from "effect"
-import type { Case, Need } from "./Case.ts"
+import type { Case, Described, Need } from "./Case.ts"
 import { type Dialect, reading } from "./Dialect.ts"
 import type { Hands } from "./Hands.ts"
 import { Broken, Inconclusive, type Outcome, type Unreachable, Unsupported, type Verdict } from "./Outcome.ts"
@@ -20,7 +20,7 @@ export interface Options {
 }
 
 export interface Result {
-  readonly case: Case
+  readonly case: Described
   readonly verdict: Verdict
   /** Why it is no pass: what was expected and what came, or one sentence. */
   readonly why: { readonly expected: string; readonly came: string } | string | undefined
@@ -97,7 +97,7 @@ interface Judgement extends Pick<Result, "verdict" | "why"> {
 }
 
 /** What it means for a case that it ended like this. */
-const judge = (error: Outcome, { level }: Case): Judgement => {
+export const judge = (error: Outcome, { level }: Described): Judgement => {
   switch (error._tag) {
     case "Broken": {
       const { came, expected } = error

@@ -1,5 +1,5 @@
 /** Which cases somebody means. */
-import { type Case, type Profile, profiles as allProfiles } from "./Case.ts"
+import { type Described, type Profile, profiles as allProfiles } from "./Case.ts"
 
 export interface Selection {
   readonly profiles: ReadonlyArray<Profile>
@@ -16,16 +16,19 @@ const means = (pattern: string): (id: string) => boolean => {
 }
 
 /** Under which profile a case is told, where some were selected: the first of its own that was. */
-export const home = ({ profiles }: Case, selected: ReadonlyArray<Profile>): Profile =>
+export const home = ({ profiles }: Described, selected: ReadonlyArray<Profile>): Profile =>
   profiles.find((profile) => selected.includes(profile)) ?? profiles[0]
 
 /**
  * Those that are in one of the profiles, if any is named, and of an id that is meant, if any is; those under one profile
  * beside each other.
  */
-export const select = (cases: ReadonlyArray<Case>, { ids, profiles }: Selection): ReadonlyArray<Case> => {
+export const select = <C extends Described>(
+  cases: ReadonlyArray<C>,
+  { ids, profiles }: Selection
+): ReadonlyArray<C> => {
   const meant = ids.map(means)
-  const placeOf = (of: Case) => allProfiles.indexOf(home(of, profiles))
+  const placeOf = (of: Described) => allProfiles.indexOf(home(of, profiles))
   return cases.filter((of) =>
     (profiles.length === 0 || of.profiles.some((profile) => profiles.includes(profile))) &&
     (meant.length === 0 || meant.some((is) => is(of.id)))

@@ -2,8 +2,11 @@
  * Tells whether a CPT server, in any language, keeps to the specification: `start` runs cases against it over the network,
  * and says of each what came of it. It knows the protocol, and nothing of our server and our client.
  */
-export { type Case, type Level, type Profile, profiles, source } from "./Case.ts"
+export { type Case, type Described, type Level, type Profile, profiles, source } from "./Case.ts"
 export { cases } from "./cases/index.ts"
+export { clientCases } from "./client/cases.ts"
+export * as ClientCommand from "./client/Command.ts"
+export { startClient } from "./client/Run.ts"
 export { type Dialect, differences } from "./Dialect.ts"
 export * as Hands from "./Hands.ts"
 export { Unreachable, type Verdict, verdicts } from "./Outcome.ts"

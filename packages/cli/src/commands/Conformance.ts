@@ -23,6 +23,11 @@ const config = {
     Argument.withDescription("only these: an id, the beginning of some (send/), or with * for anything"),
     Argument.variadic()
   ),
+  client: Flags.text(
+    "client",
+    "send|lines|sync|tail",
+    "test a client, which is run by the command behind --, and what it does if that cannot be told from it"
+  ).pipe(Flag.withOptionalValue(""), Flag.optional),
   case: Flags.text("case", "CASE", "the same").pipe(Flag.atLeast(0)),
   profile: Flags.text(
     "profile",
@@ -65,7 +70,7 @@ export const conformance = Command.make(
     Effect.flatMap(Effect.promise(() => import("../handlers/Conformance.ts")), (handler) => handler.conformance(input))
 ).pipe(
   Command.withDescription(
-    "Test whether a server, anybody's, in any language, keeps to the specification of CPT. It uses random names, so the server may be in use. Exits with 0 if every MUST that was tested is kept, with 1 if not, and with 4 if there is no server."
+    "Test whether a server, anybody's, in any language, keeps to the specification of CPT. It uses random names, so the server may be in use. Exits with 0 if every MUST that was tested is kept, with 1 if not, and with 4 if there is no server. With --client -- CMD… it tests a client instead: CMD is run against a server of the test's own, whose address is in CPT_SERVER and in the place of {server}; what to do stands behind it (send TARGET MESSAGE, send TARGET, sync GROUP, tail GROUP), or in the places of {do}, {target} and {message}."
   ),
   Command.withExamples([
     { command: "cpt conformance chat.example.org", description: "Every MUST" },
@@ -74,6 +79,10 @@ export const conformance = Command.make(
       description: "Everything, as a page"
     },
     { command: "cpt conformance localhost:39168 --case send/ --seed 7", description: "What is about SEND" },
+    {
+      command: "cpt conformance --client -- python3 client.py {host} {port} {target} {message}",
+      description: "A client"
+    },
     { command: "cpt conformance --list --profile strict", description: "What there is" }
   ])
 )

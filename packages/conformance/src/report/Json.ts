@@ -1,11 +1,11 @@
 /** For programs: an object for each case, and one for the run. */
-import { type Case, source } from "../Case.ts"
+import { type Described, source } from "../Case.ts"
 import { differences } from "../Dialect.ts"
 import type { Result } from "../Run.ts"
 import { count, type Report } from "./Report.ts"
 
 /** What a case is. */
-export const caseObject = (of: Case) => ({
+export const caseObject = (of: Described) => ({
   id: of.id,
   title: of.title,
   level: of.level,
@@ -36,10 +36,8 @@ export const resultObject = (result: Result, again: string) => {
 
 export const summaryObject = ({ dialect, millis, results, seed, server }: Report) => ({
   type: "summary",
-  server,
+  ...(dialect === undefined ? { client: server } : { server, dialect, differences: differences(dialect) }),
   seed,
-  dialect,
-  differences: differences(dialect),
   cases: results.length,
   ...count(results),
   millis: Math.round(millis)

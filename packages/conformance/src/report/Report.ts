@@ -6,10 +6,11 @@ import type { Result } from "../Run.ts"
 import { home } from "../Select.ts"
 
 export interface Report {
-  /** Where the server is. */
+  /** Where the server is; or the command of the client. */
   readonly server: string
   readonly seed: number
-  readonly dialect: Dialect
+  /** A client has none. */
+  readonly dialect: Dialect | undefined
   readonly results: ReadonlyArray<Result>
   /** Those that were selected; none: all. */
   readonly profiles: ReadonlyArray<Profile>

@@ -1,5 +1,5 @@
 /** For people at a terminal: a row a case, then what is to be said of those that did not pass, and a table of counts. */
-import { type Case, type Profile, source } from "../Case.ts"
+import { type Described, type Profile, source } from "../Case.ts"
 import { differences } from "../Dialect.ts"
 import { type Verdict, verdicts } from "../Outcome.ts"
 import type { Result } from "../Run.ts"
@@ -53,7 +53,7 @@ const wrap = (text: string, indent: string, width = 100): string => {
 export const head = (
   { attempt, cases, dialect, seed, server }:
     & Pick<Report, "server" | "seed" | "dialect">
-    & { readonly attempt: number; readonly cases: ReadonlyArray<Case> },
+    & { readonly attempt: number; readonly cases: ReadonlyArray<Described> },
   paint: Paint
 ): string => {
   const again = attempt === 0 ? "" : `; the server knows names of this seed, so these are others (${attempt + 1})`
@@ -75,7 +75,7 @@ const others = wordWidth + "  ".length * 4 + timeWidth
 const shortest = 20
 
 /** The widths of the columns; on a terminal that is narrow, titles are cut short. */
-export const widths = (cases: ReadonlyArray<Case>, columns = Infinity) => {
+export const widths = (cases: ReadonlyArray<Described>, columns = Infinity) => {
   const id = Math.max(...cases.map(({ id }) => id.length))
   const title = Math.max(...cases.map(({ title }) => title.length))
   return { id, title: Math.max(Math.min(title, columns - id - others), shortest) }
@@ -134,7 +134,7 @@ export const tail = (report: Report, paint: Paint): string => {
 }
 
 /** What there is to run. */
-export const list = (cases: ReadonlyArray<Case>, paint: Paint): string => {
+export const list = (cases: ReadonlyArray<Described>, paint: Paint): string => {
   const width = widths(cases)
   return cases.map((of) =>
     [
