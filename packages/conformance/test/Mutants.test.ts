@@ -63,11 +63,11 @@ describe("a server that", () => {
     const running = Effect.forEach(
       mutants,
       (mutant) =>
-        Effect.map(Effect.scoped(verdicts(mutant.server, mutant.caughtBy, 1000)), (them) => found.set(mutant, them)),
+        Effect.map(Effect.scoped(verdicts(mutant.server, mutant.caughtBy, 1500)), (them) => found.set(mutant, them)),
       { concurrency: 16, discard: true }
     )
     return Effect.runPromise(running)
-  }, 120_000)
+  }, 240_000)
 
   it.each(mutants)("$fault does not pass", (mutant) => {
     for (const id of mutant.caughtBy) {

@@ -98,10 +98,10 @@ export const mutants: ReadonlyArray<Mutant> = [
     "connect/3.2/free-after-cut"
   ),
   mutant(
-    "keeps a name for 50 ms after its connection has ended",
+    "keeps a name for 300 ms after its connection has ended",
     class extends Plain {
       override leaves(session: Session) {
-        later(50, () => super.leaves(session))
+        later(300, () => super.leaves(session))
       }
     },
     "connect/3.2/free-at-once"
@@ -734,7 +734,8 @@ export const mutants: ReadonlyArray<Mutant> = [
       }
     },
     "send/4.4/resend",
-    "send/4.4/resend-again"
+    "send/4.4/resend-again",
+    "send/4.4/resend-at-any-moment"
   ),
   mutant(
     "takes every repeat for a re-send",
@@ -1161,7 +1162,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         super.tellsAll(session, group, messages)
         if (messages.length === 0 || group === session.name) return
         session.follows.delete(group)
-        later(3, () => session.follows.add(group))
+        later(10, () => session.follows.add(group))
       }
     },
     "live/5.5/seam",
@@ -1176,7 +1177,7 @@ export const mutants: ReadonlyArray<Mutant> = [
           return super.sync(session, fields)
         }
         session.follows.add(group)
-        later(3, () => super.sync(session, fields))
+        later(10, () => super.sync(session, fields))
       }
     },
     "live/5.5/seam",
@@ -1228,7 +1229,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         if (length % 5 !== 1) return
         const message = this.target(target).messages.at(-1)
         for (const other of this.sessions) {
-          if (message !== undefined && this.isFor(message, other)) later(5, () => this.tells(other, message))
+          if (message !== undefined && this.isFor(message, other)) later(20, () => this.tells(other, message))
         }
       }
       override isFor(message: Message, session: Session) {
@@ -1258,7 +1259,7 @@ export const mutants: ReadonlyArray<Mutant> = [
         const all = [...messages]
         const some = () => {
           for (const message of all.splice(0, 50)) this.tells(session, message)
-          if (all.length > 0) return later(1, some)
+          if (all.length > 0) return later(5, some)
           session.follows.add(fields[0] ?? "")
           this.answers(session, "ENDSYNC")
         }
@@ -1480,7 +1481,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "drops the last line when a client half-closes",
     class extends Plain {
       override takes(session: Session, chunk: Buffer) {
-        later(5, () => super.takes(session, chunk))
+        later(50, () => super.takes(session, chunk))
       }
       override ends(session: Session) {
         session.socket.destroy()
@@ -1501,7 +1502,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     class extends Plain {
       override sync(session: Session, fields: ReadonlyArray<string>) {
         if ((this.targets.get(fields[0] ?? "")?.messages.length ?? 0) < 100) super.sync(session, fields)
-        else later(1, () => super.sync(session, fields))
+        else later(100, () => super.sync(session, fields))
       }
     },
     "framing/1.7/many-answers"
@@ -1547,6 +1548,7 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "serves nobody while somebody is silent",
     class extends Plain {
+      override loginTime = 60_000
       override hearsBytes(session: Session, line: Buffer) {
         const isAnySilent = [...this.sessions].filter(({ name }) => name === undefined).length > 20
         if (!isAnySilent) super.hearsBytes(session, line)

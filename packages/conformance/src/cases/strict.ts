@@ -1,5 +1,6 @@
 /** Every SHOULD and MAY of CPT.md, and the openings that READING.md closes. */
 import { Effect } from "effect"
+import * as Bytes from "../Bytes.ts"
 import { unitOf } from "../Dialect.ts"
 import { define } from "./define.ts"
 
@@ -870,6 +871,40 @@ export const strict = define("strict", {
       const carol = yield* stage.login("carol")
       const messages = yield* carol.sync("{group}")
       yield* stage.check(messages.length === 1, "the message, once", `${messages.length} times`)
+    })
+  },
+  "send/4.4/resend-at-any-moment": {
+    title: "a message that is sent again is stored once, whenever the connection broke",
+    level: "SHOULD",
+    also: ["delivery"],
+    quote: "the server SHOULD add a deduplication system in the event of duplicated sent messages.",
+    does:
+      "Forty times alice logs in, sends a message, and breaks the connection off some moments later without having read; every second time all of it is in one packet. She comes back and sends it again. Each is there once.",
+    run: Effect.fnUntraced(function*(stage) {
+      const alice = stage.peer("alice")
+      const texts = Array.from({ length: 40 }, (_, i) => `this is number ${i}`)
+      for (const [index, text] of texts.entries()) {
+        if (index % 2 === 0) {
+          yield* alice.login()
+          alice.stopReading()
+          yield* alice.say(`SEND {group} ${text}`)
+        } else {
+          yield* alice.connect()
+          alice.stopReading()
+          yield* alice.sayBytes(Bytes.fromText(stage.expand(`CONNECT {alice}\\nSEND {group} ${text}\\n`)))
+        }
+        yield* Effect.sleep(stage.random() * 4)
+        yield* alice.cut()
+        yield* alice.login()
+        yield* alice.send("{group}", text)
+        yield* alice.close()
+      }
+      const bob = yield* stage.login("bob")
+      const heard = (yield* bob.sync("{group}")).map(({ text }) => text)
+      for (const text of texts) {
+        const times = heard.filter((other) => other === text).length
+        yield* stage.check(times === 1, `"${text}" once`, `${times} times`)
+      }
     })
   },
   "send/4.4/repeat": {
