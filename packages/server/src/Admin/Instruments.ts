@@ -75,7 +75,7 @@ const register = Effect.gen(function*() {
   gauge("cpt_queued_bytes", "Bytes of messages that wait for the disk.", () => metrics.queuedBytes())
   gauge("cpt_cached_bytes", "Bytes of memory of messages.", () => metrics.cachedBytes())
   gauge("cpt_stored_bytes", "Bytes of all messages that are kept.", () => metrics.storedBytes())
-  histogram("cpt_event_loop_delay_seconds", "How late the event loop is, looked at every 20 ms.", vitals.eventLoopDelay)
+  histogram("cpt_event_loop_delay_seconds", "How late the event loop is, looked at every 50 ms.", vitals.eventLoopDelay)
   counter("process_cpu_seconds_total", "Processor time of all threads.", cpuSeconds)
   gauge("process_resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss())
   gauge("process_open_fds", "Files and sockets that are open.", vitals.descriptors)

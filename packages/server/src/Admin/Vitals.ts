@@ -4,11 +4,14 @@ import { readFileSync } from "node:fs"
 import { readdir } from "node:fs/promises"
 import { Histogram, latencies, Metrics } from "../Metrics.ts"
 
-/** Milliseconds between two looks at the event loop. */
-const every = 20
+/** Milliseconds between two looks at the event loop: to wake an idle process is most of what one costs. */
+const every = 50
 
 /** Looks that make a second, and seconds that are recent. */
 const [looksInSecond, recentSeconds] = [1000 / every, 10]
+
+/** Seconds between two counts of descriptors, of which there may be thousands. */
+const countEvery = 5
 
 interface Recent {
   readonly messagesPerSecond: number
@@ -61,18 +64,26 @@ const make = Effect.gen(function*() {
   let before = [snapshot()] // one a second, the oldest first
   let descriptors = yield* Effect.promise(countDescriptors)
 
-  yield* Effect.gen(function*() {
-    for (let look = 0;; look = (look + 1) % delays.length) {
-      const due = performance.now() + every
-      yield* Effect.sleep(every)
-      const delay = Math.max(0, performance.now() - due) / 1000
-      eventLoopDelay.observe(delay)
-      delays[look] = delay
-      if (look % looksInSecond !== 0) continue
-      before = [...before.slice(-recentSeconds + 1), snapshot()]
-      descriptors = yield* Effect.promise(countDescriptors)
+  let looks = 0
+  let due = performance.now() + every
+  const look = () => {
+    const now = performance.now()
+    const delay = Math.max(0, now - due) / 1000
+    due = now + every
+    eventLoopDelay.observe(delay)
+    delays[++looks % delays.length] = delay
+    if (looks % looksInSecond === 0) before = [...before.slice(-recentSeconds + 1), snapshot()]
+    if (looks % (countEvery * looksInSecond) === 0) {
+      void countDescriptors().then((count) => {
+        descriptors = count
+      })
     }
-  }).pipe(Effect.forkScoped)
+  }
+  // Not a fiber: waking one takes several times as long
+  yield* Effect.acquireRelease(
+    Effect.sync(() => setInterval(look, every)),
+    (timer) => Effect.sync(() => clearInterval(timer))
+  )
 
   return Vitals.of({
     eventLoopDelay,
