@@ -13,6 +13,8 @@ export interface Options {
   readonly env?: Readonly<Record<string, string>> | undefined
   /** A file that stdout is added to; without it, stdout is kept. */
   readonly appendTo?: string | undefined
+  /** Hears stderr, of which only the end is kept. */
+  readonly onNote?: ((text: string) => void) | undefined
 }
 
 const alive = new Set<ChildProcess>()
@@ -30,7 +32,7 @@ export class Process {
   #stderr = ""
   #onOutput = () => {}
 
-  constructor(args: ReadonlyArray<string>, { appendTo, bin, env }: Options) {
+  constructor(args: ReadonlyArray<string>, { appendTo, bin, env, onNote }: Options) {
     const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NODE_OPTIONS|NO_COLOR|XDG_)/.test(name))
     const stdout = appendTo === undefined ? "pipe" : openSync(appendTo, "a")
     const child = spawn(process.execPath, [bin, ...args], {
@@ -46,6 +48,7 @@ export class Process {
     })
     child.stderr?.on("data", (bytes: Buffer) => {
       this.#stderr = (this.#stderr + bytes.toString()).slice(-keptOutput)
+      onNote?.(bytes.toString())
     })
     this.ended = new Promise((resolve) => {
       child.once("close", (status, signal) => {

@@ -1,4 +1,5 @@
 /** The server, as the protocol has it: no sockets, no pages, no cursors, no time but `now`. */
+import { Name } from "@cpt/schema"
 
 export interface Message {
   readonly target: string
@@ -35,12 +36,14 @@ interface Unconfirmed {
 export class Model {
   now = 1_700_000_000_000
   readonly log: Array<Message> = []
+  readonly #logs = new Map<string, Array<Message>>() // of each target
   readonly kinds = new Map<string, "user" | "group">()
   readonly sessions = new Set<Session>()
   readonly unconfirmed = new Map<string, Unconfirmed>() // the last message of each sender
 
-  of = (target: string, after = 0) => this.log.filter((m) => m.target === target && m.timestamp > after)
-  head = (target: string) => this.log.findLast((m) => m.target === target)?.timestamp ?? 0
+  of = (target: string, after = 0) => (this.#logs.get(target) ?? []).filter(({ timestamp }) => timestamp > after)
+  count = (target: string) => this.#logs.get(target)?.length ?? 0
+  head = (target: string) => this.#logs.get(target)?.at(-1)?.timestamp ?? 0
   isFollowed = (name: string) => [...this.sessions].some(({ follows }) => follows.has(name))
 
   /** A packet came, or an end in good order (CPT 4.4). */
@@ -49,16 +52,25 @@ export class Model {
     session.isAcked = false
   }
 
+  /** It is not known whether its ACK has been confirmed. */
+  doubt(sender: string | undefined): void {
+    const last = this.unconfirmed.get(sender ?? "")
+    if (last !== undefined) last.isDoubtful = true
+  }
+
   decline(session: Session, reason: string): ReadonlyArray<string> {
     session.declines++
     return [`DECLINE ${reason}`]
   }
 
-  connect(session: Session, name: string): ReadonlyArray<string> { // CPT 2.2, 3.2, 3.7
-    if (session.name !== undefined) return this.decline(session, "already_logged_in")
-    const isTaken = name.toLowerCase() === "system" || this.kinds.get(name) === "group" ||
+  isTaken(name: string): boolean { // CPT 2.2, 3.2
+    return Name.isReserved(name) || this.kinds.get(name) === "group" ||
       [...this.sessions].some((other) => other.name === name)
-    if (isTaken) {
+  }
+
+  connect(session: Session, name: string): ReadonlyArray<string> { // CPT 3.2, 3.7
+    if (session.name !== undefined) return this.decline(session, "already_logged_in")
+    if (this.isTaken(name)) {
       session.refusedLogins++
       return this.decline(session, "username_taken")
     }
@@ -84,15 +96,23 @@ export class Model {
     if (!isStored) return ["ACK"]
     const message = { target, sender, timestamp: Math.max(this.now, this.head(target) + 1), text } // CPT 4.2
     this.log.push(message)
+    const log = this.#logs.get(target)
+    if (log === undefined) this.#logs.set(target, [message])
+    else log.push(message)
     this.unconfirmed.set(sender, { target, text, at: this.now, isDoubtful: false })
-    for (const other of this.sessions) if (other !== session && other.follows.has(target)) other.due.push(message) // CPT 5.5
+    // CPT 5.5; somebody who has come back on another connection is still who has sent it
+    for (const other of this.sessions) if (other.name !== sender && other.follows.has(target)) other.due.push(message)
     return ["ACK"]
+  }
+
+  isPrivate(session: Session, target: string): boolean { // CPT 5.3
+    return target !== session.name && this.kinds.get(target) === "user"
   }
 
   sync(session: Session, target: string, after: number): ReadonlyArray<string> { // CPT 5.1 to 5.3
     if (session.name === undefined) return this.decline(session, "not_logged_in")
     session.declines = 0
-    if (target !== session.name && this.kinds.get(target) === "user") {
+    if (this.isPrivate(session, target)) {
       return [`MSG ${target} system 0 private: …`, "ENDSYNC"]
     }
     if (target !== session.name) this.kinds.set(target, "group")

@@ -248,8 +248,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
   })
 
   /** Whether a SYNC of it is answered with messages. */
-  const isReadable = (client: Client, target: string) =>
-    target === client.session.name || model.kinds.get(target) !== "user"
+  const isReadable = (client: Client, target: string) => !model.isPrivate(client.session, target)
 
   /** Asks, and does not read the answer for a while. */
   const syncSlowly = Effect.fnUntraced(function*(client: Client) {
@@ -361,8 +360,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
         if (!clients.has(client.label)) return
       }
       // CPT 4.7: it depends on whether the end of our side came before the ACK was written
-      const last = model.unconfirmed.get(session.name ?? "")
-      if (last !== undefined) last.isDoubtful = true
+      model.doubt(session.name)
     }
     yield* isClosed(client)
   })
@@ -418,7 +416,7 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
     if (client.session.name === undefined) return
     if (what < 74) { // Whether the window holds when the clock goes back, nobody promises
       model.now -= 60_000
-      for (const last of model.unconfirmed.values()) last.isDoubtful = true
+      for (const sender of model.unconfirmed.keys()) model.doubt(sender)
       return log.push(`(it is ${model.now} again)`)
     }
     if (what < 76) {
