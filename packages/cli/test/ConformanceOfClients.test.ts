@@ -25,6 +25,8 @@ describe("cpt send, cpt sync and cpt tail", () => {
         "conformance",
         "--client",
         "--strict",
+        "--timeout",
+        "3s",
         "--json",
         "--",
         process.execPath,

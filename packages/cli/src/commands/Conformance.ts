@@ -28,7 +28,7 @@ const config = {
     "send|lines|sync|tail",
     "test a client, which is run by the command behind --, and what it does if that cannot be told from it"
   ).pipe(Flag.withOptionalValue(""), Flag.optional),
-  case: Flags.text("case", "CASE", "the same").pipe(Flag.atLeast(0)),
+  case: Flags.text("case", "CASE", "the same as the argument CASE; the only way with --client").pipe(Flag.atLeast(0)),
   profile: Flags.text(
     "profile",
     "NAME",
