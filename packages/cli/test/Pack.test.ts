@@ -55,6 +55,18 @@ beforeAll(async () => {
 
 describe("the packed cpt", () => {
   const bin = () => at("user/node_modules/.bin/cpt")
+
+  it("has a bundle for clients, with nothing in it of what a server or its administration needs", async () => {
+    const dist = at("user/node_modules/cpt/dist")
+    const textOf = async (folder: string) => {
+      const files = (await readdir(folder)).filter((name) => name.endsWith(".cjs"))
+      return (await Promise.all(files.map((name) => readFile(join(folder, name), "utf8")))).join("")
+    }
+    for (const word of ["HttpApi", "node:sqlite", "node:http"]) {
+      assert.include(await textOf(dist), word)
+      assert.notInclude(await textOf(join(dist, "clients")), word)
+    }
+  })
   const cpt = (...args: ReadonlyArray<string>) => execute(bin(), args, { cwd: at("user") })
 
   it("has a version, and needs no other package", async () => {
