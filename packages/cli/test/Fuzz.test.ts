@@ -45,6 +45,7 @@ const courseOf = (label: string, startsAt: number, ...lines: ReadonlyArray<strin
     rest: Buffer.alloc(0),
     ending,
     closedAt: at + 1000,
+    wasDeaf: false,
     isSettled
   }
 }

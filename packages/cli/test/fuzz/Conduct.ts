@@ -30,6 +30,8 @@ type Item = { readonly live: string } | { readonly deed: Deed }
 
 export interface Conduct {
   readonly course: Course
+  /** It was cut off, by itself or by the server: what it said last may not have been heard. */
+  readonly isCut: boolean
   readonly deeds: ReadonlyArray<Deed>
   readonly items: ReadonlyArray<Item>
   /** It was still there when each of these targets had so many messages. */
@@ -71,7 +73,8 @@ export const conductOf = (course: Course, truth: Truth): Conduct => {
   for (const { line } of course.heard) {
     if (Result.isFailure(Command.readServerLine(line))) fail(`heard what is no line of a server: ${line}`)
   }
-  if (course.rest.length > 0 && course.ending?.how !== "reset") fail("heard a line without an end")
+  const isCut = course.ending === undefined ? course.wasDeaf : course.ending.how === "reset"
+  if (course.rest.length > 0 && !isCut) fail("heard a line without an end")
   const { after, answers } = answersOf(course)
   const deeds: Array<Deed> = []
   const items: Array<Item> = []
@@ -114,7 +117,7 @@ export const conductOf = (course: Course, truth: Truth): Conduct => {
     const [, target = "", , timestamp] = item.live.split(" ", 4)
     through.set(target, countTo(truth.get(target) ?? [], Number(timestamp)))
   }
-  return { course, deeds, items, through, isTimedOut }
+  return { course, isCut, deeds, items, through, isTimedOut }
 }
 
 /** Whether a line can be the answer to it, or the end of one. */

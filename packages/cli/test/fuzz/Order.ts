@@ -206,13 +206,13 @@ export class Order {
   }
 
   #end(queue: Queue): void {
-    const { conduct: { course, deeds, isTimedOut }, isMaybe, rest, session } = queue
+    const { conduct: { course, deeds, isCut, isTimedOut }, isMaybe, rest, session } = queue
     queue.isOver = true
     if (isMaybe) return
     if (rest.some(({ answer }) => answer !== undefined)) {
       throw new Violation(`${course.label} was answered though its session was over (CPT 3.5)`)
     }
-    if (course.ending === undefined && !session.isOver && !isTimedOut) {
+    if (course.ending === undefined && !session.isOver && !isTimedOut && !isCut) {
       throw new Violation(`${course.label}: the server has ended the connection, without a reason`)
     }
     if (course.ending?.how === "half-close") this.#goOn(queue, course.ending.at)

@@ -7,6 +7,7 @@ import { Violation } from "../crash/Ledger.ts"
 import { within } from "../crash/World.ts"
 import { someTime } from "./Grammar.ts"
 import { type Ask, Reading } from "./Reading.ts"
+import { writeDeadline } from "./Server.ts"
 
 /** Milliseconds in which whoever asks is answered, and whoever ends is let go, on a busy machine. */
 const patience = 20_000
@@ -25,6 +26,8 @@ export interface Course {
   readonly ending: { readonly how: "half-close" | "reset"; readonly at: number } | undefined
   /** There has been no more to hear from then on. */
   readonly closedAt: number | undefined
+  /** It did not read for so long that the server may have cut it (CPT 5.8). */
+  readonly wasDeaf: boolean
   /** It was there in the end, and had time to hear everything. */
   readonly isSettled: boolean
 }
@@ -40,12 +43,13 @@ export class Peer implements Course {
   rest: Buffer = Buffer.alloc(0)
   ending: Course["ending"]
   closedAt: number | undefined
+  wasDeaf = false
   isSettled = false
   readonly #socket: Socket
   readonly #reading = new Reading()
   #answers = 0
   #lastTimestamp = "0"
-  #isReading = true
+  #deafSince: number | undefined
   #changed = () => {}
   #fault: Violation | undefined
 
@@ -97,18 +101,19 @@ export class Peer implements Course {
   }
 
   stopReading(): void {
-    this.#isReading = false
+    this.#deafSince ??= performance.now()
     this.#socket.pause()
   }
 
   readOn(): void {
-    this.#isReading = true
+    this.wasDeaf ||= performance.now() - (this.#deafSince ?? Infinity) > writeDeadline / 2
+    this.#deafSince = undefined
     this.#socket.resume()
   }
 
   /** Waits until all that was asked is answered, or nothing will be any more. Not for who does not read. */
   async answered(): Promise<void> {
-    if (!this.#isReading) return
+    if (this.#deafSince !== undefined) return
     await this.#until("answer", () => this.closedAt !== undefined || this.#answers >= this.asks.length)
   }
 

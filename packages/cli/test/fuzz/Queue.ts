@@ -55,8 +55,8 @@ export class Queue {
 
 /** The queues of a connection: what it has heard the answer to; and what it has not, if it was cut off. */
 export const queuesOf = (conduct: Conduct, session: Session): ReadonlyArray<Queue> => {
-  const { course: { ending }, deeds } = conduct
-  const sure = ending?.how === "reset" ? deeds.filter(({ answer }) => answer !== undefined) : deeds
+  const { deeds, isCut } = conduct
+  const sure = isCut ? deeds.filter(({ answer }) => answer !== undefined) : deeds
   const maybe = deeds.slice(sure.length)
   const queue = new Queue(conduct, session, sure, false)
   return maybe.length === 0 ? [queue] : [queue, new Queue(conduct, session, maybe, true)]

@@ -264,6 +264,16 @@ const mute = (w: Writer) => {
   w.login()
 }
 
+/** Asks for more than the network holds, and takes nothing of it until it is cut off. */
+const deaf = (w: Writer) => {
+  w.do("stop reading")
+  w.bytes(`SYNC ${w.names.settled[0]} 0\n`.repeat(3000))
+  w.sleep(8000)
+  w.do("read on")
+  w.do("wait")
+  w.login()
+}
+
 const characters = [user, talker, talker, talker, reckless, reckless, babbler, hasty, sleeper, rival, crowd] as const
 
 /** One thing, of which the answer may depend on what others have done before. */
@@ -318,7 +328,7 @@ export const write = (seed: number, round: number): Script => {
   const atOnce = () =>
     writers.map((w) => {
       if (random.chance(0.5)) w.login()
-      if (random.chance(0.01)) mute(w)
+      if (random.chance(0.01)) random.pick([mute, deaf])(w)
       else random.pick(characters)(w)
       return part(w)
     })

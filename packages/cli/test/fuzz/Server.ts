@@ -13,6 +13,7 @@ export type Store = "memory" | "disk"
 const patience = 20_000
 
 export const loginDeadline = 2000
+export const writeDeadline = 4000
 
 const freePort = () =>
   new Promise<number>((resolve) => {
@@ -71,7 +72,7 @@ export class Server {
     const flags = [
       ["serve", "--port", String(port), "--http", `127.0.0.1:${http}`, "--log-format", "json"],
       store === "memory" ? ["--memory", "--memory-limit", "100000,32MiB"] : ["--data", data, "--keep-bytes", "32MiB"],
-      ["--login-deadline", `${loginDeadline}ms`, "--write-deadline", "4s"]
+      ["--login-deadline", `${loginDeadline}ms`, "--write-deadline", `${writeDeadline}ms`]
     ]
     const server = new Server(store, [port, http], bin, flags.flat())
     await within(patience, "server that listens", server.#process.says(/(listening)/))
