@@ -1,0 +1,169 @@
+/**
+ * `npm run floods`: every attack on a server of its own, with its defaults, and what comes of it: for somebody who does
+ * nothing wrong, and for the server's memory and descriptors. Prints a table.
+ *
+ *     npm run floods -- [--only WORD] [--seconds 15] [--disk] [--scale 1] [-- FLAGS OF cpt serve]
+ *
+ * Where there are `taskset` and `chrt`, the server has one core, attackers another, and who measures goes first.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { cpus, tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface, type Interface } from "node:readline"
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+import { attacks, prepare } from "./Attacks.ts"
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: "string", default: "" },
+    seconds: { type: "string", default: "15" },
+    settle: { type: "string", default: "35" },
+    scale: { type: "string", default: "1" },
+    disk: { type: "boolean", default: false }
+  }
+})
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+const wait = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000))
+const seconds = Number(values.seconds)
+const does = (...command: ReadonlyArray<string>) => spawnSync(command[0] ?? "", command.slice(1)).status === 0
+const canPin = cpus().length > 1 && does("taskset", "-c", "0", "true")
+const canGoFirst = does("chrt", "-f", "10", "true") // only root may
+
+const running = new Set<ChildProcess>()
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL")
+})
+process.once("SIGINT", () => process.exit(130))
+process.once("SIGTERM", () => process.exit(143))
+
+class Helper {
+  readonly child: ChildProcess
+  readonly #lines: AsyncIterator<string>
+  constructor(before: ReadonlyArray<string>, args: ReadonlyArray<string>) {
+    const [file = "", ...rest] = [...before, process.execPath, ...args]
+    const child = spawn(file, rest, { stdio: ["pipe", "pipe", "ignore"] })
+    this.child = child
+    running.add(child)
+    child.once("exit", () => running.delete(child))
+    const lines: Interface = createInterface(child.stdout)
+    this.#lines = lines[Symbol.asyncIterator]()
+  }
+
+  async line(): Promise<string> {
+    const { done, value } = await this.#lines.next()
+    if (done === true) throw new Error(`${this.child.spawnargs.join(" ")} has ended`)
+    return value
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    if (!running.has(this.child)) return
+    this.child.kill(signal)
+    await once(this.child, "exit")
+  }
+}
+
+/** On a core, before what else runs on the machine. */
+const on = (core: number) => [
+  ...canPin ? ["taskset", "-c", String(core)] : [],
+  ...canGoFirst ? ["nice", "-n", "-15"] : []
+]
+
+/** MB of memory, and descriptors. */
+const stateOf = ({ pid }: ChildProcess) => ({
+  memory: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]) / 1024,
+  descriptors: readdirSync(`/proc/${pid}/fd`).length
+})
+
+const table: Array<ReadonlyArray<string>> = [[
+  "attack",
+  "ACK before: p50, p99",
+  "during: p50, p99",
+  "p99 ratio",
+  "delivery p99, before and during",
+  "memory MB: before, most, after",
+  "descriptors",
+  "what the attackers saw"
+]]
+
+const shown = ([reason, times]: [string, unknown]) => `${reason || "cut"} ${times}`
+
+const run = async (name: string) => {
+  const folder = mkdtempSync(join(tmpdir(), "cpt-floods-"))
+  const place = values.disk ? ["--data", folder] : ["--memory"]
+  const server = new Helper(on(1), [
+    here("../../bin/cpt.cjs"),
+    "serve",
+    "--port",
+    "0",
+    "--exempt",
+    "127.0.0.1",
+    ...place,
+    ...positionals
+  ])
+  try {
+    const port = Number(/:(\d+)/.exec(await server.line())?.[1])
+    if (name.includes("SYNC")) await prepare(port, 100_000)
+    const victim = new Helper([...on(0), ...canGoFirst ? ["chrt", "-f", "10"] : []], [
+      "--conditions=source",
+      fileURLToPath(new URL("Victim.ts", import.meta.url)),
+      String(port)
+    ])
+    await victim.line()
+    const measured = async () => {
+      victim.child.stdin?.write("\n")
+      return JSON.parse(await victim.line())
+    }
+    await wait(2)
+    await measured()
+    await wait(seconds)
+    const before = { ...await measured(), ...stateOf(server.child) }
+    const attacker = new Helper(on(0), [
+      "--conditions=source",
+      "--max-old-space-size=2048",
+      fileURLToPath(new URL("Attacker.ts", import.meta.url)),
+      name,
+      String(port),
+      values.scale
+    ])
+    let most = 0
+    let descriptors = 0
+    for (let tenths = 0; tenths < seconds * 10; tenths++) {
+      await wait(0.1)
+      const state = stateOf(server.child)
+      most = Math.max(most, state.memory)
+      descriptors = Math.max(descriptors, state.descriptors)
+    }
+    const during = await measured()
+    attacker.child.stdin?.end()
+    const seen = JSON.parse(await attacker.line())
+    await wait(Number(values.settle))
+    const after = stateOf(server.child)
+    table.push([
+      name,
+      `${before.acks.p50} ${before.acks.p99}`,
+      `${during.acks.p50} ${during.acks.p99} (${during.acks.count})`,
+      (during.acks.p99 / before.acks.p99).toFixed(1),
+      `${before.deliveries.p99} ${during.deliveries.p99}`,
+      [before.memory, most, after.memory].map((mb) => mb.toFixed(0)).join(" "),
+      `${before.descriptors} ${descriptors} ${after.descriptors}`,
+      `${seen.connections} connections, ${seen.acks} ACKs, ${Object.entries(seen.declines).map(shown).join(", ")}`
+    ])
+    console.error(table.at(-1)?.join(" | "))
+    await victim.end("SIGKILL")
+  } finally {
+    await server.end("SIGKILL")
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+for (const { name } of attacks) if (name.includes(values.only)) await run(name)
+const widths = table[0]?.map((_, column) => Math.max(...table.map((cells) => cells[column]?.length ?? 0))) ?? []
+for (const [index, cells] of table.entries()) {
+  console.log(`| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`)
+  if (index === 0) console.log(`| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`)
+}
+process.exit()
