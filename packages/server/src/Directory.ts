@@ -51,13 +51,18 @@ export class Directory extends Context.Service<Directory, {
         })
 
       /** The name is in use, as far as one knows. */
-      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer, other: Bearer) {
-        const presence = yield* other.presence
-        if (presence === "leaving" || presence === undefined) yield* Effect.timeoutOption(ending(other), patience)
-        const still = online.get(name)
-        if (still !== undefined && (still !== other || presence !== "gone")) return yield* new Decline.UsernameTaken({})
-        // Whatever the kernel's table has passed over: two never bear one name
-        if (still !== undefined) yield* still.cut
+      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer, first: Bearer) {
+        for (let other: Bearer | undefined = first; other !== undefined;) {
+          const asked: Bearer = other
+          const presence = yield* asked.presence
+          if (presence === "leaving" || presence === undefined) yield* Effect.timeoutOption(ending(asked), patience)
+          other = online.get(name)
+          if (other !== asked) continue // it is free, or somebody else has been faster, who may have gone as well
+          if (presence !== "gone") return yield* new Decline.UsernameTaken({})
+          // Whatever the kernel's table has passed over: two never bear one name
+          yield* asked.cut
+          break
+        }
         online.set(name, bearer)
       })
 

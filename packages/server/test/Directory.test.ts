@@ -1,0 +1,47 @@
+/** Who gets a name that several want, when its bearer has gone (CPT 3.2). */
+import { Name } from "@cpt/schema"
+import { layerMemory, Metrics } from "@cpt/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Latch, Layer } from "effect"
+import { type Bearer, Directory } from "../src/Directory.ts"
+import { Timelines } from "../src/Timeline.ts"
+
+const layer = Directory.layer.pipe(
+  Layer.provide(Timelines.layer),
+  Layer.provide([layerMemory(), Metrics.layer])
+)
+
+const name = Name.Username.make("alice")
+
+/** Somebody of whom it takes a while to find out whether they are there. */
+const bearer = (presence: "here" | "gone", found: Latch.Latch) => {
+  const cut = { times: 0 }
+  const bearer: Bearer = {
+    presence: Effect.as(found.await, presence),
+    cut: Effect.sync(() => {
+      cut.times++
+    })
+  }
+  return { bearer, cut }
+}
+
+describe("a name whose bearer has gone, and that two others want", () => {
+  for (const presence of ["here", "gone"] as const) {
+    it.effect(`is the second one's only if the first has gone as well: it is ${presence}`, () =>
+      Effect.gen(function*() {
+        const directory = yield* Directory
+        const found = yield* Latch.make(false)
+        const [old, first, second] = [bearer("gone", found), bearer(presence, found), bearer("here", found)]
+        yield* directory.enter(name, old.bearer)
+        const entering = yield* Effect.forEach(
+          [first, second],
+          ({ bearer }) => Effect.forkChild(directory.enter(name, bearer), { startImmediately: true })
+        )
+        yield* found.open
+        const [one, two] = yield* Effect.forEach(entering, Fiber.await)
+        assert.isTrue(one !== undefined && Exit.isSuccess(one))
+        assert.strictEqual(two !== undefined && Exit.isSuccess(two), presence === "gone")
+        assert.deepStrictEqual([old.cut.times, first.cut.times], [1, presence === "gone" ? 1 : 0])
+      }).pipe(Effect.provide(layer)))
+  }
+})
