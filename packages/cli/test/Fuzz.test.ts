@@ -142,6 +142,9 @@ describe("the judge of the fuzzer", () => {
   it("finds a name that two had at the same time, in a race", () => {
     passes([courseOf("a", 0, ...login("x"), "reset"), later(...login("x"))], truthOf(), ["x"])
     finds(/at the same time/, [courseOf("a", 0, ...login("x")), later(...login("x"))], truthOf(), ["x"])
+    finds(/where DECLINE username_taken was due/, [courseOf("a", 0, "> CONNECT x", "< DECLINE forbidden")], truthOf(), [
+      "x"
+    ])
     finds(/nobody's/, [courseOf("a", 0, "> CONNECT x", "< DECLINE username_taken")], truthOf(), ["x"])
   })
 })

@@ -182,15 +182,15 @@ export class Order {
     }
   }
 
-  /** What came of a race for a name. */
-  #given(session: Session, { answer = [], target }: Deed): ReadonlyArray<string> {
-    if (answer[0] === "DECLINE username_taken") {
+  /** What came of a race for a name, if that is what may come of one. */
+  #given(session: Session, { answer = [], meaning, target }: Deed): ReadonlyArray<string> {
+    if (meaning._tag === "CONNECT" && answer[0] !== "ACCEPT") {
       session.refusedLogins++
       return this.#model.decline(session, "username_taken")
     }
-    if (answer[0] === "ACCEPT") session.name = target
     session.declines = 0
-    return answer
+    if (meaning._tag === "CONNECT") session.name = target
+    return isPrivate(answer) || answer[0] === "ACCEPT" ? answer : ["ENDSYNC"]
   }
 
   /** The model learns what time it is when something is stored (CPT 4.2). */
