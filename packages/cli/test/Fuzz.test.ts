@@ -81,6 +81,9 @@ describe("the judge of the fuzzer", () => {
     passes([ann(...said)], both)
     passes([ann(...said), bob("> SYNC g 0", "< MSG g ann T1 1", "< MSG g ann T2 2", "< ENDSYNC")], both)
     passes([ann(...said), bob("> SYNC g 0", "< MSG g ann T1 1", "< ENDSYNC", "< MSG g ann T2 2")], both)
+    const passed = bob("> SYNC g 999999999999999", "< MSG g ann T1 1", "< ENDSYNC", "< MSG g ann T2 2")
+    passes([ann(...said), passed], both)
+    passes([ann(...said), bob("> SYNC g T1", "< MSG g ann T1 1", "< MSG g ann T2 2", "< ENDSYNC")], both)
     passes([ann("> SEND g", "> SEND g 1", "< DECLINE invalid_command", "< ACK", "reset")], truthOf("g ann T1 1"))
     passes([ann("> SYNC bob 0", "< MSG bob system 0 private: it is bob's", "< ENDSYNC"), bob()], truthOf())
   })
@@ -106,9 +109,10 @@ describe("the judge of the fuzzer", () => {
 
   it("finds a hole, a double and something foreign in an answer, and one that is too short", () => {
     const synced = (...lines: ReadonlyArray<string>) => [ann(...said), later(...login("bob"), "> SYNC g 0", ...lines)]
-    finds(/there is no order/, synced("< MSG g ann T1 1", "< MSG g ann T1 1", "< ENDSYNC"), both)
+    finds(/5\.12/, synced("< MSG g ann T1 1", "< MSG g ann T1 1", "< ENDSYNC"), both)
     finds(/there is no order/, synced("< MSG g ann T2 2", "< ENDSYNC"), both)
     finds(/as if it had not come yet/, synced("< MSG g ann T1 1", "< ENDSYNC"), both)
+    finds(/5\.12/, synced("< MSG g ann T2 2", "< MSG g ann T1 1", "< MSG g ann T2 2", "< ENDSYNC"), both)
     finds(/5\.6/, synced("< MSG g ann T1 1", "< MSG bob ann T3 3", "< MSG g ann T2 2", "< ENDSYNC"), both)
   })
 
@@ -168,8 +172,8 @@ describe("a server that is told almost valid commands", () => {
       `answers as its model does, and nothing is left when all have gone (${store})`,
       () =>
         Effect.gen(function*() {
-          const tally = yield* Effect.promise(() => run({ bin, seed: 20_261_128, stores: [store], from: 1, rounds: 4 }))
-          assert.strictEqual(tally.rounds, 4)
+          const tally = yield* Effect.promise(() => run({ bin, seed: 20_261_128, stores: [store], from: 1, rounds: 3 }))
+          assert.strictEqual(tally.rounds, 3)
           assert.isAbove(tally.declined, 0)
         }),
       120_000

@@ -198,21 +198,25 @@ const countTo = (log: ReadonlyArray<Message>, through: number): number => {
  * From when on a session has followed something shows only in what it hears of it next: what it should have heard by then,
  * and has not, came before.
  */
-const placeFollows = (course: Course, items: ReadonlyArray<Item>, name: string | undefined, truth: Truth): void => {
+const placeFollows = (course: Course, items: Array<Item>, name: string | undefined, truth: Truth): void => {
   const followed = new Set<string>()
-  for (const [index, item] of items.entries()) {
+  for (const item of items.slice()) {
     if (!("deed" in item)) continue
     const { deed } = item
     const { answer, target } = deed
     const follows = answer?.[0] === "ACCEPT" || answer?.at(-1) === "ENDSYNC" && !isPrivate(answer)
     if (!follows || target === undefined || followed.has(target)) continue
     followed.add(target)
-    if (deed.least > 0) continue // its answer shows it already
     const log = truth.get(target) ?? []
-    const next = items.slice(index + 1).find((item) =>
-      "live" in item
-        ? item.live.startsWith(`MSG ${target} `)
-        : item.deed.target === target && item.deed.least > 0
+    if (deed.least > 0) { // its answer shows it already
+      takeOut(course, items, deed, log.filter(({ sender }) => sender !== name))
+      continue
+    }
+    // It may have been told something before its answer, which `after` passes over (CPT 5.12)
+    const next = items.find((other) =>
+      "live" in other
+        ? other.live.startsWith(`MSG ${target} `)
+        : other !== item && other.deed.target === target && other.deed.least > 0
     )
     const through = next === undefined
       ? course.isSettled ? Infinity : 0
@@ -223,5 +227,21 @@ const placeFollows = (course: Course, items: ReadonlyArray<Item>, name: string |
     if (next !== undefined && "live" in next) deed.most = Math.min(deed.most, passed)
     deed.least = passed
     while (deed.least > 0 && log[deed.least - 1]?.sender === name) deed.least-- // CPT 5.5: its own were not to be heard
+  }
+}
+
+/**
+ * CPT 5.12: what came between the beginning of a follow and its answer, and `after` passes over, was told before the answer.
+ * The model knows only one moment for both.
+ */
+const takeOut = (course: Course, items: Array<Item>, { meaning, target }: Deed, log: ReadonlyArray<Message>): void => {
+  const answered = items.findIndex((item) => "deed" in item && item.deed.meaning === meaning)
+  const early = items.slice(0, answered).filter((item) => "live" in item && item.live.startsWith(`MSG ${target} `))
+  const passed = log.slice(0, countTo(log, afterOf(meaning))).slice(-early.length)
+  for (const [index, item] of early.entries()) {
+    const due = passed[index]
+    items.splice(items.indexOf(item), 1)
+    if (!("live" in item) || due !== undefined && item.live === lineOf(due)) continue
+    throw new Violation(`${course.label} heard ${item.live} before the answer to ${shown(meaning)} (CPT 5.12)`)
   }
 }
