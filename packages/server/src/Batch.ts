@@ -32,25 +32,13 @@ export class Batch {
     this.count = 0
   }
 
-  /** The same, for later: its bytes do not change. */
+  /** The same, for later: whoever has the bytes does not change them until then. */
   copy(): Batch {
-    const copy = new Batch(Buffer.from(this.bytes))
-    for (let index = 0; index < this.count; index++) copy.#take(this, index)
-    return copy
-  }
-
-  /** In parts of so many messages, over the same bytes. */
-  parts(size: number): ReadonlyArray<Batch> {
-    const parts: Array<Batch> = []
+    const copy = new Batch(this.bytes)
     for (let index = 0; index < this.count; index++) {
-      if (index % size === 0) parts.push(new Batch(this.bytes))
-      parts.at(-1)!.#take(this, index)
+      copy.add(this.targets[index]!, this.starts[index]!, this.ends[index]!)
     }
-    return parts
-  }
-
-  #take({ ends, starts, targets }: Batch, index: number): void {
-    this.add(targets[index]!, starts[index]!, ends[index]!)
+    return copy
   }
 
   /** For those who have texts. */

@@ -23,7 +23,10 @@ export type Left = Effect.Effect<void, PeerGone>
 
 /** Who hears what arrives. */
 export interface Ear {
-  /** Does what can be done at once, and gives what is left; undefined if that is nothing. */
+  /**
+   * Does what can be done at once, and gives what is left; undefined if that is nothing. The bytes must not change before
+   * that is done.
+   */
   readonly hear: (bytes: Uint8Array) => Left | undefined
 }
 

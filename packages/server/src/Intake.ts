@@ -1,16 +1,16 @@
 /**
- * What a session has heard, as requests. SENDs are read where they stand, and those that came in one go stay together: their
- * texts never become strings.
+ * What a session has heard, as requests, read one after the other as there is time for them. SENDs are read where they
+ * stand, and those that follow each other stay together: their texts never become strings.
  */
 import { Command, Decline, Framer, type Name, SendReader } from "@cpt/schema"
 import { Result } from "effect"
 import { Buffer } from "node:buffer"
 import { Batch } from "./Batch.ts"
 
-/** What there is to answer: a command, SENDs that came in one go and are carried out in one go, or what is no command. */
+/** What there is to answer: a command, SENDs that are carried out in one go, or what is no command. */
 export type Request =
   | Exclude<Command.ClientCommand, Command.Send>
-  /** Where they go to one target, it may have to be asked whether they may. */
+  /** Where it is one, it may have to be asked whether it may go to its target. */
   | { readonly _tag: "SENDS"; readonly batch: Batch; readonly asks: Name.Target | undefined }
   | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
 
@@ -33,11 +33,12 @@ const requestOf = (line: Framer.Line): Request => {
 
 /** The SENDs that are being read, and handed on before anything else is read: one batch for all sessions. */
 const readNow = new Batch(Buffer.alloc(0))
+const sendsNow: Sends = { _tag: "SENDS", batch: readNow, asks: undefined }
+
+/** SENDs that are not carried out before anything else is read. */
+export const kept = (sends: Sends): Sends => sends === sendsNow ? { ...sendsNow, batch: readNow.copy() } : sends
 
 export const countOf = (request: Request): number => request._tag === "SENDS" ? request.batch.count : 1
-
-export const partsOf = ({ asks, batch }: Omit<Sends, "_tag">, size: number): ReadonlyArray<Sends> =>
-  batch.parts(size).map((batch) => ({ _tag: "SENDS", batch, asks }))
 
 /** Who says where messages may go. */
 export interface Gate {
@@ -46,6 +47,8 @@ export interface Gate {
 }
 
 export class Intake {
+  /** There is a line that has not been read. */
+  hasLine = false
   readonly #framer: Framer.Framer
   #sends: SendReader | undefined // once there may be some
 
@@ -53,52 +56,35 @@ export class Intake {
     this.#framer = new Framer.Framer(maxLineBytes)
   }
 
-  /** Takes bytes; false if no line is complete. Else one of these is called, which read all of them. */
+  /** Takes bytes, which must not change before all lines in them are read; false if there is none. */
   take(bytes: Uint8Array): boolean {
     this.#framer.take(bytes)
-    return this.#framer.next()
-  }
-
-  /** All that has come, for now: undefined, and nothing is read, if that is not all SENDs that may go. */
-  sends(gate: Gate): Batch | undefined {
-    const framer = this.#framer
-    const sends = this.#sends ??= new SendReader()
-    const { start } = framer
-    readNow.reset(framer.bytes)
-    do {
-      if (!sends.read(framer) || sends.target === undefined || !gate.mayNow(sends.target)) {
-        framer.goBack(start)
-        return undefined
-      }
-      readNow.add(sends.target, sends.textStart, framer.end)
-    } while (framer.next())
-    return readNow
+    return this.hasLine = this.#framer.next()
   }
 
   /**
-   * All that has come, for later.
+   * The next request. There must be a line.
    *
    * @param gate undefined as long as nothing may be sent
-   * @param portion SENDs that stay together at most
+   * @param most SENDs that are read in one go
    */
-  requests(gate: Gate | undefined, portion: number): ReadonlyArray<Request> {
+  read(gate: Gate | undefined, most: number): Request {
     const framer = this.#framer
-    const sends = gate === undefined ? undefined : this.#sends ??= new SendReader()
-    const bytes = Buffer.from(framer.bytes) // what is carried out later must not change
-    const requests: Array<Request> = []
-    let last: Sends | undefined
-    do {
-      if (sends?.read(framer) === true && sends.target !== undefined) {
-        const asks = gate?.mayNow(sends.target) === true ? undefined : sends.target
-        if (last === undefined || last.asks !== asks || last.batch.count >= portion) {
-          requests.push(last = { _tag: "SENDS", batch: new Batch(bytes), asks })
-        }
-        last.batch.add(sends.target, sends.textStart, framer.end)
-      } else {
-        last = undefined
-        requests.push(requestOf(framer.line()))
+    if (gate !== undefined) {
+      const sends = this.#sends ??= new SendReader()
+      readNow.reset(framer.bytes)
+      while (this.hasLine && readNow.count < most && sends.read(framer) && sends.target !== undefined) {
+        const { target } = sends
+        const isClear = gate.mayNow(target)
+        if (!isClear && readNow.count > 0) break
+        readNow.add(target, sends.textStart, framer.end)
+        this.hasLine = framer.next()
+        if (!isClear) return { _tag: "SENDS", batch: readNow.copy(), asks: target }
       }
-    } while (framer.next())
-    return requests
+      if (readNow.count > 0) return sendsNow
+    }
+    const request = requestOf(framer.line())
+    this.hasLine = framer.next()
+    return request
   }
 }

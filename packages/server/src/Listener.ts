@@ -123,7 +123,7 @@ const make = Effect.fnUntraced(function*(
     accept,
     run: (handler) =>
       accept((raw, passage = () => Effect.succeed({ socket: raw, client: undefined })) =>
-        Effect.timeout(passage(() => true), Limits.loginDeadline).pipe(
+        Effect.timeout(passage({ isWelcome: () => true, turn: Effect.void }), Limits.loginDeadline).pipe(
           Effect.flatMap(({ client, socket }) =>
             NodeSocket.fromDuplex(Effect.succeed(socket)).pipe(
               Effect.flatMap(handler),

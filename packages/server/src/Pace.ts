@@ -10,9 +10,6 @@ import { uptime } from "./Uptime.ts"
 /** Milliseconds for which a session may push on; then what it says too early is refused. */
 const patience = 10_000
 
-/** Commands that are carried out before others have their turn: half a millisecond of work. */
-export const turn = 1024
-
 /** In how many portions a second is cut for who has to wait: few wake-ups, and no bursts. */
 const portions = 10
 
@@ -50,11 +47,13 @@ export class Pace {
     return this.#bytes.wait(0, this.#services.config.byteLimit)
   }
 
-  /** So many commands have come, in one go. Who says one at a time, or what is due at once, does not push. */
-  hearCommands(count: number): void {
-    if (count === 1 || this.#services.config.rateLimit === Infinity || this.#commands.has(count)) {
+  /** So many commands are to be carried out; of those that have come in one go there are others. */
+  hearCommands(count: number, areMore: boolean): void {
+    const { clock, config } = this.#services
+    // Who says one at a time, or what is due at once, does not push
+    if (!areMore && count === 1 || config.rateLimit === Infinity || this.#commands.has(count)) {
       this.#pushesSince = undefined
-    } else this.#pushesSince ??= uptime(this.#services.clock)
+    } else this.#pushesSince ??= uptime(clock)
   }
 
   /** Whether so many of them may be carried out now; they count. */
@@ -69,11 +68,12 @@ export class Pace {
     return this.#commands.wait(count, this.#services.config.rateLimit)
   }
 
-  /** How many it makes sense to wait for. */
-  get portion(): number {
+  /** How many of so many are due in one go, or make sense to wait for. */
+  portion(most: number): number {
     const { rateBurst, rateLimit } = this.#services.config
-    if (rateLimit === Infinity || this.#commands.has(turn)) return turn
-    return Math.max(1, Math.min(turn, rateBurst, Math.floor(rateLimit / portions)))
+    const isDue = this.#isOff || rateLimit === Infinity || this.#commands.has(most)
+    const portion = isDue ? most : Math.max(1, Math.min(most, rateBurst, Math.floor(rateLimit / portions)))
+    return this.mayName(portion) ? portion : 1
   }
 
   /** It has pushed for so long that what is too early is refused. */
@@ -88,8 +88,9 @@ export class Pace {
 
   /** Whether so many names may come into use by this session. */
   mayName(count: number): boolean {
-    if (this.#names === undefined) return count <= this.#services.config.maxNewNames
     const { maxNewNames } = this.#services.config
+    if (this.#names === undefined) return count <= maxNewNames
+    if (this.#names.has(count)) return true
     this.#names.fill(maxNewNames / hour, maxNewNames, uptime(this.#services.clock))
     return this.#names.has(count)
   }

@@ -23,11 +23,11 @@ import { MessageStore } from "./MessageStore.ts"
 import { type Counted, Metrics } from "./Metrics.ts"
 import { NetConnection } from "./NetConnection.ts"
 import * as OtherConnection from "./OtherConnection.ts"
-import { ReadingTurns } from "./ReadingTurns.ts"
 import { ServerConfig, type Settings } from "./ServerConfig.ts"
 import type { Services } from "./Services.ts"
 import type { Session } from "./Session.ts"
 import { noticeLine, Timelines } from "./Timeline.ts"
+import { Turns } from "./Turns.ts"
 import { uptime } from "./Uptime.ts"
 
 /** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
@@ -104,17 +104,18 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     fork(Effect.annotateLogs(Effect.logWarning("a limit is reached"), { limit, ...where }))
   })
   const timelines = yield* Timelines
-  const readingTurns = new ReadingTurns(config, limitHits)
+  const turns = new Turns(config, limitHits)
   const services: Services = {
     config,
     clock,
     accounts: yield* Accounts,
     directory: yield* Directory,
     store: yield* MessageStore,
-    timelines: { ...timelines, read: (...page) => readingTurns.take(timelines.read(...page)) },
+    timelines: { ...timelines, read: (...page) => turns.page(timelines.read(...page)) },
     loginDeadline: new LoginDeadline(clock, config),
     metrics,
     limitHits,
+    turns,
     addresses: new Addresses(config, () => uptime(clock)),
     reviews: 0,
     fork

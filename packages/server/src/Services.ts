@@ -9,6 +9,7 @@ import type { MessageStore } from "./MessageStore.ts"
 import type { Counted } from "./Metrics.ts"
 import type { Settings } from "./ServerConfig.ts"
 import type { Timelines } from "./Timeline.ts"
+import type { Turns } from "./Turns.ts"
 
 export interface Services {
   readonly config: Settings
@@ -20,6 +21,7 @@ export interface Services {
   readonly loginDeadline: LoginDeadline
   readonly metrics: Counted
   readonly limitHits: LimitHits
+  readonly turns: Turns
   readonly addresses: Addresses
   /** How often sessions have been reviewed, since other things were declared. */
   reviews: number

@@ -17,12 +17,13 @@ import { mayBeSent } from "./commands/Send.ts"
 import { mayFollow, sync } from "./commands/Sync.ts"
 import { type Connection, type Ear, type EndOfInput, type Left, type PeerGone, peerGone } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
-import { countOf, type Gate, Intake, partsOf, type Request, type Sends } from "./Intake.ts"
+import { countOf, type Gate, Intake, kept, type Request, type Sends } from "./Intake.ts"
 import { type Counted, type Limit, reasonOf } from "./Metrics.ts"
 import { bytesOf, Outbox } from "./Outbox.ts"
-import { Pace, turn } from "./Pace.ts"
+import { Pace } from "./Pace.ts"
 import type { Services } from "./Services.ts"
 import { noticeLine, type Timelines } from "./Timeline.ts"
+import { parts } from "./Turns.ts"
 import { uptime } from "./Uptime.ts"
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
@@ -36,8 +37,12 @@ const lastWords = Duration.millis(250)
 
 let lastId = 0
 
-/** Bytes of a read that found more than it took: whoever sends so much lets others have their turn. */
-const fullRead = 64 * 1024
+/** Bytes of a read, and lines of it, that are answered at once. Whoever sends more has to wait for turns. */
+const largeRead = 16 * 1024
+const atOnce = 128
+
+/** As how many of them counts one that is no SEND. */
+const otherLine = 8
 
 /** Milliseconds after which whoever has to wait is looked at again: it may have gone. */
 const longestPause = 1000
@@ -215,68 +220,19 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     this.#services.metrics.receivedBytes += bytes.length
     if (this.#isDeaf) return undefined // but an unread line would become a reset
     const wait = this.pace.hearBytes(bytes.length)
-    const left = this.#hear(bytes)
-    if (wait > 0) {
-      this.hit("byte-limit")
-      return Effect.andThen(left ?? Exit.void, this.#untilBytesAreDue)
-    }
-    return bytes.length < fullRead ? left : Effect.andThen(left ?? Exit.void, Effect.yieldNow)
+    const isTurn = bytes.length < largeRead || this.#services.turns.isFree("lines")
+    const left = isTurn ? this.#hearLines(bytes, atOnce) : this.#inTurn((most) => this.#hearLines(bytes, most))
+    if (wait === 0) return left
+    this.hit("byte-limit")
+    return Effect.andThen(left ?? Exit.void, this.#untilBytesAreDue)
   }
 
-  #hear(bytes: Uint8Array): Left | undefined {
+  #hearLines(bytes: Uint8Array, most: number): Left | undefined {
     if (!this.#intake.take(bytes)) return undefined
     this.#hasHeard = true
     const noted = this.#noteAck()
-    if (this.#following !== undefined && AtOnce.isThere(noted)) {
-      const sends = this.#intake.sends(this)
-      if (sends !== undefined) {
-        if (this.#mayGoNow(sends.count)) return this.#sendNow(this.#following.username, sends)
-        return this.#answerAll(partsOf({ batch: sends.copy(), asks: undefined }, this.pace.portion))
-      }
-    }
-    const requests = this.#intake.requests(this.#following === undefined ? undefined : this, this.pace.portion)
-    return AtOnce.isThere(noted)
-      ? this.#answerAll(requests)
-      : Effect.flatMap(noted, () => this.#answerAll(requests) ?? Effect.void)
-  }
-
-  /** Whether so many SENDs, all that have come, need not wait, nor be looked at one by one. */
-  #mayGoNow(count: number): boolean {
-    this.pace.hearCommands(count)
-    return count <= turn && this.pace.mayName(count) && this.pace.takes(count)
-  }
-
-  #sendNow(username: Name.Username, batch: Batch): Left | undefined {
-    const { count } = batch
-    const stored = this.#services.store.append(username, batch)
-    if (AtOnce.isThere(stored)) return this.#acknowledgeNow(count, stored.value, 0)
-    const since = performance.now()
-    return Effect.matchEffect(stored, {
-      onSuccess: (named) => this.#acknowledgeNow(count, named, performance.now() - since) ?? Effect.void,
-      onFailure: (error) => {
-        this.#declineAll(error, count)
-        return this.outbox.writeAll() ?? Effect.void
-      }
-    })
-  }
-
-  #acknowledgeNow(count: number, named: number, millis: number): Left | undefined {
-    this.#acknowledge(count, named, millis)
-    this.#declinesInARow = 0
-    return this.outbox.writeAll()
-  }
-
-  /**
-   * So many SENDs are stored, and have brought so many names into use. `millis` is what the store took; nothing where that
-   * was done at once: two looks at the clock would be a fiftieth of such an ACK.
-   */
-  #acknowledge(count: number, named: number, millis: number): void {
-    const { metrics } = this.#services
-    this.acknowledged += count
-    metrics.messages += count
-    metrics.ackSeconds.observe(millis / 1000, count)
-    this.pace.name(named)
-    this.outbox.ack(count)
+    if (AtOnce.isThere(noted)) return this.#answer(most, false)
+    return Effect.flatMap(noted, () => this.#answer(most, false) ?? Exit.void)
   }
 
   /** Whether it is known now that messages may go to a target. */
@@ -288,45 +244,54 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return true
   }
 
-  /** Answers all that has come in one go. */
-  #answerAll(requests: ReadonlyArray<Request>): Left | undefined {
-    this.pace.hearCommands(requests.reduce((count, request) => count + countOf(request), 0))
-    return this.#answer(requests, 0)
-  }
-
-  /** Answers what need not wait, and gives what is left to do; undefined if that is nothing. */
-  #answer(requests: ReadonlyArray<Request>, from: number): Left | undefined {
-    let count = 0
-    for (let index = from; index < requests.length && !this.#isClosing && !this.#isDeaf; index++) {
-      const request = requests[index]!
-      const times = countOf(request)
-      if (request._tag === "SENDS" && times > 1 && !this.pace.mayName(times)) {
-        return this.#answer([...partsOf(request, 1), ...requests.slice(index + 1)], 0)
+  /**
+   * Answers so many lines at most, as long as that need not wait; gives what is left to do, undefined if that is nothing.
+   *
+   * @param isRest others have come in one go with them
+   */
+  #answer(most: number, isRest: boolean): Left | undefined {
+    const intake = this.#intake
+    while (intake.hasLine && !this.#isClosing && !this.#isDeaf) {
+      if (most <= 0) {
+        if (!this.#services.turns.isFree("lines")) return this.#inTurn((most) => this.#answer(most, true))
+        most = parts.lines
       }
-      const rest = () => this.#answer(requests, index + 1) ?? Effect.void
-      const isDue = this.pace.takes(times)
-      if (!isDue) {
-        this.hit("rate-limit")
-        if (!this.pace.isFlood) {
-          return Effect.andThen(this.#untilDue(times), () => this.#answer(requests, index) ?? Effect.void)
-        }
-      }
-      const done = isDue ? this.#carryOut(request) : rateLimited
-      if (!AtOnce.isThere(done)) return Effect.flatMap(this.#settle(done, times, request._tag === "CONNECT"), rest)
-      this.#declinesInARow = 0
-      count += times
-      const room = count >= turn || this.outbox.isLarge() ? this.outbox.writeAll() : undefined
-      if (count >= turn) return Effect.andThen(room ?? Exit.void, Effect.andThen(Effect.yieldNow, rest))
-      if (room !== undefined) return Effect.flatMap(room, rest)
+      const request = intake.read(this.#following === undefined ? undefined : this, this.pace.portion(most))
+      const count = countOf(request)
+      most -= request._tag === "SENDS" ? count : otherLine
+      this.pace.hearCommands(count, isRest || intake.hasLine)
+      const left = this.pace.takes(count) ? this.#answerNow(request) : this.#answerLater(request)
+      isRest = true
+      const rest = most
+      if (left !== undefined) return Effect.flatMap(left, () => this.#answer(rest, true) ?? Exit.void)
     }
     return this.outbox.writeAll()
   }
 
-  /** Waits for so many commands. */
-  #untilDue(count: number): Left {
-    return Effect.suspend(() => {
-      this.outbox.flush()
-      return this.#pause(() => this.pace.wait(count))
+  /** Goes on when it is its turn, with as much as may be done in one. */
+  #inTurn(go: (most: number) => Left | undefined): Left {
+    const turn = this.#services.turns.next("lines")
+    return Effect.flatMap(turn, () => this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void)
+  }
+
+  #answerNow(request: Request): Left | undefined {
+    const count = countOf(request)
+    const done = this.#carryOut(request)
+    if (!AtOnce.isThere(done)) return this.#settle(done, count, request._tag === "CONNECT")
+    this.#declinesInARow = 0
+    return this.outbox.isLarge() ? this.outbox.writeAll() : undefined
+  }
+
+  /** What came too early is answered when it is due, or refused if that has been going on for too long. */
+  #answerLater(request: Request): Left {
+    const count = countOf(request)
+    this.hit("rate-limit")
+    if (this.pace.isFlood) return this.#settle(rateLimited, count)
+    const later = request._tag === "SENDS" ? kept(request) : request
+    this.outbox.flush()
+    return Effect.flatMap(this.#pause(() => this.pace.wait(count)), () => {
+      if (this.#hasToEnd()) return Exit.void
+      return (this.pace.takes(count) ? this.#answerNow(later) : this.#answerLater(later)) ?? Exit.void
     })
   }
 
@@ -363,16 +328,40 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     }
   }
 
-  #send(username: Name.Username, { asks, batch }: Sends): Answer {
+  #send(username: Name.Username, sends: Sends): Answer {
+    const { asks, batch } = sends
+    if (asks === undefined && this.pace.mayName(batch.count)) return this.#store(username, batch)
+    const later = kept(sends)
     const may = asks === undefined ? Exit.void : mayBeSent(this.#services, username, asks)
-    return AtOnce.flatMap(AtOnce.flatMap(may, () => this.#mayName(batch)), () => {
-      const stored = this.#services.store.append(username, batch)
-      const since = AtOnce.isThere(stored) ? undefined : performance.now()
-      return AtOnce.map(stored, (named) => {
-        if (asks !== undefined) this.#mayBeSent = asks
-        this.#acknowledge(batch.count, named, since === undefined ? 0 : performance.now() - since)
-      })
+    return AtOnce.flatMap(may, () => {
+      if (asks !== undefined) this.#mayBeSent = asks
+      return AtOnce.flatMap(this.#mayName(later.batch), () => this.#store(username, later.batch))
     })
+  }
+
+  /**
+   * Stores SENDs. How long the store has taken is counted as nothing where that was done at once: two looks at the clock
+   * would be a fiftieth of such an ACK.
+   */
+  #store(username: Name.Username, batch: Batch): Answer {
+    const { count } = batch
+    const stored = this.#services.store.append(username, batch)
+    if (AtOnce.isThere(stored)) {
+      this.#acknowledge(count, stored.value, 0)
+      return Exit.void
+    }
+    const since = performance.now()
+    return Effect.map(stored, (named) => this.#acknowledge(count, named, performance.now() - since))
+  }
+
+  /** So many SENDs are stored, and have brought so many names into use. */
+  #acknowledge(count: number, named: number, millis: number): void {
+    const { metrics } = this.#services
+    this.acknowledged += count
+    metrics.messages += count
+    metrics.ackSeconds.observe(millis / 1000, count)
+    this.pace.name(named)
+    this.outbox.ack(count)
   }
 
   /** Whoever has brought as many names into use as they may, sends one message at a time, to names that are in use. */
@@ -385,12 +374,14 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
-  #login(command: Command.Connect): Answer {
+  #login(command: Command.Connect, isTurn = false): Answer {
     const { reviews } = this.#services
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
       return rateLimited
     }
+    const { turns } = this.#services
+    if (!isTurn && !turns.isFree("login")) return Effect.flatMap(turns.next("login"), () => this.#login(command, true))
     return AtOnce.map(connect(this.#services, command, this), (following) => {
       this.#following = following
       this.#services.loginDeadline.delete(this)

@@ -70,6 +70,9 @@ export class Timelines extends Context.Service<Timelines, {
 
 const none: Array<Cursor> = []
 
+/** Followers that are written to in one turn of the event loop: a third of a millisecond of work. */
+const writesInTurn = 64
+
 /** What all timelines share. */
 interface Shared {
   readonly live: boolean
@@ -248,7 +251,12 @@ const make = Effect.gen(function*() {
     touched = []
     const reached = new Set<Follower>()
     for (const timeline of now) timeline.deliver(reached)
-    for (const follower of reached) follower.flush()
+    let written = 0
+    for (const follower of reached) {
+      follower.flush()
+      // What many follow keeps those waiting who have nothing to do with it, and what comes meanwhile goes with the next pass
+      if (++written % writesInTurn === 0) yield* Effect.yieldNow
+    }
   }).pipe(Effect.forever, Effect.forkScoped)
 
   function* groups() {

@@ -214,20 +214,17 @@ describe("--rate-limit", () => {
     script`
       ${login}
       ${sends("A", 1000)}
-      ${acks("A", 200)}
+      ${acks("A", 128)}
       A: nothing more
       (99 ms)
       A: nothing more
       (1 ms)
       ${acks("A", 100)}
       A: nothing more
-      (600 ms)
-      ${acks("A", 600)}
-      A: nothing more
-      (100 ms)
-      ${acks("A", 100)}
+      (772 ms)
+      ${acks("A", 772)}
     `,
-    { settings: { rateBurst: 201, rateLimit: 1000 } }
+    { settings: { rateBurst: 129, rateLimit: 1000 } }
   )
 
   timedTranscript(

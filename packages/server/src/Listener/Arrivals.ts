@@ -14,7 +14,7 @@ import type { Arrival, Passage } from "./Entrance.ts"
 /** Milliseconds between two warnings: what is odd may happen a thousand times a second. */
 const warnEvery = Duration.toMillis(Duration.minutes(1))
 
-type Needs = Pick<Services, "addresses" | "clock" | "config" | "limitHits" | "metrics">
+type Needs = Pick<Services, "addresses" | "clock" | "config" | "limitHits" | "metrics" | "turns">
 
 /** What is known of a connection by its first line. */
 export interface Before {
@@ -42,7 +42,7 @@ export class Arrivals {
     passage: Passage,
     serve: (arrival: Arrival, before: Before) => Effect.Effect<void>
   ): Effect.Effect<void> {
-    const { addresses, clock, config, limitHits } = this.#services
+    const { addresses, clock, config, limitHits, turns } = this.#services
     if (this.#count >= config.maxSessions) return this.#cut(socket, "max-sessions")
     this.#count++
     const startedAt = uptime(clock)
@@ -58,7 +58,7 @@ export class Arrivals {
       address = from
       return true
     }
-    return Effect.timeout(passage(isWelcome), config.loginDeadline).pipe(
+    return Effect.timeout(passage({ isWelcome, turn: turns.next("handshake") }), config.loginDeadline).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.#count--
         address?.leaves()

@@ -32,11 +32,16 @@ export const ProxiedClient = Context.Reference<Arrival["client"]>("@cpt/server/L
   defaultValue: () => undefined
 })
 
-/**
- * Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. It asks whether the peer is
- * welcome when it is known where that is, and before the handshake, which costs more than all the rest.
- */
-export type Passage = (isWelcome: (remoteAddress: string | undefined) => boolean) => Effect.Effect<Arrival, Refused>
+/** What a connection meets on its way in. */
+interface Door {
+  /** Asked when it is known where the peer is. */
+  readonly isWelcome: (remoteAddress: string | undefined) => boolean
+  /** Waited for before the handshake, which costs more than all the rest. */
+  readonly turn: Effect.Effect<void>
+}
+
+/** Takes the time that the peer takes. When it fails, or is interrupted, the connection is cut. */
+export type Passage = (door: Door) => Effect.Effect<Arrival, Refused>
 
 const unwelcome = Effect.fail(new Refused({ message: "a limit of its address is reached", isOdd: false }))
 
@@ -55,14 +60,15 @@ export class Entrance {
     if (isProxied === undefined) return () => hasEnded
     const handshake = this.#credentials?.handshake
     if (!isProxied && handshake === undefined) return undefined
-    const pass = Effect.fnUntraced(function*(isWelcome: Parameters<Passage>[0]) {
+    const pass = Effect.fnUntraced(function*({ isWelcome, turn }: Door) {
       const client = isProxied ? yield* header(socket) : undefined
       if (!isWelcome(client === undefined ? socket.remoteAddress : client.address)) return yield* unwelcome
-      const ready = handshake === undefined ? socket : yield* Effect.mapError(handshake.over(socket), ofClient(client))
+      const ready = handshake === undefined
+        ? socket
+        : yield* Effect.mapError(handshake.over(socket, turn), ofClient(client))
       return ready.destroyed ? yield* hasEnded : { client, socket: ready }
     })
-    return (isWelcome) =>
-      Effect.onExit(pass(isWelcome), (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
+    return (door) => Effect.onExit(pass(door), (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
   }
 }
 

@@ -50,11 +50,19 @@ export class Handshake {
     this.#server.setSecureContext(contextOf(pem))
   }
 
-  /** Takes the time that the peer takes. */
-  over(socket: Net.Socket): Result {
+  /**
+   * Takes the time that the peer takes.
+   *
+   * @param turn is waited for when the peer has begun: a handshake takes a millisecond
+   */
+  over(socket: Net.Socket, turn: Effect.Effect<void>): Result {
+    return Effect.andThen(hasBegun(socket), Effect.andThen(turn, Effect.suspend(() => this.#shake(socket))))
+  }
+
+  #shake(socket: Net.Socket): Result {
     return Effect.callback((resume) => {
       const key = Kernel.keyOf(socket)
-      if (key === undefined) return resume(gone)
+      if (key === undefined || socket.destroyed) return resume(gone)
       const hasGone = () => done(gone)
       const done = (result: Result) => {
         this.#waiting.delete(key)
@@ -63,11 +71,7 @@ export class Handshake {
       }
       this.#waiting.set(key, done)
       socket.once("close", hasGone)
-      // Who says nothing costs a socket, and not the 40 KB of a session
-      socket.once("readable", () => {
-        if (socket.readableLength === 0) hasGone()
-        else this.#server.emit("connection", socket)
-      })
+      this.#server.emit("connection", socket)
     })
   }
 
@@ -82,3 +86,13 @@ export class Handshake {
     }
   }
 }
+
+/** Who says nothing costs a socket, and not the 40 KB of a session. */
+const hasBegun = (socket: Net.Socket): Effect.Effect<void, Refused> =>
+  Effect.callback((resume) => {
+    const look = () => {
+      socket.off("readable", look).off("close", look)
+      resume(socket.readableLength > 0 ? Effect.void : gone)
+    }
+    socket.once("readable", look).once("close", look)
+  })

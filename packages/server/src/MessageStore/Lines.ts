@@ -7,7 +7,7 @@ import { Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 
-const firstSegmentBytes = 512
+const firstSegmentBytes = 128 // there may be a million names with one message
 const segmentBytes = 256 * 1024 // also the bound of a page
 
 /** Lines in one piece of memory, growing until it is full. What has been written never changes: sockets hold views into it. */
@@ -21,7 +21,7 @@ class Segment {
 
   constructor(size: number) {
     this.bytes = Buffer.allocUnsafeSlow(size)
-    this.ends = new Uint32Array(Math.max(4, size >> 6))
+    this.ends = new Uint32Array(Math.max(2, size >> 6))
     this.timestamps = new Float64Array(this.ends.length)
   }
 
@@ -85,8 +85,10 @@ class Segment {
   }
 }
 
+const none: Array<Segment> = []
+
 export class Lines {
-  readonly #segments: Array<Segment> = []
+  #segments: Array<Segment> = none
   #capacity = 0
 
   /** Bytes of memory that it takes. */
@@ -144,7 +146,8 @@ export class Lines {
       return last
     }
     const segment = new Segment(Math.max(size, last === undefined ? firstSegmentBytes : segmentBytes))
-    this.#segments.push(segment)
+    if (last === undefined) this.#segments = [segment] // of just this size: mostly it is the only one
+    else this.#segments.push(segment)
     this.#capacity += segment.capacity
     return segment
   }

@@ -33,8 +33,11 @@ const messageOverhead = 32
 /** Groups of one page. */
 const pageNames = 1000
 
-/** Of how many names it is remembered that messages are missing when none is left; for the oldest it is forgotten. */
-const rememberedNames = 100_000
+/** Bytes that a name with messages takes beside them: within the bound of bytes there are so many names at most. */
+const nameBytes = 1536
+
+/** … and a name of which it is remembered that messages are missing when none is left. For the oldest it is forgotten. */
+const emptiedBytes = 512
 
 /** What is kept of one name. Made bit by bit: most names are those of users who only listen. */
 class Entry {
@@ -57,7 +60,8 @@ class Entry {
   /** Adds a message of a batch and tells of it; gives its line's size. */
   add(sender: Name.Username, batch: Batch, index: number, timestamp: Timestamp.Timestamp): number {
     const { bytes, ends, starts } = batch
-    const head = this.#lineHead ??= new Head(this.name)
+    const head = this.#lineHead ?? new Head(this.name)
+    if (this.lines !== undefined) this.#lineHead = head // of a name that gets a single message, none is kept
     const lines = this.lines ??= new Lines()
     head.set(sender, timestamp)
     this.head = timestamp
@@ -90,6 +94,7 @@ class Memory {
   readonly #duplicates: Duplicates
   readonly #limits: MemoryLimits
   #bytes = 0
+  #names = 0 // with messages
 
   constructor(limits: MemoryLimits) {
     this.#limits = limits
@@ -107,13 +112,19 @@ class Memory {
     this.#duplicates.forEachNew(sender, batch, now, (index) => {
       const target = batch.targets[index]!
       if (entry?.name !== target) entry = this.#entry(target, "open")
+      if (entry.isEmpty) this.#names++
       this.#bytes += entry.add(sender, batch, index, Timestamp.next(now, entry.head)) + messageOverhead
       if (this.#emptied.size > 0) this.#emptied.delete(entry)
       this.#order.push(entry)
     })
     const named = this.#entries.size - before
-    while (this.#order.length > this.#limits.messages || this.#bytes > this.#limits.bytes) this.#dropOldest()
+    while (this.#isTooMuch()) this.#dropOldest()
     return named
+  }
+
+  #isTooMuch(): boolean {
+    const { bytes, messages } = this.#limits
+    return this.#order.length > messages || this.#bytes > bytes || this.#names > Math.max(1, bytes / nameBytes)
   }
 
   #dropOldest(): void {
@@ -123,11 +134,13 @@ class Memory {
     this.#bytes -= size + messageOverhead
     entry.missingThrough = timestamp
     if (!entry.isEmpty) return
+    this.#names--
+    entry.lines = undefined
     this.#order.leave(entry)
     this.#emptied.add(entry)
     if (entry.watchers.length === 0) entry.kind = this.#unusedKind(entry.name)
     for (const oldest of this.#emptied) {
-      if (this.#emptied.size <= Math.max(rememberedNames, this.#limits.messages)) break
+      if (this.#emptied.size * emptiedBytes <= this.#limits.bytes) break
       this.#emptied.delete(oldest)
       if (oldest.watchers.length === 0) this.#entries.delete(oldest.name)
     }

@@ -1,0 +1,89 @@
+/**
+ * Turns of the event loop, for what takes long, so that it keeps nobody waiting who wants little. Who has sent a lot in one
+ * go, reads a long history, or logs in together with a thousand others, does a part of it in each turn that they get, in
+ * the order in which they ask; and between two turns of the event loop everybody else is served. So a flood slows down
+ * those who make it, together.
+ */
+import { Effect, Semaphore } from "effect"
+import type { LimitHits } from "./LimitHits.ts"
+import type { Settings } from "./ServerConfig.ts"
+
+/** What there is to share in one turn of the event loop: a third of a millisecond of work, if these were SENDs. */
+const shares = 512
+
+/** What is done in one turn, in shares. */
+export const parts = { lines: 256, page: 128, login: 64, handshake: shares } as const
+type Part = keyof typeof parts
+
+interface Waiting {
+  readonly part: Part
+  readonly go: () => void
+}
+
+export class Turns {
+  readonly #config: Pick<Settings, "maxSyncs">
+  readonly #hits: LimitHits
+  #left: number = shares
+  #isOver = true // the next turn begins with the first who wants something
+  #waiting: Array<Waiting> = []
+  readonly #pages = Semaphore.makeUnsafe(0)
+  #permits = 0
+  #readers = 0
+
+  constructor(config: Pick<Settings, "maxSyncs">, hits: LimitHits) {
+    this.#config = config
+    this.#hits = hits
+  }
+
+  /** Whether something may be done in this turn; it counts. */
+  isFree(part: Part): boolean {
+    if (this.#waiting.length > 0 || this.#left < parts[part]) return false
+    this.#left -= parts[part]
+    this.#begin()
+    return true
+  }
+
+  /** Waits for a turn in which it may be done. */
+  next(part: Part): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const waiting = { part, go: () => resume(Effect.void) }
+      this.#waiting.push(waiting)
+      this.#begin()
+      return Effect.sync(() => {
+        this.#waiting = this.#waiting.filter((other) => other !== waiting)
+      })
+    })
+  }
+
+  /**
+   * Reads a page from the store. A few readers do so at the same time (`--max-syncs`); the others wait, but not for anybody
+   * who is slow to take a page.
+   */
+  page<A extends { readonly last: boolean }, E>(read: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    const turn = Effect.flatMap(read, (page) => page.last ? Effect.succeed(page) : Effect.as(this.next("page"), page))
+    return Effect.suspend(() => {
+      const { maxSyncs } = this.#config
+      if (++this.#readers > maxSyncs) this.#hits.hit("max-syncs")
+      const taken = this.#pages.withPermit(turn)
+      if (this.#permits === maxSyncs) return taken
+      this.#permits = maxSyncs
+      return Effect.andThen(this.#pages.resize(maxSyncs), taken)
+    }).pipe(Effect.ensuring(Effect.sync(() => this.#readers--)))
+  }
+
+  #begin(): void {
+    if (!this.#isOver) return
+    this.#isOver = false
+    setImmediate(() => {
+      this.#isOver = true
+      this.#left = shares
+      let index = 0
+      for (; index < this.#waiting.length && this.#left >= parts[this.#waiting[index]!.part]; index++) {
+        this.#left -= parts[this.#waiting[index]!.part]
+      }
+      const now = this.#waiting.splice(0, index)
+      if (this.#waiting.length > 0 || now.length > 0) this.#begin()
+      for (const { go } of now) go()
+    })
+  }
+}

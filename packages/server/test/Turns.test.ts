@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { LimitHits } from "../src/LimitHits.ts"
+import { Metrics } from "../src/Metrics.ts"
+import { defaults } from "../src/ServerConfig.ts"
+import { Turns } from "../src/Turns.ts"
+
+const make = Effect.gen(function*() {
+  const metrics = yield* Metrics
+  const config = { ...defaults, maxSyncs: 2 }
+  return { config, metrics, turns: new Turns(config, new LimitHits(metrics, () => 0, () => {})) }
+})
+
+/** One turn of Node's event loop, behind whatever has been asked for before. */
+const oneTurn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+
+describe("Turns", () => {
+  it.live("lets so much be done in a turn of the event loop, and as much again in the next", () =>
+    Effect.gen(function*() {
+      const { turns } = yield* make
+      const free = () => Array.from({ length: 20 }, () => turns.isFree("login")).filter((isFree) => isFree).length
+      assert.strictEqual(free(), 8)
+      assert.strictEqual(free(), 0)
+      yield* oneTurn
+      assert.strictEqual(free(), 8)
+    }))
+
+  it.live("goes in the order in which they ask, also for who wants little", () =>
+    Effect.gen(function*() {
+      const { turns } = yield* make
+      const done: Array<number> = []
+      const fibers = yield* Effect.forEach(
+        Array.from({ length: 6 }, (_, index) => index),
+        (index) => Effect.forkChild(Effect.map(turns.next(index === 3 ? "login" : "lines"), () => done.push(index)))
+      )
+      yield* Effect.yieldNow
+      assert.isFalse(turns.isFree("login"))
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual(done, [0, 1, 2, 3, 4, 5])
+    }))
+
+  it.live("lets other things happen between two turns", () =>
+    Effect.gen(function*() {
+      const { turns } = yield* make
+      let turn = 0
+      let isCounting = true
+      const count = () => {
+        turn++
+        if (isCounting) setImmediate(count)
+      }
+      setImmediate(count)
+      const seen = yield* Effect.forEach(
+        Array.from({ length: 6 }, () => turns.next("lines")),
+        (next) => Effect.map(next, () => turn),
+        { concurrency: "unbounded" }
+      )
+      isCounting = false
+      assert.strictEqual(new Set(seen).size, 3)
+    }))
+
+  it.live("is not held up by who has given up", () =>
+    Effect.gen(function*() {
+      const { turns } = yield* make
+      const fibers = yield* Effect.forEach([0, 1, 2, 3, 4], () => Effect.forkChild(turns.next("handshake")))
+      yield* Effect.yieldNow
+      yield* Fiber.interruptAll(fibers)
+      yield* turns.next("handshake")
+    }))
+
+  it.live("reads so many pages at once, counts who has to wait, and takes another bound at once", () =>
+    Effect.gen(function*() {
+      const { config, metrics, turns } = yield* make
+      const hits = metrics.limitHits.of("max-syncs")
+      let [reading, most] = [0, 0]
+      const page = turns.page(Effect.gen(function*() {
+        most = Math.max(most, ++reading)
+        yield* oneTurn
+        reading--
+        return { last: true }
+      }))
+      const read = Effect.forEach(Array.from({ length: 10 }, () => page), (page) => page, { concurrency: "unbounded" })
+      yield* read
+      assert.strictEqual(most, 2)
+      assert.strictEqual(metrics.limitHits.of("max-syncs") - hits, 8)
+      config.maxSyncs = 5
+      yield* read
+      assert.strictEqual(most, 5)
+    }))
+})
