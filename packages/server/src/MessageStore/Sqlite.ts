@@ -41,7 +41,10 @@ const defaultCache = 64 * 1024 * 1024
 const maxWaitingBytes = 32 * 1024 * 1024
 
 /** Messages of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
-const maxCommitMessages = 4096
+const maxCommitMessages = 512
+
+/** Messages of one append that go with the next transaction, however many wait: those of whoever does not send a lot. */
+const smallAppend = 128
 
 /** Names that are looked up at the same time. */
 const maxLookUps = 256
@@ -65,6 +68,7 @@ class Commit {
   readonly senders: Array<Name.Username | undefined> = []
   readonly targets: Array<Name.Target | undefined> = []
   readonly groups: Array<Name.Name> = [] // that are claimed
+  readonly large: Array<Name.Username> = [] // who has sent a lot with it
   /** Gives the steps that brought a name into use. */
   readonly done = Deferred.makeUnsafe<ReadonlyArray<number>, Decline.StorageUnavailable>()
   #name = ""
@@ -162,7 +166,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   metrics.cachedBytes = () => cache.bytes
   metrics.storedBytes = () => sizeOf(options.file) + sizeOf(`${options.file}-wal`)
   const somethingWaits = Latch.makeUnsafe(false)
-  let waiting = [new Commit()] // the last one takes what comes
+  const waiting: [Commit, ...Array<Commit>] = [new Commit()] // in their order
+  const large = new Map<Name.Username, Commit>() // of who has sent a lot that waits: they say the rest behind that
   let underWay: Commit | undefined
 
   const writer = yield* thread({ ...settings, role: "writer" }, {
@@ -175,7 +180,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       }
     },
     // Nobody has anything to store any more; what is left is what peers have seen
-    lastSteps: () => waiting.at(-1)?.steps
+    lastSteps: () => waiting[0].steps
   })
   const reader = yield* thread({ ...settings, role: "reader" }) // after the writer has made the database
 
@@ -189,8 +194,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
     lasting.add(name)
   }
 
-  /** The transaction that takes what comes now. */
-  const next = (): Commit => {
+  /** The transaction that takes what comes behind all that waits. */
+  const last = (): Commit => {
     const last = waiting.at(-1)
     if (last !== undefined && last.ops.length < maxCommitMessages) return last
     const commit = new Commit()
@@ -198,8 +203,17 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return commit
   }
 
+  /** The one that takes what somebody says: not behind all that others have said, if it is little. */
+  const commitFor = (sender: Name.Username, messages: number): Commit => {
+    if (messages <= smallAppend) return large.get(sender) ?? waiting[0]
+    const commit = last()
+    commit.large.push(sender)
+    large.set(sender, commit)
+    return commit
+  }
+
   const append = (sender: Name.Username, batch: Batch, now: number) => {
-    const commit = next()
+    const commit = commitFor(sender, batch.count)
     const before = commit.size
     const from = commit.ops.length
     for (let index = 0; index < batch.count; index++) {
@@ -256,14 +270,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
   yield* Effect.gen(function*() {
     yield* somethingWaits.await
     yield* Effect.yieldNow // what else comes in this tick goes with it
-    const commit = underWay = waiting.shift() ?? new Commit()
-    if (waiting.length === 0) {
-      waiting.push(new Commit())
+    const commit = underWay = waiting[0]
+    if (waiting.length === 1) {
+      waiting[0] = new Commit()
       somethingWaits.closeUnsafe()
-    }
+    } else waiting.shift()
     const begin = performance.now()
     const committed = yield* Effect.exit(writer.commit(commit.steps))
     underWay = undefined
+    for (const sender of commit.large) if (large.get(sender) === commit) large.delete(sender)
     if (Exit.isSuccess(committed)) {
       metrics.commitSeconds.observe((performance.now() - begin) / 1000)
       metrics.commitMessages.observe(commit.messages)
@@ -271,7 +286,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       for (const name of commit.groups) claiming.delete(name)
     } else {
       metrics.failedCommits++
-      for (const name of commit.groups) next().say(op.claimGroup, name) // to go with the next message
+      for (const name of commit.groups) last().say(op.claimGroup, name) // to go with the next message
     }
     waitingBytes -= commit.size
     if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
@@ -310,7 +325,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const claimAll = (names: ReadonlyArray<Name.Name>, kind: "user" | "group") => {
     const commits = new Set<Commit>()
     for (const name of names) {
-      const commit = next()
+      const commit = last()
       commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
       commits.add(commit)
     }
@@ -364,7 +379,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     // It need not be on disk: it goes with the next message
     confirm: (sender) => {
-      next().say(op.confirm, sender)
+      commitFor(sender, 0).say(op.confirm, sender)
       return Exit.void
     },
 
@@ -416,7 +431,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
         if (before === "open" || isUnderWay(name)) {
           // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
-          const commit = next()
+          const commit = last()
           commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
           somethingWaits.openUnsafe()
           if (kind === "group") claiming.add(name)
