@@ -88,10 +88,16 @@ const crowd = (size: number, target: Target, one: (index: number) => Peer): () =
   }
 }
 
+/** What one connection writes before the others have their turn: a kernel that takes all there is would never end it. */
+const writesInTurn = 64
+
 /** Writes bytes again and again, as fast as they are taken. */
 const pour = (socket: Socket, next: () => string | Uint8Array): void => {
   const more = () => {
-    while (!socket.destroyed && socket.writable && socket.write(next())) { /* there is room for more */ }
+    let writes = 0
+    while (!socket.destroyed && socket.writable && socket.write(next())) {
+      if (++writes === writesInTurn) return void setImmediate(more)
+    }
   }
   socket.on("drain", more)
   more()

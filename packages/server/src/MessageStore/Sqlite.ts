@@ -275,10 +275,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
       waiting[0] = new Commit()
       somethingWaits.closeUnsafe()
     } else waiting.shift()
+    for (const sender of commit.large) if (large.get(sender) === commit) large.delete(sender)
     const begin = performance.now()
     const committed = yield* Effect.exit(writer.commit(commit.steps))
     underWay = undefined
-    for (const sender of commit.large) if (large.get(sender) === commit) large.delete(sender)
     if (Exit.isSuccess(committed)) {
       metrics.commitSeconds.observe((performance.now() - begin) / 1000)
       metrics.commitMessages.observe(commit.messages)
