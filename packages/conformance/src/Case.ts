@@ -48,6 +48,8 @@ export interface Case extends Described {
   readonly asks: ReadonlyArray<keyof Dialect>
   /** Not while others run: it works the server hard, or restarts it. */
   readonly isAlone: boolean
+  /** It does little but wait, for a second or more: whatever others are under way. */
+  readonly isIdle: boolean
 }
 
 /** Which page a case quotes. */

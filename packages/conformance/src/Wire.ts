@@ -169,6 +169,7 @@ export class Wire {
       } catch {
         this.#raw.destroy() // a Unix socket: a reset if there is something unread
       }
+      this.#socket.destroy() // TLS does not hear of it by itself
       return Effect.asVoid(this.until(() => this.#isClosed, 1000))
     })
   }

@@ -588,6 +588,7 @@ export const core = define("core", {
   "msg/4.2/passes": {
     title: "timestamps go on as the time does",
     quote: time,
+    isIdle: true,
     does: "Two messages are sent, 1.2 seconds apart. So are their timestamps, or nearly.",
     run: Effect.fnUntraced(function*(stage) {
       const alice = yield* stage.login("alice")

@@ -16,6 +16,7 @@ interface About {
   readonly needs?: ReadonlyArray<Need>
   readonly asks?: ReadonlyArray<keyof Dialect>
   readonly isAlone?: true
+  readonly isIdle?: true
 }
 
 interface Played extends About {
@@ -31,9 +32,9 @@ interface Acted extends About {
 /** Cases of a profile, by their ids. */
 export const define = (profile: Profile, cases: Readonly<Record<string, Played | Acted>>): ReadonlyArray<Case> =>
   Object.entries(cases).map(([id, about]) => {
-    const { also = [], asks = [], isAlone = false, level = "MUST", needs = [], quote, title } = about
+    const { also = [], asks = [], isAlone = false, isIdle = false, level = "MUST", needs = [], quote, title } = about
     const profiles: Case["profiles"] = [profile, ...also]
-    const described = { id, title, level, profiles, quote, needs, asks, isAlone }
+    const described = { id, title, level, profiles, quote, needs, asks, isAlone, isIdle }
     if ("run" in about) return Object.assign(described, { script: about.does, run: about.run })
     const script = unescaped(about.script)
     return Object.assign(described, { script, run: (stage: Stage) => stage.play(script) })

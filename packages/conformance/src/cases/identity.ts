@@ -117,6 +117,7 @@ export const identity = define("identity", {
     title: "who does not log in is told login_timeout, and the connection ends",
     level: reading,
     quote: custom,
+    isIdle: true,
     does: "Somebody connects and says nothing for 15 seconds. If the server ends that, it says why.",
     run: Effect.fnUntraced(function*(stage) {
       const alice = stage.peer("alice")
