@@ -535,6 +535,58 @@ describe("a store that takes its time", () => {
     `,
     { store: distant }
   )
+  /** There is news of the group while the SYNC brings alice to where it begins. */
+  const whileItCatchesUp = (after: number, rest: string): string =>
+    script`
+      ${login}
+      A> SYNC g 0
+      A< ENDSYNC
+      B> SEND h 0
+      B< ACK
+      A> SYNC h 0
+      ${says("1")}
+      A> SYNC g ${after}
+      (1 second)
+      A< MSG h bob <t0> 0
+      A< ENDSYNC
+      # brought to the head, as whoever is behind; then it is the turn of the SYNC
+      ${says("2")}
+      (1 second)
+      A< MSG g bob ${noon} 1
+      ${says("3", "4")}
+      (1 second)
+      A< MSG g bob ${noon + 1000} 2
+      ${rest}
+      ${says("5")}
+      A< MSG g bob <t5> 5
+    `
+  timedTranscript(
+    "loses nothing before a SYNC that begins in the future (CPT 5.5)",
+    whileItCatchesUp(
+      999_999_999_999_999,
+      script`
+      A< ENDSYNC
+      (2 seconds)
+      A< MSG g bob ${noon + 2000} 3
+      A< MSG g bob ${noon + 2001} 4
+    `
+    ),
+    { store: lineByLine }
+  )
+  timedTranscript(
+    "loses nothing before a SYNC that begins in what has just come (CPT 5.5)",
+    whileItCatchesUp(
+      noon + 2000,
+      script`
+      (1 second)
+      A< MSG g bob ${noon + 2000} 3
+      (1 second)
+      A< MSG g bob ${noon + 2001} 4
+      A< ENDSYNC
+    `
+    ),
+    { store: lineByLine }
+  )
   timedTranscript(
     "loses nothing of an inbox either",
     script`

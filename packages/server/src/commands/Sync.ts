@@ -39,7 +39,11 @@ export const sync = Effect.fnUntraced(function*<E>(
   if (cursor === undefined) return yield* reader.write(noticeLine(target, Notice.privateInbox(target)), 0) // CPT 5.3
 
   // What this session should have been told live, and `after` passes over, comes before the answer; the rest is in it
-  if (config.live && cursor.at < after) yield* catchUp(timelines, reader, cursor, after)
+  if (config.live && cursor.at < after) {
+    yield* catchUp(timelines, reader, cursor, after)
+    // Meanwhile more may have come: it comes before the answer too, up to `after`; or live, if `after` is in the future
+    if (after < cursor.timeline.head()) yield* catchUp(timelines, reader, cursor, after)
+  }
 
   const head = cursor.timeline.head()
   let at: Timestamp.Timestamp = after
@@ -57,9 +61,8 @@ export const sync = Effect.fnUntraced(function*<E>(
     yield* reader.write(page.lines, page.count)
     at = page.last && page.through < head ? head : page.through
   }
-  // All up to `at` has been told, and what has come meanwhile is behind it
-  const reached = after < head ? at : head
-  if (cursor.at < reached) cursor.at = reached
+  // All up to the head has been told, and what has come meanwhile is behind it
+  if (after < head && cursor.at < at) cursor.at = at
 })
 
 /** Brings a cursor, from the store, to where the head of its timeline was at the start, and not beyond `last`. */
