@@ -7,7 +7,7 @@
  * fiber does what has to wait; the rest is done where it arrives.
  */
 import { Command, Decline, Limits, type Name, Notice } from "@cpt/schema"
-import { Cause, Duration, Effect, Exit, Fiber, Option } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber, Latch, Option } from "effect"
 import type { Refusal } from "./Accounts.ts"
 import type { Address } from "./Addresses.ts"
 import * as AtOnce from "./AtOnce.ts"
@@ -74,6 +74,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #following: Following | undefined // once it is open
   #helpers: Set<Fiber.Fiber<void>> | undefined
   #farewell: Decline.DeclineError | undefined
+  #pauseIsOver: Latch.Latch | undefined
   #isClosing = false
   #isStopping = false
   #isDeaf = false
@@ -141,6 +142,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     this.#farewell = error
     this.#isDeaf = true
     this.#following?.close()
+    this.#pauseIsOver?.openUnsafe()
     this.connection.wake()
   }
 
@@ -304,7 +306,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #pause(wait: () => number): Left {
     return Effect.gen({ self: this }, function*() {
       for (let left; (left = wait()) > 0 && !this.#hasToEnd();) {
-        const pause = Effect.interruptible(Effect.sleep(Math.min(left, longestPause)))
+        const over = this.#pauseIsOver = Latch.makeUnsafe(false)
+        const pause = Effect.interruptible(Effect.timeoutOption(over.await, Math.min(left, longestPause)))
         if (Exit.isFailure(yield* Effect.exit(pause))) this.pace.end()
         if (this.connection.isGone()) return yield* peerGone
       }

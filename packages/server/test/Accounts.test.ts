@@ -236,6 +236,27 @@ describe("CPT 3.11: what is declared holds at once", () => {
   )
 
   timedTranscript(
+    "a session that has to wait, since it was too fast",
+    script`
+      B> CONNECT bob
+      B< ACCEPT
+      B>> SEND g 1\nSEND g 2\nSEND g 3\n
+      B< ACK
+      server: account {"name": "bob", "locked": true}
+      B< DECLINE account_locked
+      (1 second)
+      B< (end)
+      A> CONNECT alice
+      A< ACCEPT
+      (5 seconds)
+      A> SYNC g 0
+      A< MSG g bob <t> 1
+      A< ENDSYNC
+    `,
+    { accounts, settings: { rateLimit: 1, rateBurst: 2 } }
+  )
+
+  timedTranscript(
     "a peer that reads nothing: it is told, and cut a moment later",
     script`
       A> CONNECT alice
