@@ -51,6 +51,20 @@ describe("cpt serve --listen", () => {
       assert.isFalse(existsSync(path))
     }))
 
+  it.live("takes all addresses of IPv4 and of IPv6 at one port, in either order", () =>
+    Effect.gen(function*() {
+      for (const hosts of [["0.0.0.0", "[::]"], ["[::]", "0.0.0.0"]]) {
+        const port = yield* Cpt.freePort
+        const uris = hosts.map((host) => `cpt://${host}:${port}`)
+        const { places, signal, status } = yield* serving(["--listen", uris.join()])
+        assert.deepStrictEqual(places, uris)
+        assert.deepStrictEqual(yield* send(`127.0.0.1:${port}`), sent)
+        assert.deepStrictEqual(yield* send(`[::1]:${port}`), sent)
+        yield* signal("SIGTERM")
+        assert.strictEqual(yield* status, 0)
+      }
+    }))
+
   it.live("is called as it always was where that is one port in clear text", () =>
     Effect.gen(function*() {
       const { places } = yield* serving([], { CPT_LISTEN: "cpt://[::1]:0" })

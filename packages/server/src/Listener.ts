@@ -19,6 +19,8 @@ export interface TcpOptions extends EntranceOptions {
   readonly host?: string | undefined
   /** Default: 39168. 0 takes a free one. */
   readonly port?: number | undefined
+  /** Whether `::` is every address of IPv6 only, and not of IPv4 too. Default: false. */
+  readonly ipv6Only?: boolean | undefined
 }
 
 type SocketServerService = SocketServer.SocketServer["Service"]
@@ -40,8 +42,9 @@ export interface NetServer extends SocketServerService {
 export const isNetServer = (server: SocketServerService): server is NetServer => "accept" in server
 
 /** TCP: in clear text, or with `credentials` TLS. */
-export const tcp = ({ host = "127.0.0.1", port = Limits.defaultPort, ...entrance }: TcpOptions = {}) =>
-  layer((server) => listen(server, { host, port, backlog }), entrance)
+export const tcp = (
+  { host = "127.0.0.1", ipv6Only = false, port = Limits.defaultPort, ...entrance }: TcpOptions = {}
+) => layer((server) => listen(server, { host, port, ipv6Only, backlog }), entrance)
 
 /** A Unix socket, for whom the umask allows. */
 export const unix = (path: string) =>

@@ -6,6 +6,7 @@ import { Credentials, Listener } from "@cpt/server"
 import { Array, Effect, Layer } from "effect"
 import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
+import { isIPv4 } from "node:net"
 import * as Address from "../Address.ts"
 import { failed, type Failure, usage } from "../Failure.ts"
 import { visible } from "../Visible.ts"
@@ -91,9 +92,14 @@ const cannotListen = (place: Place, isShort: boolean, { reason }: SocketServer.S
   }
 }
 
+/** Whether `[::]` leaves IPv4 to another place, which asks for the same port there. */
+const ipv6Only = (place: Place, places: ReadonlyArray<Place>): boolean =>
+  "port" in place && place.port !== 0 &&
+  places.some((other) => "port" in other && other.port === place.port && isIPv4(other.host))
+
 const layerOf = (
   place: Place,
-  entrance: Pick<Listener.TcpOptions, "credentials" | "proxyFrom">
+  entrance: Pick<Listener.TcpOptions, "credentials" | "ipv6Only" | "proxyFrom">
 ) => {
   if ("fd" in place) return Listener.inherited(place.fd, entrance)
   return "path" in place ? Listener.unix(place.path) : Listener.tcp({ ...place, ...entrance })
@@ -130,7 +136,11 @@ export const make = Effect.fnUntraced(function*(settings: Settings) {
   const listening: Listening = {
     listeners: Array.map(places, (place) =>
       Layer.catch(
-        layerOf(place, { proxyFrom, credentials: isTls(place) ? credentials : undefined }),
+        layerOf(place, {
+          proxyFrom,
+          credentials: isTls(place) ? credentials : undefined,
+          ipv6Only: ipv6Only(place, places)
+        }),
         (error) =>
           Layer.effect(SocketServer.SocketServer, Effect.fail(cannotListen(place, listen === undefined, error)))
       )),
