@@ -1,4 +1,5 @@
 // Vitest 5 has no workspace file of its own any more: `vitest run --config vitest.workspace.ts`.
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 
@@ -21,6 +22,7 @@ const project = (root: string) => ({
 export default defineConfig({
   test: {
     silent: "passed-only", // what a server logs is for when something is wrong
+    maxWorkers: availableParallelism(), // tests of processes wait for them more than they work
     projects: [
       "packages/schema",
       "packages/server",
