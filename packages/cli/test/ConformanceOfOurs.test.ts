@@ -55,7 +55,7 @@ const serving = Effect.fnUntraced(function*(isOnDisk: boolean, way: Way) {
   const at = (name: string) => join(folder, name)
   const { listen, place } = ways[way](yield* Cpt.freePort, folder)
   const store = isOnDisk ? `--data ${at("data")}` : "--memory"
-  const flags = `--listen ${listen} --login-deadline 5s --admin unix://${at("admin.sock")} ${store}`
+  const flags = `--listen ${listen} --admin unix://${at("admin.sock")} ${store}`
   // It starts again whenever it has ended, as long as its folder is there
   writeFileSync(
     at("supervise"),
