@@ -1,8 +1,9 @@
 /** Runs cases against a server, and says of each what came of it. */
-import { Cause, Effect, Exit, Fiber, Option, Semaphore, Stream } from "effect"
+import { Cause, Effect, Exit, Option, Stream } from "effect"
 import type { Case, Described, Need } from "./Case.ts"
 import { type Dialect, reading } from "./Dialect.ts"
 import type { Hands } from "./Hands.ts"
+import { inOrder } from "./Order.ts"
 import { Broken, Inconclusive, type Outcome, type Unreachable, Unsupported, type Verdict } from "./Outcome.ts"
 import * as Probe from "./Probe.ts"
 import { type Setting, Stage } from "./Stage.ts"
@@ -171,15 +172,7 @@ export const start = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
     return { case: of, ...result, transcript: stage.transcript.entries, millis: stage.transcript.elapsed }
   })
 
-  // Who waits for long holds up nobody: it begins with the first, and is told of when its turn has come
-  const together = Stream.unwrap(Effect.gen(function*() {
-    const places = yield* Semaphore.make(concurrency)
-    const running = yield* Effect.forEach(
-      cases.filter(({ isAlone }) => !isAlone),
-      (of) => Effect.forkScoped(of.isIdle ? run(of) : places.withPermits(1)(run(of)))
-    )
-    return Stream.mapEffect(Stream.fromIterable(running), Fiber.join)
-  }))
+  const together = inOrder(cases.filter(({ isAlone }) => !isAlone), run, concurrency, ({ isIdle }) => isIdle)
   const alone = Stream.fromIterable(cases.filter(({ isAlone }) => isAlone))
   return { dialect, attempt, results: Stream.concat(together, Stream.mapEffect(alone, run)) }
 })

@@ -1644,6 +1644,55 @@ export const mutants: ReadonlyArray<Mutant> = [
     "connect/3.2/ip-valid"
   ),
   mutant(
+    "lets everybody send to a group that is not for them",
+    class extends Plain {
+      override send(session: Session, fields: ReadonlyArray<string>, isResend: boolean) {
+        this.members.delete(fields[0] ?? "")
+        super.send(session, fields, isResend)
+      }
+    },
+    "send/3.4/forbidden"
+  ),
+  mutant(
+    "declines a message to a group that is not for its sender, and stores it all the same",
+    class extends Plain {
+      override mayUse(name: string, group: string) {
+        const may = super.mayUse(name, group)
+        if (!may) this.target(group).messages.push({ target: group, sender: name, time: Date.now(), text: "psst" })
+        return may
+      }
+    },
+    "send/3.4/forbidden"
+  ),
+  mutant(
+    "follows a group for whom it is not, and was told so",
+    class extends Plain {
+      override sync(session: Session, fields: ReadonlyArray<string>) {
+        super.sync(session, fields)
+        if (session.name !== undefined) session.follows.add(fields[0] ?? session.name)
+      }
+    },
+    "sync/3.4/forbidden"
+  ),
+  mutant(
+    "knows one member of a group at most",
+    class extends Plain {
+      override mayUse(name: string, group: string) {
+        return (this.members.get(group)?.[0] ?? name) === name
+      }
+    },
+    "send/3.4/members"
+  ),
+  mutant(
+    "takes who is no member of one group for one of none",
+    class extends Plain {
+      override mayUse(name: string) {
+        return [...this.members.values()].every((members) => members.includes(name))
+      }
+    },
+    "send/3.4/other-groups"
+  ),
+  mutant(
     "announces with a timestamp",
     class extends Plain {
       override announcement(text: string) {

@@ -49,6 +49,7 @@ export class Plain {
   readonly sessions = new Set<Session>()
   readonly locked = new Set<string>()
   readonly allowed = new Map<string, BlockList>()
+  readonly members = new Map<string, ReadonlyArray<string>>()
   port = 0
   #server: Server | undefined
 
@@ -97,6 +98,9 @@ export class Plain {
         this.allowed.set(name, list)
         return true
       }
+      case "members":
+        this.members.set(name, rest)
+        return true
       case "announce":
         for (const session of this.sessions) if (session.name !== undefined) this.says(session, this.announcement(name))
         return true
@@ -271,8 +275,14 @@ export class Plain {
     const text = this.messageOf(words)
     if (!this.isTarget(target) || !this.isMessage(text)) return this.declines(session, "invalid_command")
     if (session.name === undefined) return this.declines(session, "not_logged_in")
+    if (!this.mayUse(session.name, target)) return this.declines(session, "forbidden")
     if (!isResend) this.stores(session, target, session.name, text)
     this.answers(session, "ACK")
+  }
+
+  /** Whether a group is for everybody, or for them. */
+  mayUse(name: string, group: string): boolean {
+    return this.members.get(group)?.includes(name) ?? true
   }
 
   messageOf(words: ReadonlyArray<string>): string {
@@ -328,6 +338,7 @@ export class Plain {
       return this.declines(session, "invalid_command")
     }
     if (session.name === undefined) return this.declines(session, "not_logged_in")
+    if (!this.mayUse(session.name, group)) return this.declines(session, "forbidden")
     if (this.isPrivate(session, group)) {
       this.says(session, `MSG ${group} system 0 private: these messages are for somebody else`)
     } else {

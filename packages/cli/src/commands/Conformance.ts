@@ -47,7 +47,10 @@ const config = {
     Flag.withDescription("where names and choices come from; to repeat a run"),
     Flag.optional
   ),
-  control: command("control", "does what an administrator does: CMD lock NAME, unlock NAME, allow-ip NAME CIDR, …"),
+  control: command(
+    "control",
+    "does what an administrator does: CMD lock NAME, unlock NAME, allow-ip NAME CIDR, members GROUP NAME, …"
+  ),
   restart: command("restart", "ends the server in good order, and starts it again"),
   kill: command("kill", "ends the server at once (kill -9), and starts it again"),
   json: form("json", "one JSON object a line"),

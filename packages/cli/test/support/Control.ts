@@ -18,14 +18,17 @@ const ask = (method: string, path: string, body: unknown) =>
     asked.end(JSON.stringify(body))
   })
 
-const account = `/account?name=${encodeURIComponent(first)}`
+const name = encodeURIComponent(first)
+const account = `/account?name=${name}`
+const group = `/declared-group?name=${name}`
 
 const verbs: Readonly<Record<string, () => Promise<boolean>>> = {
   announce: () => ask("POST", "/announce", { text: first }),
   lock: () => ask("PATCH", account, { locked: true }),
   unlock: () => ask("PATCH", account, { locked: false }),
   "allow-ip": () => ask("PATCH", account, { ranges: rest }),
-  remove: () => ask("DELETE", account, {})
+  members: () => ask("PATCH", group, { members: rest }),
+  remove: async () => await ask("DELETE", account, {}) || await ask("DELETE", group, {})
 }
 
 process.exitCode = await verbs[verb]?.() === true ? 0 : 1

@@ -281,6 +281,7 @@ export const durable = define("durable", {
   "durable/3.5/shutting-down": {
     title: "who is there when the server goes down is told shutting_down",
     level: reading,
+    also: ["identity"],
     quote: closing,
     needs: ["restart"],
     isAlone: true,

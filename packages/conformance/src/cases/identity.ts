@@ -1,6 +1,8 @@
-/** Every reason to decline; some need an administrator (`--control`). The other reasons of the table are in `core` and `strict`. */
+/** Every reason to decline; some need an administrator (`--control`). Those that need nobody are in the other profiles, and in this one too. */
 import { Effect } from "effect"
 import { Inconclusive } from "../Outcome.ts"
+import type { Peer } from "../Peer.ts"
+import type { Stage } from "../Stage.ts"
 import { define } from "./define.ts"
 
 const reading = "our reading" as const
@@ -17,6 +19,13 @@ const elsewhere = "192.0.2.0/24 2001:db8::/32"
 
 /** How long somebody waits who does not log in: longer than servers do, as far as we know. */
 const patience = 15_000
+
+/** Where it is the question who may do what, `forbidden` is no rule of the server's own, which the kit cannot know. */
+const isAllowed = Effect.fnUntraced(function*(stage: Stage, peer: Peer, target: string) {
+  yield* peer.say(`SEND ${target} hello`)
+  const line = yield* peer.hear("ACK | DECLINE forbidden")
+  yield* stage.check(!line.startsWith("DECLINE"), `${peer.ownName} hears ACK`, line)
+})
 
 export const identity = define("identity", {
   "connect/3.2/account-locked": {
@@ -112,6 +121,75 @@ export const identity = define("identity", {
       alice> CONNECT {alice}
       alice< ACCEPT
     `
+  },
+  "send/3.4/forbidden": {
+    title: "who is no member of a group cannot send to it: that is forbidden",
+    level: reading,
+    quote: custom,
+    needs: ["control"],
+    script: String.raw`
+      bob: login
+      alice: login
+      server: members {group} {bob}
+      ---
+      alice> SEND {group} is anybody there?
+      alice< DECLINE forbidden
+      bob> SYNC {group} 0
+      bob< ENDSYNC
+    `
+  },
+  "sync/3.4/forbidden": {
+    title: "who is no member of a group cannot read it: that is forbidden, and nothing of it comes",
+    level: reading,
+    quote: custom,
+    needs: ["control"],
+    script: String.raw`
+      bob: login
+      alice: login
+      server: members {group} {bob}
+      bob> SEND {group} between us
+      bob< ACK
+      ---
+      alice> SYNC {group} 0
+      alice< DECLINE forbidden
+      bob> SEND {group} still between us
+      bob< ACK
+      alice: nothing more
+    `
+  },
+  "send/3.4/members": {
+    title: "who is a member of a group is served there",
+    level: reading,
+    quote: custom,
+    needs: ["control"],
+    does: "A group is for bob and carol. Each of them sends to it, and carol gets what bob has sent.",
+    run: Effect.fnUntraced(function*(stage) {
+      const bob = yield* stage.login("bob")
+      const carol = yield* stage.login("carol")
+      yield* stage.hand("members {group} {bob} {carol}")
+      yield* isAllowed(stage, bob, "{group}")
+      yield* isAllowed(stage, carol, "{group}")
+      yield* stage.play(String.raw`
+        carol> SYNC {group} 0
+        carol< MSG {group} {bob} <t> hello
+        carol< MSG {group} {carol} <u after t> hello
+        carol< ENDSYNC
+      `)
+    })
+  },
+  "send/3.4/other-groups": {
+    title: "a group that is for its members only makes no difference to others",
+    level: reading,
+    quote: custom,
+    needs: ["control"],
+    does: "A group is for bob only. Alice sends to another one, and to him.",
+    run: Effect.fnUntraced(function*(stage) {
+      yield* stage.login("bob")
+      const alice = yield* stage.login("alice")
+      yield* stage.hand("members {group} {bob}")
+      yield* isAllowed(stage, alice, "{other}")
+      yield* isAllowed(stage, alice, "{bob}")
+    })
   },
   "decline/3.4/login-timeout": {
     title: "who does not log in is told login_timeout, and the connection ends",

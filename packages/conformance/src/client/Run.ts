@@ -1,5 +1,6 @@
 /** Runs cases against a client, and says of each what came of it. */
-import { Cause, Effect, Exit, Option, Stream } from "effect"
+import { Cause, Effect, Exit, Option, type Stream } from "effect"
+import { inOrder } from "../Order.ts"
 import { Broken, type Outcome, Unreachable, Unsupported } from "../Outcome.ts"
 import { judge, type Result } from "../Run.ts"
 import type { Case } from "./cases.ts"
@@ -70,7 +71,7 @@ export const startClient = Effect.fnUntraced(function*(
     )
     return { case: of, ...judgement(exit, of), transcript: scene.transcript.entries, millis: scene.transcript.elapsed }
   })
-  return Stream.mapEffect(Stream.fromIterable(cases), run, { concurrency })
+  return inOrder(cases, run, concurrency)
 })
 
 const judgement = (exit: Exit.Exit<void, Outcome>, of: Case): Pick<Result, "verdict" | "why"> => {
