@@ -82,6 +82,24 @@ export const clientMutants: ReadonlyArray<ClientMutant> = [
     "connect/3.4/any-word"
   ),
   mutant(
+    "does not say why it is declined",
+    class extends PlainClient {
+      override complains() {}
+    },
+    "connect/6.1/says-why",
+    "send/6.1/says-why"
+  ),
+  mutant(
+    "says the same of whatever is declined",
+    class extends PlainClient {
+      override complains() {
+        super.complains("the server does not like this")
+      }
+    },
+    "send/6.1/says-why",
+    "connect/6.1/says-why"
+  ),
+  mutant(
     "keeps a connection that was declined",
     class extends PlainClient {
       override async accepted() {
@@ -535,6 +553,24 @@ export const clientMutants: ReadonlyArray<ClientMutant> = [
     "tail/6.3/last-timestamp",
     "tail/6.3/nothing-lost",
     "tail/6.3/lost-answer"
+  ),
+  mutant(
+    "tries to connect again without a pause",
+    class extends PlainClient {
+      override waits() {
+        return later(0)
+      }
+    },
+    "tail/6.3/backoff"
+  ),
+  mutant(
+    "tries to connect again ten times a second, for ever",
+    class extends PlainClient {
+      override waits() {
+        return later(100)
+      }
+    },
+    "tail/6.3/backoff"
   ),
   mutant(
     "does not come back when the server was away",

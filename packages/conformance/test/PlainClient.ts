@@ -48,11 +48,15 @@ export class PlainClient {
       else return 2
       return 0
     } catch (error) {
-      console.error(error instanceof Error ? error.message : error)
+      this.complains(error)
       return this.status(error)
     } finally {
       this.socket?.end()
     }
+  }
+
+  complains(error: unknown): void {
+    console.error(error instanceof Error ? error.message : error)
   }
 
   status(error: unknown): number {
@@ -175,12 +179,16 @@ export class PlainClient {
       } catch (error) {
         if (!(error instanceof Lost) || Date.now() > until) throw error
         this.loses()
-        await later(Math.min(pause, 200))
+        await this.waits(pause)
       }
     }
   }
 
   loses(): void {}
+
+  waits(pause: number): Promise<void> {
+    return later(Math.min(pause, 1000))
+  }
 
   // Sending
 

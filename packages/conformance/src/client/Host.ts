@@ -12,8 +12,8 @@ export class Host {
   port = 0
   /** In the order in which they came. */
   readonly wires: Array<Wire> = []
-  /** Connections that were broken off at once, because nobody is to be served. */
-  turnedAway = 0
+  /** When connections were broken off at once, because nobody is to be served. */
+  readonly turnedAway: Array<number> = []
   isServing = true
   readonly #sockets = new Set<Net.Socket>()
   readonly #server: Net.Server
@@ -23,7 +23,7 @@ export class Host {
       this.#sockets.add(socket)
       socket.once("close", () => this.#sockets.delete(socket))
       if (!this.isServing) {
-        this.turnedAway++
+        this.turnedAway.push(performance.now())
         socket.on("error", () => {})
         socket.resetAndDestroy()
         return

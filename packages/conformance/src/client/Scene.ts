@@ -6,7 +6,7 @@ import { Effect, type Scope } from "effect"
 import { Buffer } from "node:buffer"
 import * as Bytes from "../Bytes.ts"
 import { nameOf } from "../Names.ts"
-import { Broken, Inconclusive, type Outcome } from "../Outcome.ts"
+import { Broken, Inconclusive, type Outcome, Unsupported } from "../Outcome.ts"
 import { cutShort, Transcript } from "../Transcript.ts"
 import type { Wire } from "../Wire.ts"
 import { Bell } from "./Bell.ts"
@@ -32,6 +32,13 @@ const afterthought = 200
 
 /** How long what a client has said may be under way still when it has ended. */
 const drain = 100
+
+/** So few tries to connect burden nobody, however far apart they are; so many do. */
+const fewTries = 3
+const manyTries = 100
+
+/** How many times as often as before is less often, and no accident. */
+const fewer = 0.8
 
 const escaped = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, "\\$&")
 
@@ -123,6 +130,10 @@ export class Scene {
         return this.#does(step.action)
       case "Prints":
         return this.#prints(step.text)
+      case "Tells":
+        return this.#tells(step.word)
+      case "BacksOff":
+        return this.#backsOff(step.millis)
       case "Wait":
         return Effect.sleep(step.millis)
     }
@@ -274,6 +285,35 @@ export class Scene {
       const shown = (some: ReadonlyArray<string>) =>
         `the client prints ${some.map((word) => words.get(word) ?? word).join(" ") || "nothing"}`
       return yield* new Broken({ expected: `${shown(expected)}, each once, in this order`, came: shown(came) })
+    })
+  }
+
+  #tells(word: string): Effect.Effect<void, Outcome> {
+    return Effect.gen({ self: this }, function*() {
+      const spellings = new RegExp(escaped(word).replaceAll("_", "[-_ ]?"), "i")
+      const isTold = () => spellings.test(`${this.#process?.stdout} ${this.#process?.stderr}`)
+      yield* this.#attend(() => this.ended !== undefined || isTold())
+      if (isTold()) return
+      const came = this.complaint === "" ? "not a word" : this.complaint
+      return yield* new Broken({ expected: `the client tells its user: ${word}`, came })
+    })
+  }
+
+  #backsOff(millis: number): Effect.Effect<void, Outcome> {
+    return Effect.gen({ self: this }, function*() {
+      const until = performance.now() + millis
+      yield* Effect.sleep(millis)
+      const tries = this.#host?.turnedAway ?? []
+      const late = tries.filter((at) => at > until - millis / 2).length
+      const early = tries.length - late
+      if (tries.length === 0) {
+        return yield* new Unsupported({ why: `it does not try to connect again within ${millis / 1000} s` })
+      }
+      if (tries.length <= fewTries || (tries.length < manyTries && late <= early * fewer)) return
+      return yield* new Broken({
+        expected: "the client tries to connect less and less often",
+        came: `${early} times in ${millis / 2000} s, then ${late} times in as long`
+      })
     })
   }
 

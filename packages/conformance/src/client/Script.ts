@@ -23,6 +23,8 @@
  *     client: done                       it exits with 0, and says nothing more until then
  *     client: not done                   it does not exit with 0
  *     client: ends                       it exits, with whatever status
+ *     client: tells moon_phase           it has this word, in its own spelling, on stdout or stderr
+ *     client: backs off for 3000 ms      it tries to connect, less and less often; it need not come back at all
  *     client< {one} {two}                it prints each of these once, in this order, and none of the others
  *     (300 ms)                           time goes by
  *     # a remark
@@ -41,6 +43,8 @@ export type Step =
   | { readonly _tag: "Declines"; readonly reason: string }
   | { readonly _tag: "Does"; readonly action: Action }
   | { readonly _tag: "Prints"; readonly text: string }
+  | { readonly _tag: "Tells"; readonly word: string }
+  | { readonly _tag: "BacksOff"; readonly millis: number }
   | { readonly _tag: "Wait"; readonly millis: number }
 
 const actions = [
@@ -81,6 +85,8 @@ const forms: ReadonlyArray<readonly [RegExp, (...parts: ReadonlyArray<string | u
   [/^server: has (.+)$/, (text = "") => ({ _tag: "Has", text })],
   [/^server: declines names: (.+)$/, (reason = "") => ({ _tag: "Declines", reason })],
   [/^client< (.+)$/, (text = "") => ({ _tag: "Prints", text })],
+  [/^client: tells (\w+)$/, (word = "") => ({ _tag: "Tells", word })],
+  [/^client: backs off for (\d+) ms$/, (millis) => ({ _tag: "BacksOff", millis: Number(millis) })],
   [/^\((\d+) ms\)$/, (millis) => ({ _tag: "Wait", millis: Number(millis) })]
 ]
 

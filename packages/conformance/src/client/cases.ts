@@ -478,6 +478,21 @@ export const clientCases: ReadonlyArray<Case> = [
         server> MSG {group} {bob} <t1> {one}\nENDSYNC\nMSG system system 0 right behind it\nMSG {group} {bob} <t2> {two}
         client< {one} {two}
       `
+    },
+    "tail/6.3/backoff": {
+      title: "while there is no server, it tries to connect less and less often",
+      level: reading,
+      quote: comesBack,
+      role: "tail",
+      script: String.raw`
+        client: starts
+        server: login
+        server< SYNC {group} <a>
+        server> ENDSYNC
+        server: serves nobody
+        server: cut
+        client: backs off for 3000 ms
+      `
     }
   }),
   ...define("robust", {
@@ -934,6 +949,35 @@ export const clientCases: ReadonlyArray<Case> = [
         server: login
         server< SEND {target} {one}
         server> DECLINE moon_phase
+        client: not done
+      `
+    },
+    "connect/6.1/says-why": {
+      title: "it tells its user why nobody can log in, also with a word that it does not know",
+      level: reading,
+      quote: over,
+      role: "send",
+      script: String.raw`
+        client: starts
+        server: declines names: moon_phase
+        server: takes a connection
+        server< CONNECT {user}
+        server> DECLINE moon_phase
+        client: tells moon_phase
+        client: not done
+      `
+    },
+    "send/6.1/says-why": {
+      title: "it tells its user why a message was declined, also with a word that it does not know",
+      level: reading,
+      quote: over,
+      role: "send",
+      script: String.raw`
+        client: starts
+        server: login
+        server< SEND {target} {one}
+        server> DECLINE moon_phase
+        client: tells moon_phase
         client: not done
       `
     },
