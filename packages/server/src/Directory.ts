@@ -41,6 +41,7 @@ export class Directory extends Context.Service<Directory, {
       const timelines = yield* Timelines
       const online = new Map<string, Bearer>()
       const endings = new Map<Bearer, Deferred.Deferred<void>>() // of those that somebody waits for
+      const lines = new Map<string, Deferred.Deferred<void>>() // of names that somebody waits for: the last in line is done
 
       const ending = (bearer: Bearer) =>
         Effect.suspend(() => {
@@ -51,25 +52,40 @@ export class Directory extends Context.Service<Directory, {
         })
 
       /** The name is in use, as far as one knows. */
-      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer, first: Bearer) {
-        for (let other: Bearer | undefined = first; other !== undefined;) {
-          const asked: Bearer = other
-          const presence = yield* asked.presence
-          if (presence === "leaving" || presence === undefined) yield* Effect.timeoutOption(ending(asked), patience)
-          other = online.get(name)
-          if (other !== asked) continue // it is free, or somebody else has been faster, who may have gone as well
-          if (presence !== "gone") return yield* new Decline.UsernameTaken({})
-          // Whatever the kernel's table has passed over: two never bear one name
-          yield* asked.cut
-          break
+      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer) {
+        const other = online.get(name)
+        if (other !== undefined) {
+          const presence = yield* other.presence
+          if (presence === "leaving" || presence === undefined) yield* Effect.timeoutOption(ending(other), patience)
+          if (online.get(name) === other) {
+            if (presence !== "gone") return yield* new Decline.UsernameTaken({})
+            // Whatever the kernel's table has passed over: two never bear one name
+            yield* other.cut
+          }
         }
         online.set(name, bearer)
       })
 
+      /**
+       * One after the other, in the order in which they ask: of two connections that somebody has lost, with the same said
+       * on both, the second is not carried out before the first (CPT 4.4).
+       */
+      const inLine = Effect.fnUntraced(function*(name: Name.Username, act: ReturnType<typeof takeOver>) {
+        const before = lines.get(name)
+        const done = Deferred.makeUnsafe<void>()
+        lines.set(name, done)
+        return yield* Effect.ensuring(
+          before === undefined ? act : Effect.andThen(Deferred.await(before), act),
+          Effect.suspend(() => {
+            if (lines.get(name) === done) lines.delete(name)
+            return Deferred.done(done, Exit.void)
+          })
+        )
+      })
+
       return Directory.of({
         enter: (name, bearer) => {
-          const other = online.get(name)
-          if (other !== undefined) return takeOver(name, bearer, other)
+          if (online.has(name) || lines.has(name)) return inLine(name, takeOver(name, bearer))
           online.set(name, bearer)
           return Exit.void
         },

@@ -347,6 +347,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
    * would be a fiftieth of such an ACK.
    */
   #store(username: Name.Username, batch: Batch): Answer {
+    if (this.#isDeaf) return peerGone // it had to wait, and may have been said again since, by whoever has the name now
     const { count } = batch
     const stored = this.#services.store.append(username, batch)
     if (AtOnce.isThere(stored)) {

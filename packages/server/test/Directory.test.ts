@@ -45,3 +45,23 @@ describe("a name whose bearer has gone, and that two others want", () => {
       }).pipe(Effect.provide(layer)))
   }
 })
+
+describe("a name that several wait for", () => {
+  it.effect("is had in the order in which they ask, also when it is free meanwhile", () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory
+      const found = yield* Latch.make(false)
+      const [old, first, second] = [bearer("gone", found), bearer("here", found), bearer("here", found)]
+      const enters = ({ bearer }: typeof first) =>
+        Effect.forkChild(directory.enter(name, bearer), { startImmediately: true })
+      yield* directory.enter(name, old.bearer)
+      const one = yield* enters(first)
+      yield* directory.exit(name, old.bearer)
+      const two = yield* enters(second)
+      yield* found.open
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(one)))
+      assert.isTrue(Exit.isFailure(yield* Fiber.await(two)))
+      yield* directory.exit(name, first.bearer)
+      yield* directory.enter(name, second.bearer)
+    }).pipe(Effect.provide(layer)))
+})
