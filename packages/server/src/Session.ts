@@ -262,10 +262,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       const count = countOf(request)
       most -= request._tag === "SENDS" ? count : otherLine
       this.pace.hearCommands(count, isRest || intake.hasLine)
-      const left = this.pace.takes(count) ? this.#answerNow(request) : this.#answerLater(request)
       isRest = true
       const rest = most
-      if (left !== undefined) return Effect.flatMap(left, () => this.#answer(rest, true) ?? Exit.void)
+      const goOn = () => this.#answer(rest, true) ?? Exit.void
+      const left = this.pace.takes(count) ? this.#answerNow(request, goOn) : this.#answerLater(request, goOn)
+      if (left !== undefined) return left
     }
     return this.outbox.writeAll()
   }
@@ -276,24 +277,25 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return Effect.flatMap(turn, () => this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void)
   }
 
-  #answerNow(request: Request): Left | undefined {
-    const count = countOf(request)
+  /** Undefined if nothing is left to do before the next one; else what that is, which goes on by itself. */
+  #answerNow(request: Request, goOn: () => Left): Left | undefined {
     const done = this.#carryOut(request)
-    if (!AtOnce.isThere(done)) return this.#settle(done, count, request._tag === "CONNECT")
+    if (!AtOnce.isThere(done)) return this.#settle(done, countOf(request), request._tag === "CONNECT", goOn)
     this.#declinesInARow = 0
-    return this.outbox.isLarge() ? this.outbox.writeAll() : undefined
+    const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
+    return room === undefined ? undefined : Effect.flatMap(room, goOn)
   }
 
   /** What came too early is answered when it is due, or refused if that has been going on for too long. */
-  #answerLater(request: Request): Left {
+  #answerLater(request: Request, goOn: () => Left): Left {
     const count = countOf(request)
     this.hit("rate-limit")
-    if (this.pace.isFlood) return this.#settle(rateLimited, count)
+    if (this.pace.isFlood) return this.#settle(rateLimited, count, false, goOn)
     const later = request._tag === "SENDS" ? kept(request) : request
     this.outbox.flush()
     return Effect.flatMap(this.#pause(() => this.pace.wait(count)), () => {
       if (this.#hasToEnd()) return Exit.void
-      return (this.pace.takes(count) ? this.#answerNow(later) : this.#answerLater(later)) ?? Exit.void
+      return this.pace.takes(count) ? this.#answerNow(later, goOn) ?? goOn() : this.#answerLater(later, goOn)
     })
   }
 
@@ -413,23 +415,22 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
   }
 
-  /** Carries it out; if that fails, it is declined, so many times. */
-  #settle(done: Answer, times: number, isConnect = false): Left {
+  /** Carries it out, which is declined if it fails, so many times, and goes on. */
+  #settle(done: Answer, times: number, isConnect: boolean, goOn: () => Left): Left {
     return Effect.matchEffect(done, {
-      onSuccess: () =>
-        Effect.sync(() => {
-          this.#declinesInARow = 0
-        }),
+      onSuccess: () => {
+        this.#declinesInARow = 0
+        return goOn()
+      },
       onFailure: (error) => {
         if (error._tag === "PeerGone") return Effect.fail(error)
-        return Effect.sync(() => {
-          if (isConnect && this.#following === undefined) {
-            this.#services.metrics.logins.add(reasonOf(error))
-            if (error._tag !== "StorageUnavailable") this.#refusedLogins++
-            if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
-          }
-          this.#declineAll(error, times)
-        })
+        if (isConnect && this.#following === undefined) {
+          this.#services.metrics.logins.add(reasonOf(error))
+          if (error._tag !== "StorageUnavailable") this.#refusedLogins++
+          if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
+        }
+        this.#declineAll(error, times)
+        return goOn()
       }
     })
   }

@@ -40,11 +40,15 @@ const defaultCache = 64 * 1024 * 1024
 /** Bytes that may wait for the disk, over all sessions; more, and sessions wait before they hand theirs over. */
 const maxWaitingBytes = 32 * 1024 * 1024
 
-/** Messages of one transaction, but for those of one append: some ten milliseconds, which all of them wait for. */
-const maxCommitMessages = 512
+/**
+ * Milliseconds of one transaction, about: what comes meanwhile waits for the next one, so an ACK takes up to twice as long.
+ * How many messages that are is found out: those to names that are new take ten times as long as others.
+ */
+const commitMillis = 4
+const commitMessages = { first: 1024, least: 128, most: 4096 }
 
 /** Messages of one append that go with the next transaction, however many wait: those of whoever does not send a lot. */
-const smallAppend = 128
+const smallAppend = 16
 
 /** Names that are looked up at the same time. */
 const maxLookUps = 256
@@ -169,6 +173,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const waiting: [Commit, ...Array<Commit>] = [new Commit()] // in their order
   const large = new Map<Name.Username, Commit>() // of who has sent a lot that waits: they say the rest behind that
   let underWay: Commit | undefined
+  let mostMessages = commitMessages.first // of one transaction, but for those of one append, and of small ones
 
   const writer = yield* thread({ ...settings, role: "writer" }, {
     onHousekeeping: ({ trimmed }) => {
@@ -197,7 +202,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** The transaction that takes what comes behind all that waits. */
   const last = (): Commit => {
     const last = waiting.at(-1)
-    if (last !== undefined && last.ops.length < maxCommitMessages) return last
+    if (last !== undefined && last.ops.length < mostMessages) return last
     const commit = new Commit()
     waiting.push(commit)
     return commit
@@ -280,7 +285,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
     const committed = yield* Effect.exit(writer.commit(commit.steps))
     underWay = undefined
     if (Exit.isSuccess(committed)) {
-      metrics.commitSeconds.observe((performance.now() - begin) / 1000)
+      const millis = performance.now() - begin
+      if (commit.ops.length >= mostMessages) {
+        const factor = Math.min(2, Math.max(0.5, commitMillis / millis))
+        mostMessages = Math.min(commitMessages.most, Math.max(commitMessages.least, mostMessages * factor))
+      }
+      metrics.commitSeconds.observe(millis / 1000)
       metrics.commitMessages.observe(commit.messages)
       tellAll(commit, committed.value)
       for (const name of commit.groups) claiming.delete(name)
