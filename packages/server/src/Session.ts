@@ -52,7 +52,8 @@ const endSync = bytesOf(Command.serverLine(new Command.EndSync({})))
 
 const rateLimited = Exit.fail(new Decline.RateLimited({}))
 
-type Answer = Effect.Effect<void, Decline.DeclineError | PeerGone>
+/** SENDs give how many names they have brought into use. */
+type Answer = Effect.Effect<number | void, Decline.DeclineError | PeerGone>
 
 /** Made bit by bit, since most sessions only listen. */
 export class Session implements Ear, Gate, Peer<Following>, Parts {
@@ -281,7 +282,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #answerNow(request: Request, goOn: () => Left): Left | undefined {
     const done = this.#carryOut(request)
     if (!AtOnce.isThere(done)) return this.#settle(done, countOf(request), request._tag === "CONNECT", goOn)
-    this.#declinesInARow = 0
+    this.#succeed(done.value, countOf(request), 0)
     const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
     return room === undefined ? undefined : Effect.flatMap(room, goOn)
   }
@@ -344,24 +345,18 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
-  /**
-   * Stores SENDs. How long the store has taken is counted as nothing where that was done at once: two looks at the clock
-   * would be a fiftieth of such an ACK.
-   */
   #store(username: Name.Username, batch: Batch): Answer {
     if (this.#isDeaf) return peerGone // it had to wait, and may have been said again since, by whoever has the name now
-    const { count } = batch
-    const stored = this.#services.store.append(username, batch)
-    if (AtOnce.isThere(stored)) {
-      this.#acknowledge(count, stored.value, 0)
-      return Exit.void
-    }
-    const since = performance.now()
-    return Effect.map(stored, (named) => this.#acknowledge(count, named, performance.now() - since))
+    return this.#services.store.append(username, batch)
   }
 
-  /** So many SENDs are stored, and have brought so many names into use. */
-  #acknowledge(count: number, named: number, millis: number): void {
+  /**
+   * Something is done that was said, or so many SENDs are stored, in so many milliseconds: nothing where that was done at
+   * once, since two looks at the clock would be a fiftieth of such an ACK.
+   */
+  #succeed(named: number | void, count: number, millis: number): void {
+    this.#declinesInARow = 0
+    if (named === undefined) return
     const { metrics } = this.#services
     this.acknowledged += count
     metrics.messages += count
@@ -417,9 +412,10 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** Carries it out, which is declined if it fails, so many times, and goes on. */
   #settle(done: Answer, times: number, isConnect: boolean, goOn: () => Left): Left {
+    const since = performance.now()
     return Effect.matchEffect(done, {
-      onSuccess: () => {
-        this.#declinesInARow = 0
+      onSuccess: (named) => {
+        this.#succeed(named, times, performance.now() - since)
         return goOn()
       },
       onFailure: (error) => {
