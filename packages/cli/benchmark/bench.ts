@@ -9,7 +9,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { cpus, release, tmpdir, type } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -29,13 +29,19 @@ const cpt = here("../bin/cpt.cjs")
 const folder = mkdtempSync(join(tmpdir(), "cpt-bench-"))
 const canPin = cpus().length > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0
 
+/** Where processes log to, as they would for an operator; the table stays readable. */
+const logFile = join(folder, "log")
+const log = openSync(logFile, "a")
+
 /** A process that says a line when it is ready. */
 const started = async (core: number, args: ReadonlyArray<string>) => {
   const [file = "", ...rest] = [...(canPin ? ["taskset", "-c", String(core)] : []), process.execPath, ...args]
-  const child: ChildProcess = spawn(file, rest, { stdio: ["ignore", "pipe", "inherit"] })
+  const child: ChildProcess = spawn(file, rest, { stdio: ["ignore", "pipe", log] })
   if (child.stdout === null) throw new Error("no stdout")
   const line = await Promise.race([once(createInterface(child.stdout), "line"), once(child, "exit")])
-  if (typeof line[0] !== "string") throw new Error(`${args.join(" ")} ends with ${line[0]}`)
+  if (typeof line[0] !== "string") {
+    throw new Error(`${args.join(" ")} ends with ${line[0]}: ${readFileSync(logFile, "utf8").slice(-1000)}`)
+  }
   return { child, line: line[0] }
 }
 
