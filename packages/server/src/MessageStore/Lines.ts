@@ -7,7 +7,8 @@ import { Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 
-const firstSegmentBytes = 128 // there may be a million names with one message
+const firstSegmentBytes = 256 // there may be a million names with one message
+const secondSegmentBytes = 1024 // … and where there are more, even more will come
 const segmentBytes = 256 * 1024 // also the bound of a page
 
 /** Lines in one piece of memory, growing until it is full. What has been written never changes: sockets hold views into it. */
@@ -21,7 +22,7 @@ class Segment {
 
   constructor(size: number) {
     this.bytes = Buffer.allocUnsafeSlow(size)
-    this.ends = new Uint32Array(Math.max(2, size >> 6))
+    this.ends = new Uint32Array(Math.max(4, size >> 6))
     this.timestamps = new Float64Array(this.ends.length)
   }
 
@@ -35,19 +36,20 @@ class Segment {
     return this.length + size <= this.bytes.length && this.count < this.ends.length
   }
 
-  /** Makes room for a line, by doubling. False if that would make the segment too large. */
+  /** Makes room for a line, mostly by doubling. False if that would make the segment too large. */
   reserve(size: number): boolean {
     const needed = this.length + size
     if (needed > this.bytes.length) {
       if (needed > segmentBytes && this.length > 0) return false
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes)))
+      const size = Math.max(needed, secondSegmentBytes, Math.min(this.bytes.length * 2, segmentBytes))
+      const grown = Buffer.allocUnsafeSlow(size)
       this.bytes.copy(grown, 0, 0, this.length)
       this.bytes = grown
     }
     if (this.count === this.ends.length) {
       const [ends, timestamps] = [this.ends, this.timestamps]
-      this.ends = new Uint32Array(this.count * 2)
-      this.timestamps = new Float64Array(this.count * 2)
+      this.ends = new Uint32Array(Math.max(this.count * 2, secondSegmentBytes >> 6))
+      this.timestamps = new Float64Array(this.ends.length)
       this.ends.set(ends)
       this.timestamps.set(timestamps)
     }
