@@ -99,7 +99,9 @@ export class Order {
       case "SEND": {
         if (session.name === undefined) return true
         if (this.#hasEarlier(queue)) return false
-        const isResend = model.isResend(session.name, target, meaning.message)
+        // What nobody heard the answer to may have confirmed the ACK before it, or not
+        const isDoubtful = isMaybe && session.isAcked
+        const isResend = model.isResend(session.name, target, meaning.message) && (isDoubtful ? undefined : true)
         if (isResend === true) return true
         if (this.#isNext(session.name, target, meaning.message)) {
           return (this.#places.get(target)?.get(count) ?? 0) === 0
