@@ -86,13 +86,6 @@ export class Framer {
     return true
   }
 
-  /** Goes back to a line of this chunk, which began here. */
-  goBack(start: number): void {
-    this.#from = start
-    this.#isSkipping = false
-    this.next()
-  }
-
   /** The line as a text. */
   line(): Line {
     const { bytes, end, start } = this
@@ -106,20 +99,16 @@ export class Framer {
   #keepRest(): boolean {
     const { bytes, start } = this
     const length = bytes.length - start
-    this.#rest = nothing
-    if (length > 0 && !this.#isSkipping) {
-      // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
-      const limit = bytes[bytes.length - 1] === CR ? this.#maxLineBytes + 1 : this.#maxLineBytes
-      this.isTooLong = this.#isSkipping = length > limit
-      if (this.isTooLong) {
-        this.#from = bytes.length // and the chunk stays: there may be a way back to the lines before
-        return true
-      }
-      this.#rest = Buffer.allocUnsafeSlow(length) // it may stay: not from a pool, which would stay with it
-      bytes.copy(this.#rest, 0, start)
-    }
     this.bytes = nothing
     this.#from = 0
+    this.#rest = nothing
+    if (length === 0 || this.#isSkipping) return false
+    // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
+    const limit = bytes[bytes.length - 1] === CR ? this.#maxLineBytes + 1 : this.#maxLineBytes
+    this.isTooLong = this.#isSkipping = length > limit
+    if (this.isTooLong) return true
+    this.#rest = Buffer.allocUnsafeSlow(length) // it may stay: not from a pool, which would stay with it
+    bytes.copy(this.#rest, 0, start)
     return false
   }
 }

@@ -189,32 +189,6 @@ describe("Framer", () => {
       many
     )
 
-    it.prop(
-      "CPT 1.6: whoever goes back to a line of the chunk reads the same again",
-      [inputBytes(8), Arbitrary.array(int(0, 1_000_000), { maxLength: 4 }), int(0, 5)],
-      ([input, seeds, lines]) => {
-        const [framer, other] = [new Framer.Framer(8), new Framer.Framer(8)]
-        for (const piece of cutAt(input, seeds.map((seed) => seed % (input.length + 1)))) {
-          framer.take(piece)
-          const got: Array<Framer.Line> = []
-          let isLine = framer.next()
-          const { start } = framer
-          for (let read = 0; read < lines && isLine; read++) {
-            got.push(framer.line())
-            isLine = framer.next()
-          }
-          if (isLine) {
-            got.length = 0
-            framer.goBack(start)
-            do got.push(framer.line())
-            while (framer.next())
-          }
-          assert.deepStrictEqual(got, [...other.push(piece)])
-        }
-      },
-      many
-    )
-
     it("CPT 1.6: a line that comes one byte at a time is read, at the limit of either side", () => {
       for (const max of [Limits.maxLineBytes, Limits.maxReceivedLineBytes]) {
         const framer = new Framer.Framer(max)
