@@ -12,8 +12,12 @@ import { type Queue, queuesOf } from "./Queue.ts"
 /** By how much the wall clock may differ from that of `performance.now`, in milliseconds. */
 const clockError = 2000
 
+/** … and by how much it does while nobody sets it. */
+const clockJitter = 2
+
 export class Order {
   readonly #model = new Model()
+  readonly #clockOffset = Date.now() - performance.now()
   readonly #truth: Truth
   readonly #raced: ReadonlySet<string>
   readonly #sessions: ReadonlyArray<Session>
@@ -71,9 +75,20 @@ export class Order {
     return next !== undefined && next.sender === sender && next.text === text
   }
 
-  #isLater(sender: string | undefined, target: string, text: string): boolean {
+  #isLater(sender: string | undefined, target: string, text: string, heardAt = Infinity): boolean {
     const log = this.#truth.get(target) ?? []
-    return log.findLastIndex((m) => m.sender === sender && m.text === text) >= this.#model.count(target)
+    const isIt = (message: Message, index: number) =>
+      message.sender === sender && message.text === text &&
+      !this.#isAfter(message, log[index - 1]?.timestamp ?? 0, heardAt)
+    return log.findLastIndex(isIt) >= this.#model.count(target)
+  }
+
+  /**
+   * Whether a message was stored when the answer had been heard already: so it is not the one that was answered. Where
+   * there is more than one in a millisecond, that is not known.
+   */
+  #isAfter({ timestamp }: Message, before: number, heardAt: number): boolean {
+    return timestamp > before + 1 && timestamp - this.#clockOffset > heardAt + clockJitter
   }
 
   #mayBeNext(queue: Queue): boolean {
@@ -103,12 +118,18 @@ export class Order {
         const isDoubtful = isMaybe && session.isAcked
         const isResend = model.isResend(session.name, target, meaning.message) && (isDoubtful ? undefined : true)
         if (isResend === true) return true
-        if (this.#isNext(session.name, target, meaning.message)) {
-          return (this.#places.get(target)?.get(count) ?? 0) === 0
-        }
-        return isResend === undefined && !this.#isLater(session.name, target, meaning.message)
+        if (this.#mayBeStored(session.name, meaning, head)) return (this.#places.get(target)?.get(count) ?? 0) === 0
+        return isResend === undefined && !this.#isLater(session.name, target, meaning.message, head.heardAt)
       }
     }
+  }
+
+  /** It is the next one of its target, which is not to be told from an equal one but by its time. */
+  #mayBeStored(name: string, { message, target }: { message: string; target: string }, { heardAt }: Deed): boolean {
+    const next = this.#nextIn(target)
+    if (next === undefined || !this.#isNext(name, target, message)) return false
+    return this.#model.isResend(name, target, message) !== undefined ||
+      !this.#isAfter(next, this.#model.head(target), heardAt)
   }
 
   /** All that it was told live has happened. */
@@ -177,7 +198,7 @@ export class Order {
       case "SEND": {
         const { name } = session
         const isStored = name !== undefined && model.isResend(name, target, meaning.message) !== true &&
-          this.#isNext(name, target, meaning.message)
+          this.#mayBeStored(name, meaning, deed)
         if (isStored) this.#tell(course.label, deed, target)
         return model.send(session, target, meaning.message, isStored)
       }
