@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { report } from "./Report.ts"
 import { run } from "./Run.ts"
 
 const usage =
@@ -38,28 +39,9 @@ if (values.help === true || !numbers.every((n) => Number.isSafeInteger(n) && n >
   process.exit(values.help === true ? 0 : 2)
 }
 
-const begin = performance.now()
-const seconds = () => Math.round((performance.now() - begin) / 1000)
 const power = values.power === undefined ? "mixed" : values.power ? "always" : "never"
-process.once("SIGINT", () => process.exit(130))
-process.once("SIGTERM", () => process.exit(143))
-try {
-  const tally = await run({
-    bin: values.bin,
-    rounds,
-    seed,
-    jobs,
-    life,
-    first,
-    power,
-    onProgress: (tally) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r\u{1b}[K${seconds()} s, seed ${seed}: ${tally}`.slice(0, 200))
-    }
-  })
-  if (process.stderr.isTTY) process.stderr.write("\n")
-  console.log(`crash: seed ${seed}, ${seconds()} s, ${tally}; violations: 0`)
-} catch (error) {
-  if (process.stderr.isTTY) process.stderr.write("\n")
-  console.log(`crash: VIOLATION after ${seconds()} s: ${error instanceof Error ? error.message : String(error)}`)
-  process.exit(1)
-}
+await report(
+  "crash",
+  seed,
+  (onProgress) => run({ bin: values.bin, rounds, seed, jobs, life, first, power, onProgress })
+)

@@ -7,7 +7,7 @@ import { Result } from "effect"
 import { lineOf, type Message } from "../../../server/test/model/Model.ts"
 import { Violation } from "../crash/Ledger.ts"
 import type { Course } from "./Peer.ts"
-import type { Ask, Meaning } from "./Reading.ts"
+import { type Ask, type Meaning, targetOf } from "./Reading.ts"
 import { loginDeadline } from "./Server.ts"
 
 /** What each target holds in the end. */
@@ -133,21 +133,6 @@ const fits = (meaning: Meaning, line: string): boolean => {
       return line === "ENDSYNC"
     case "NONE":
       return false
-  }
-}
-
-export const targetOf = (meaning: Meaning, name: string | undefined): string | undefined => {
-  switch (meaning._tag) {
-    case "CONNECT":
-      return meaning.username
-    case "SEND":
-      return meaning.target
-    case "SYNC":
-      return meaning.group
-    case "SYNC_INBOX":
-      return name
-    case "NONE":
-      return undefined
   }
 }
 

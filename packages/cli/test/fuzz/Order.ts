@@ -220,7 +220,7 @@ export class Order {
   #tell(label: string, { heardAt, saidAt }: Deed, target: string): void {
     const timestamp = this.#nextIn(target)?.timestamp ?? 0
     const head = this.#model.head(target)
-    const at = timestamp - performance.timeOrigin
+    const at = timestamp - this.#clockOffset
     const isNow = saidAt - clockError < at && at < heardAt + clockError
     if (timestamp <= head || timestamp > head + 1 && !isNow) {
       throw new Violation(`what ${label} said at ${saidAt} came into ${target} at ${at}, behind ${head} (CPT 4.2)`)

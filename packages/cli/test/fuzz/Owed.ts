@@ -1,6 +1,7 @@
 /** What those who follow something will hear of it for sure, whatever the order was in which things happened. */
-import { answersOf, isPrivate, targetOf } from "./Conduct.ts"
+import { answersOf, isPrivate } from "./Conduct.ts"
 import type { Course } from "./Peer.ts"
+import { targetOf } from "./Reading.ts"
 
 /** A message that was acknowledged. */
 interface Sent {

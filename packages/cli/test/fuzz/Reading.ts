@@ -8,6 +8,22 @@ import { Result } from "effect"
 /** What a line asks for, or the word that it must be declined with, whoever says it. */
 export type Meaning = Command.ClientCommand | { readonly _tag: "NONE"; readonly reason: string }
 
+/** The name that it is about, said by somebody of this name; undefined if it is about none. */
+export const targetOf = (meaning: Meaning, name: string | undefined): string | undefined => {
+  switch (meaning._tag) {
+    case "CONNECT":
+      return meaning.username
+    case "SEND":
+      return meaning.target
+    case "SYNC":
+      return meaning.group
+    case "SYNC_INBOX":
+      return name
+    case "NONE":
+      return undefined
+  }
+}
+
 export interface Ask {
   readonly meaning: Meaning
   /** When its last byte was said. */

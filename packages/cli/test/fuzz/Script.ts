@@ -6,7 +6,7 @@ import { Limits } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 import { Random } from "../crash/Random.ts"
 import { Grammar, type Names } from "./Grammar.ts"
-import { type Meaning, Reading } from "./Reading.ts"
+import { Reading, targetOf } from "./Reading.ts"
 
 export type Act =
   | { readonly does: "connect" }
@@ -40,20 +40,6 @@ export interface Script {
 }
 
 type Line = string | Buffer
-
-/** The name that a line is about, if it is about one. */
-const nameIn = (meaning: Meaning): string | undefined => {
-  switch (meaning._tag) {
-    case "CONNECT":
-      return meaning.username
-    case "SEND":
-      return meaning.target
-    case "SYNC":
-      return meaning.group
-    default:
-      return undefined
-  }
-}
 
 const nothing: Buffer = Buffer.alloc(0)
 
@@ -139,7 +125,7 @@ class Writer {
       const ended = Buffer.concat([Buffer.from(line), Buffer.from(this.grammar.end())])
       const reading = new Reading()
       reading.take(ended, 0)
-      if (!reading.asks.every(({ meaning }) => mayName(nameIn(meaning) ?? this.names.own))) continue
+      if (!reading.asks.every(({ meaning }) => mayName(targetOf(meaning, undefined) ?? this.names.own))) continue
       if (reading.asks.some(({ meaning }) => meaning._tag === "SEND")) this.#lastSend = ended
       return ended
     }

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { report } from "../crash/Report.ts"
 import * as Acts from "./Acts.ts"
 import { run } from "./Run.ts"
 import type { Store } from "./Server.ts"
@@ -36,12 +37,8 @@ if (values.help === true || !(minutes > 0) || ![seed, round].every(Number.isSafe
   process.exit(values.help === true ? 0 : 2)
 }
 
-const begin = performance.now()
-const seconds = () => Math.round((performance.now() - begin) / 1000)
-process.once("SIGINT", () => process.exit(130))
-process.once("SIGTERM", () => process.exit(143))
-try {
-  const tally = await run({
+await report("fuzz", seed, (onProgress) =>
+  run({
     bin: values.bin,
     seed,
     stores,
@@ -49,14 +46,5 @@ try {
     rounds: values.round === undefined ? undefined : 1,
     millis: minutes * 60_000,
     only: values.acts === undefined ? undefined : Acts.parse(values.acts),
-    onProgress: (tally) => {
-      if (process.stderr.isTTY) process.stderr.write(`\r\u{1b}[K${seconds()} s, seed ${seed}: ${tally}`.slice(0, 200))
-    }
-  })
-  if (process.stderr.isTTY) process.stderr.write("\n")
-  console.log(`fuzz: seed ${seed}, ${seconds()} s, ${tally}; violations: 0`)
-} catch (error) {
-  if (process.stderr.isTTY) process.stderr.write("\n")
-  console.log(`fuzz: VIOLATION after ${seconds()} s: ${error instanceof Error ? error.message : String(error)}`)
-  process.exit(1)
-}
+    onProgress
+  }))
