@@ -70,7 +70,7 @@ export class Directory extends Context.Service<Directory, {
        * One after the other, in the order in which they ask: of two connections that somebody has lost, with the same said
        * on both, the second is not carried out before the first (CPT 4.4).
        */
-      const inLine = Effect.fnUntraced(function*(name: Name.Username, act: ReturnType<typeof takeOver>) {
+      const inLine = Effect.fnUntraced(function*(name: Name.Username, act: Effect.Effect<void, Decline.UsernameTaken>) {
         const before = lines.get(name)
         const done = Deferred.makeUnsafe<void>()
         lines.set(name, done)

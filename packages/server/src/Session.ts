@@ -223,8 +223,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     this.#services.metrics.receivedBytes += bytes.length
     if (this.#isDeaf) return undefined // but an unread line would become a reset
     const wait = this.pace.hearBytes(bytes.length)
-    const isTurn = bytes.length < largeRead || this.#services.turns.isFree("lines")
-    const left = isTurn ? this.#hearLines(bytes, atOnce) : this.#inTurn((most) => this.#hearLines(bytes, most))
+    const left = bytes.length < largeRead
+      ? this.#hearLines(bytes, atOnce)
+      : this.#whenFree((most) => this.#hearLines(bytes, most))
     if (wait === 0) return left
     this.hit("byte-limit")
     return Effect.andThen(left ?? Exit.void, this.#untilBytesAreDue)
@@ -255,10 +256,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #answer(most: number, isRest: boolean): Left | undefined {
     const intake = this.#intake
     while (intake.hasLine && !this.#isClosing && !this.#isDeaf) {
-      if (most <= 0) {
-        if (!this.#services.turns.isFree("lines")) return this.#inTurn((most) => this.#answer(most, true))
-        most = parts.lines
-      }
+      if (most <= 0) return this.#whenFree((most) => this.#answer(most, true))
       const request = intake.read(this.#following === undefined ? undefined : this, this.pace.portion(most))
       const count = countOf(request)
       most -= request._tag === "SENDS" ? count : otherLine
@@ -272,10 +270,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return this.outbox.writeAll()
   }
 
-  /** Goes on when it is its turn, with as much as may be done in one. */
-  #inTurn(go: (most: number) => Left | undefined): Left {
-    const turn = this.#services.turns.next("lines")
-    return Effect.flatMap(turn, () => this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void)
+  /** Goes on when it is its turn, maybe now, with as much as may be done in one. */
+  #whenFree(go: (most: number) => Left | undefined): Left | undefined {
+    const { turns } = this.#services
+    if (turns.isFree("lines")) return go(parts.lines)
+    return Effect.flatMap(turns.next("lines"), () => this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void)
   }
 
   /** Undefined if nothing is left to do before the next one; else what that is, which goes on by itself. */

@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 
 const firstSegmentBytes = 256 // there may be a million names with one message
-const secondSegmentBytes = 1024 // … and where there are more, even more will come
+const grownSegmentBytes = 1024 // at least: where there are more, even more will come
 const segmentBytes = 256 * 1024 // also the bound of a page
 
 /** Lines in one piece of memory, growing until it is full. What has been written never changes: sockets hold views into it. */
@@ -41,14 +41,14 @@ class Segment {
     const needed = this.length + size
     if (needed > this.bytes.length) {
       if (needed > segmentBytes && this.length > 0) return false
-      const size = Math.max(needed, secondSegmentBytes, Math.min(this.bytes.length * 2, segmentBytes))
+      const size = Math.max(needed, grownSegmentBytes, Math.min(this.bytes.length * 2, segmentBytes))
       const grown = Buffer.allocUnsafeSlow(size)
       this.bytes.copy(grown, 0, 0, this.length)
       this.bytes = grown
     }
     if (this.count === this.ends.length) {
       const [ends, timestamps] = [this.ends, this.timestamps]
-      this.ends = new Uint32Array(Math.max(this.count * 2, secondSegmentBytes >> 6))
+      this.ends = new Uint32Array(Math.max(this.count * 2, grownSegmentBytes >> 6))
       this.timestamps = new Float64Array(this.ends.length)
       this.ends.set(ends)
       this.timestamps.set(timestamps)
