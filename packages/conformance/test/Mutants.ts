@@ -29,6 +29,18 @@ abstract class Alternating extends Plain {
   }
 }
 
+/** A server that does something to the first message that comes live after an answer. */
+abstract class Seamed extends Plain {
+  readonly #seams = new Set<string>()
+  override tellsAll(session: Session, group: string, messages: ReadonlyArray<Message>): void {
+    super.tellsAll(session, group, messages)
+    if (group !== session.name) this.#seams.add(`${session.name} ${group}`)
+  }
+  isAtSeam({ target }: Message, { name }: Session): boolean {
+    return this.#seams.delete(`${name} ${target}`)
+  }
+}
+
 const later = (millis: number, what: () => void): void => {
   setTimeout(what, millis)
 }
@@ -98,10 +110,15 @@ export const mutants: ReadonlyArray<Mutant> = [
     "connect/3.2/free-after-cut"
   ),
   mutant(
-    "keeps a name for 300 ms after its connection has ended",
+    "frees a name only when somebody has asked for it in vain",
     class extends Plain {
+      readonly #left = new Set<string>()
       override leaves(session: Session) {
-        later(300, () => super.leaves(session))
+        super.leaves(session)
+        this.#left.add(session.name ?? "")
+      }
+      override isInUse(name: string) {
+        return this.#left.delete(name) || super.isInUse(name)
       }
     },
     "connect/3.2/free-at-once"
@@ -668,10 +685,10 @@ export const mutants: ReadonlyArray<Mutant> = [
 
   // Timestamps
   mutant(
-    "gives messages of one millisecond the same timestamp",
+    "gives messages of one second the same timestamp",
     class extends Plain {
       override timeAfter(last: number) {
-        return Math.max(Date.now(), last)
+        return Math.max(Math.floor(Date.now() / 1000) * 1000, last)
       }
     },
     "send/4.2/increasing",
@@ -1037,10 +1054,20 @@ export const mutants: ReadonlyArray<Mutant> = [
     "sync/5.1/after-its-sender"
   ),
   mutant(
-    "shows a message to others some time after its ACK",
+    "stores a message only when the next comes, or was asked for",
     class extends Plain {
+      readonly #late = new Map<string, () => void>()
       override stores(session: Session, target: string, sender: string, text: string) {
-        later(20, () => super.stores(session, target, sender, text))
+        this.#storesLate(target)
+        this.#late.set(target, () => super.stores(session, target, sender, text))
+      }
+      override sync(session: Session, fields: ReadonlyArray<string>) {
+        super.sync(session, fields)
+        this.#storesLate(fields[0] ?? session.name ?? "")
+      }
+      #storesLate(target: string) {
+        this.#late.get(target)?.()
+        this.#late.delete(target)
       }
     },
     "sync/5.1/acked-is-there",
@@ -1157,12 +1184,9 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   mutant(
     "loses the message at the seam between an answer and what comes live",
-    class extends Plain {
-      override tellsAll(session: Session, group: string, messages: ReadonlyArray<Message>) {
-        super.tellsAll(session, group, messages)
-        if (messages.length === 0 || group === session.name) return
-        session.follows.delete(group)
-        later(10, () => session.follows.add(group))
+    class extends Seamed {
+      override isFor(message: Message, session: Session) {
+        return super.isFor(message, session) && !this.isAtSeam(message, session)
       }
     },
     "live/5.5/seam",
@@ -1170,14 +1194,11 @@ export const mutants: ReadonlyArray<Mutant> = [
   ),
   mutant(
     "doubles the message at the seam",
-    class extends Plain {
-      override sync(session: Session, fields: ReadonlyArray<string>) {
-        const [group = ""] = fields
-        if (fields.length !== 2 || !this.targets.has(group) || group === session.name) {
-          return super.sync(session, fields)
-        }
-        session.follows.add(group)
-        later(10, () => super.sync(session, fields))
+    class extends Seamed {
+      override isFor(message: Message, session: Session) {
+        const isFor = super.isFor(message, session) && message.sender !== session.name
+        if (isFor && this.isAtSeam(message, session)) this.tells(session, message)
+        return isFor
       }
     },
     "live/5.5/seam",
@@ -1202,40 +1223,26 @@ export const mutants: ReadonlyArray<Mutant> = [
     "live/5.5/again"
   ),
   mutant(
-    "loses private messages that come while somebody logs in",
-    class extends Plain {
+    "loses private messages that come soon after a login",
+    class extends Alternating {
       override isFor(message: Message, session: Session) {
-        return super.isFor(message, session) && !(message.target === session.name && session.declined < 0)
-      }
-      override answers(session: Session, line: string) {
-        super.answers(session, line)
-        if (line !== "ACCEPT") return
-        session.declined = -1
-        later(5, () => {
-          const held = this.target(session.name ?? "").messages.at(-1)
-          session.declined = 0
-          if (held !== undefined) this.tells(session, { ...held, text: "message 0" })
-        })
+        return super.isFor(message, session) && !(message.target === session.name && this.isSecond(session))
       }
     },
     "live/5.5/login-seam"
   ),
   mutant(
-    "tells followers in the order of chance",
+    "tells followers every fifth message after the next one",
     class extends Plain {
-      override stores(session: Session, target: string, sender: string, text: string) {
-        const { length } = this.target(target).messages
-        super.stores(session, target, sender, text)
-        if (length % 5 !== 1) return
-        const message = this.target(target).messages.at(-1)
-        for (const other of this.sessions) {
-          if (message !== undefined && this.isFor(message, other)) later(20, () => this.tells(other, message))
-        }
-      }
       override isFor(message: Message, session: Session) {
-        const index = this.target(message.target).messages.indexOf(message)
-        return super.isFor(message, session) &&
-          (index % 5 !== 1 || new Error("asked").stack?.includes("tells") !== true)
+        return super.isFor(message, session) && this.target(message.target).messages.length % 5 !== 2
+      }
+      override stores(session: Session, target: string, sender: string, text: string) {
+        super.stores(session, target, sender, text)
+        const { messages } = this.target(target)
+        const held = messages.at(-2)
+        if (held === undefined || messages.length % 5 !== 3) return
+        for (const other of this.sessions) if (this.isFor(held, other)) this.tells(other, held)
       }
     },
     "live/5.5/two-followers"
@@ -1481,7 +1488,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     "drops the last line when a client half-closes",
     class extends Plain {
       override takes(session: Session, chunk: Buffer) {
-        later(50, () => super.takes(session, chunk))
+        later(200, () => super.takes(session, chunk))
       }
       override ends(session: Session) {
         session.socket.destroy()
@@ -1502,7 +1509,7 @@ export const mutants: ReadonlyArray<Mutant> = [
     class extends Plain {
       override sync(session: Session, fields: ReadonlyArray<string>) {
         if ((this.targets.get(fields[0] ?? "")?.messages.length ?? 0) < 100) super.sync(session, fields)
-        else later(100, () => super.sync(session, fields))
+        else later(300, () => super.sync(session, fields))
       }
     },
     "framing/1.7/many-answers"
@@ -1782,13 +1789,13 @@ export const mutants: ReadonlyArray<Mutant> = [
   mutant(
     "begins its time anew when it starts",
     class extends Plain {
-      #start = 0
+      #starts = 0
       override async start() {
         await super.start()
-        this.#start = Date.now()
+        this.#starts++
       }
       override timeAfter(last: number) {
-        return this.#start === 0 ? super.timeAfter(last) : 1_700_000_000_000 + Date.now() - this.#start
+        return this.#starts === 1 ? super.timeAfter(last) : 1_700_000_000_000
       }
     },
     "durable/4.2/time-goes-on"

@@ -515,11 +515,13 @@ export const core = define("core", {
       bob< MSG {group} {alice} <t> one
       bob< MSG {group} {alice} <u> two
       bob< ENDSYNC
+      (tick)
       ---
       bob> SYNC {group} 0
       bob< MSG {group} {alice} <t> one
       bob< MSG {group} {alice} <u> two
       bob< ENDSYNC
+      (tick)
       carol: login
       carol> SYNC {group} 0
       carol< MSG {group} {alice} <t> one

@@ -281,7 +281,7 @@ export const robust = define("robust", {
     script: String.raw`
       alice: login
       alice>> SEND {group} \xf0\x9f
-      (20 ms)
+      (100 ms)
       alice>> \xa6\x80\n
       alice< ACK
       alice> SYNC {group} 0
