@@ -141,6 +141,18 @@ describe("cpt serve", () => {
       }))
   }
 
+  it.live("goes on when its log cannot be written any more", () =>
+    Effect.gen(function*() {
+      const { child, port } = yield* serving(["--memory"])
+      child.stderr.destroy()
+      for (const name of ["alice", "bob"]) {
+        const socket = yield* connected(port)
+        socket.end(`CONNECT ${name}\n`)
+        assert.strictEqual(yield* rest(socket), "ACCEPT\n") // and the log has a line for that
+      }
+      assert.strictEqual(yield* Effect.promise(() => ended(child, "SIGTERM")), 0)
+    }))
+
   it.live("names a port that is in use, in one line", () =>
     Effect.gen(function*() {
       const taken = yield* Effect.acquireRelease(

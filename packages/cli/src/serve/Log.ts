@@ -44,6 +44,8 @@ const lines = () => {
     waiting = ""
     if (text !== "") process.stderr.write(text)
   }
+  // On a full disk, or when nobody reads it any more, it is lost; without this the server would end
+  process.stderr.on("error", () => {})
   process.on("exit", flush)
   return (line: string) => {
     if (waiting === "") setImmediate(flush)
