@@ -4,7 +4,8 @@
  */
 import { Effect, Exit, Option } from "effect"
 
-const isDone = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
+/** Nothing is left to do, whatever came of it. */
+export const isDone = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
 /** The value, if it is there already. */
 export const isThere = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Success<A, E> =>

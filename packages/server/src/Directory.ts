@@ -3,7 +3,7 @@
  * That is settled in the store, and lasts as long as the name has messages, or a follower.
  */
 import { Decline, type Name } from "@cpt/schema"
-import { Context, Deferred, Duration, Effect, Exit, Layer } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Latch, Layer } from "effect"
 import * as AtOnce from "./AtOnce.ts"
 import { MessageStore } from "./MessageStore.ts"
 import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
@@ -23,8 +23,12 @@ export interface Bearer {
 }
 
 export class Directory extends Context.Service<Directory, {
-  /** Takes the name for a session. */
-  readonly enter: (name: Name.Username, bearer: Bearer) => Effect.Effect<void, Decline.UsernameTaken>
+  /** Takes the name for a session, if a rule allows it. */
+  readonly enter: <E>(
+    name: Name.Username,
+    bearer: Bearer,
+    rule: Effect.Effect<void, E>
+  ) => Effect.Effect<void, Decline.UsernameTaken | E>
   /** The name is free again, if it is still this one's. */
   readonly exit: (name: Name.Username, bearer: Bearer) => Effect.Effect<void>
   /** Follows the name as what it then is for good, and gives the follower the cursor. Undefined if it is the other. */
@@ -41,7 +45,7 @@ export class Directory extends Context.Service<Directory, {
       const timelines = yield* Timelines
       const online = new Map<string, Bearer>()
       const endings = new Map<Bearer, Deferred.Deferred<void>>() // of those that somebody waits for
-      const lines = new Map<string, Deferred.Deferred<void>>() // of names that somebody waits for: the last in line is done
+      const lines = new Map<string, Array<Latch.Latch>>() // of names that somebody waits for: open is that of the first
 
       const ending = (bearer: Bearer) =>
         Effect.suspend(() => {
@@ -68,27 +72,29 @@ export class Directory extends Context.Service<Directory, {
 
       /**
        * One after the other, in the order in which they ask: of two connections that somebody has lost, with the same said
-       * on both, the second is not carried out before the first (CPT 4.4).
+       * on both, the second is not carried out before the first (CPT 4.4). Rules need not wait for each other.
        */
-      const inLine = Effect.fnUntraced(function*(name: Name.Username, act: Effect.Effect<void, Decline.UsernameTaken>) {
-        const before = lines.get(name)
-        const done = Deferred.makeUnsafe<void>()
-        lines.set(name, done)
-        return yield* Effect.ensuring(
-          before === undefined ? act : Effect.andThen(Deferred.await(before), act),
-          Effect.suspend(() => {
-            if (lines.get(name) === done) lines.delete(name)
-            return Deferred.done(done, Exit.void)
+      const inLine = <E>(name: Name.Username, bearer: Bearer, rule: Effect.Effect<void, E>) =>
+        Effect.suspend(() => {
+          const line = lines.get(name) ?? []
+          const place = Latch.makeUnsafe(line.length === 0)
+          line.push(place)
+          lines.set(name, line)
+          const leave = Effect.sync(() => {
+            line.splice(line.indexOf(place), 1)
+            line[0]?.openUnsafe()
+            if (line.length === 0) lines.delete(name)
           })
-        )
-      })
+          return Effect.ensuring(Effect.andThen(rule, Effect.andThen(place.await, takeOver(name, bearer))), leave)
+        })
 
       return Directory.of({
-        enter: (name, bearer) => {
-          if (online.has(name) || lines.has(name)) return inLine(name, takeOver(name, bearer))
-          online.set(name, bearer)
-          return Exit.void
-        },
+        enter: (name, bearer, rule) =>
+          online.has(name) || lines.has(name) || !AtOnce.isDone(rule)
+            ? inLine(name, bearer, rule)
+            : AtOnce.map(rule, () => {
+              online.set(name, bearer)
+            }),
         exit: (name, bearer) => {
           if (online.get(name) === bearer) online.delete(name)
           const ending = endings.get(bearer)

@@ -223,7 +223,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     this.#services.metrics.receivedBytes += bytes.length
     if (this.#isDeaf) return undefined // but an unread line would become a reset
     const wait = this.pace.hearBytes(bytes.length)
-    const left = bytes.length < largeRead
+    // A login waits for nothing but other logins: it would be passed by that of the next connection (CPT 4.4)
+    const left = bytes.length < largeRead || this.#following === undefined
       ? this.#hearLines(bytes, atOnce)
       : this.#whenFree((most) => this.#hearLines(bytes, most))
     if (wait === 0) return left
@@ -256,7 +257,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #answer(most: number, isRest: boolean): Left | undefined {
     const intake = this.#intake
     while (intake.hasLine && !this.#isClosing && !this.#isDeaf) {
-      if (most <= 0) return this.#whenFree((most) => this.#answer(most, true))
+      if (most <= 0 && this.#following !== undefined) return this.#whenFree((most) => this.#answer(most, true))
       const request = intake.read(this.#following === undefined ? undefined : this, this.pace.portion(most))
       const count = countOf(request)
       most -= request._tag === "SENDS" ? count : otherLine

@@ -32,10 +32,10 @@ describe("a name whose bearer has gone, and that two others want", () => {
         const directory = yield* Directory
         const found = yield* Latch.make(false)
         const [old, first, second] = [bearer("gone", found), bearer(presence, found), bearer("here", found)]
-        yield* directory.enter(name, old.bearer)
+        yield* directory.enter(name, old.bearer, Exit.void)
         const entering = yield* Effect.forEach(
           [first, second],
-          ({ bearer }) => Effect.forkChild(directory.enter(name, bearer), { startImmediately: true })
+          ({ bearer }) => Effect.forkChild(directory.enter(name, bearer, Exit.void), { startImmediately: true })
         )
         yield* found.open
         const [one, two] = yield* Effect.forEach(entering, Fiber.await)
@@ -53,8 +53,8 @@ describe("a name that several wait for", () => {
       const found = yield* Latch.make(false)
       const [old, first, second] = [bearer("gone", found), bearer("here", found), bearer("here", found)]
       const enters = ({ bearer }: typeof first) =>
-        Effect.forkChild(directory.enter(name, bearer), { startImmediately: true })
-      yield* directory.enter(name, old.bearer)
+        Effect.forkChild(directory.enter(name, bearer, Exit.void), { startImmediately: true })
+      yield* directory.enter(name, old.bearer, Exit.void)
       const one = yield* enters(first)
       yield* directory.exit(name, old.bearer)
       const two = yield* enters(second)
@@ -62,6 +62,24 @@ describe("a name that several wait for", () => {
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(one)))
       assert.isTrue(Exit.isFailure(yield* Fiber.await(two)))
       yield* directory.exit(name, first.bearer)
-      yield* directory.enter(name, second.bearer)
+      yield* directory.enter(name, second.bearer, Exit.void)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("is the next one's as soon as a rule has refused who asked before, and not earlier", () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory
+      const [asked, found] = [yield* Latch.make(false), yield* Latch.make(true)]
+      const refused = Effect.andThen(asked.await, Effect.fail("no" as const))
+      const [first, second, third] = [bearer("here", found), bearer("here", found), bearer("here", found)]
+      const enters = ({ bearer }: typeof first, rule: Effect.Effect<void, "no">) =>
+        Effect.forkChild(directory.enter(name, bearer, rule), { startImmediately: true })
+      const one = yield* enters(first, refused)
+      const two = yield* enters(second, Exit.fail("no" as const))
+      const three = yield* enters(third, Exit.void)
+      assert.deepStrictEqual(yield* Fiber.await(two), Exit.fail("no" as const))
+      assert.isUndefined(three.pollUnsafe())
+      yield* asked.open
+      assert.deepStrictEqual(yield* Fiber.await(one), Exit.fail("no" as const))
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(three)))
     }).pipe(Effect.provide(layer)))
 })

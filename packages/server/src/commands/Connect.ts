@@ -26,13 +26,12 @@ export const connect = <F extends Follower>(
   const { directory, store } = services
   if (!Name.isUsername(username)) return taken()
   const name = username
-  return AtOnce.flatMap(store.kindOf(name), (kind): Effect.Effect<F, Decline.DeclineError> => {
-    if (kind === "group") return taken()
-    return AtOnce.flatMap(
-      allowed(peer, permitted(services, name, peer)),
-      () => AtOnce.flatMap(directory.enter(name, peer), () => followInbox(name, peer))
-    )
-  })
+  const rule = AtOnce.flatMap(
+    store.kindOf(name),
+    (kind): Effect.Effect<void, Decline.DeclineError> =>
+      kind === "group" ? taken() : allowed(peer, permitted(services, name, peer))
+  )
+  return AtOnce.flatMap(directory.enter(name, peer, rule), () => followInbox(name, peer))
 
   function followInbox(name: Name.Username, peer: Peer<F>) {
     const follower = peer.follower(name)
