@@ -86,6 +86,10 @@ describe("the judge of the fuzzer", () => {
     passes([ann(...said), bob("> SYNC g T1", "< MSG g ann T1 1", "< MSG g ann T2 2", "< ENDSYNC")], both)
     passes([ann("> SEND g", "> SEND g 1", "< DECLINE invalid_command", "< ACK", "reset")], truthOf("g ann T1 1"))
     passes([ann("> SYNC bob 0", "< MSG bob system 0 private: it is bob's", "< ENDSYNC"), bob()], truthOf())
+    const live = ["< MSG g ann T7 1", "< MSG h ann T9 1", "> SYNC g 0", "reset"] // before it was asked for
+    const follower = bob("> SYNC g 0", "< ENDSYNC", "> SYNC h 0", "< ENDSYNC", ...live)
+    const sends = courseOf("ann", 4, ...login("ann"), "> SEND g 1", "< ACK", "> SEND h 1", "< ACK")
+    passes([sends, follower], truthOf("g ann T7 1", "h ann T9 1"))
   })
 
   it("passes both of what may become of a SEND whose answer was not heard, and of one that was said again", () => {

@@ -53,11 +53,11 @@ export const shown = (meaning: Meaning): string => {
 
 /** What is no `MSG` is an answer, in the order in which was asked (CPT 3.6); with the `MSG`s that came before it. */
 export const answersOf = ({ asks, heard }: Course) => {
-  const answers: Array<{ ask: Ask | undefined; line: string; at: number; before: ReadonlyArray<string> }> = []
-  let before: Array<string> = []
+  const answers: Array<{ ask: Ask | undefined; line: string; at: number; before: Course["heard"] }> = []
+  let before: Array<Course["heard"][number]> = []
   let asked = 0
   for (const { at, line } of heard) {
-    if (line.startsWith("MSG ")) before.push(line)
+    if (line.startsWith("MSG ")) before.push({ at, line })
     else {
       answers.push({ ask: line === timedOut ? undefined : asks[asked++], line, at, before })
       before = []
@@ -78,7 +78,7 @@ export const conductOf = (course: Course, truth: Truth): Conduct => {
   const { after, answers } = answersOf(course)
   const deeds: Array<Deed> = []
   const items: Array<Item> = []
-  const live = (lines: ReadonlyArray<string>) => items.push(...lines.map((live) => ({ live })))
+  const live = (lines: Course["heard"]) => items.push(...lines.map(({ line }) => ({ live: line })))
   let name: string | undefined
   let isTimedOut = false
   for (const { ask, at, before, line } of answers) {
@@ -140,14 +140,15 @@ export const afterOf = (meaning: Meaning): number => meaning._tag === "SYNC" ? m
 
 const noAnswer = { told: [], least: 0, most: Infinity }
 
-/** Which of some lines are the answer: it begins with what is first behind `after`, or says why there is none. */
+/** Which of the lines that were heard last are the answer: it begins with what is first behind `after`, or says why there is none. */
 const answerIn = (
   { label }: Course,
-  { meaning }: Ask,
-  lines: ReadonlyArray<string>,
+  { meaning, saidAt }: Ask,
+  heard: Course["heard"],
   target: string = "",
   truth: Truth
 ): { readonly told: ReadonlyArray<string>; readonly least: number; readonly most: number } => {
+  const lines = heard.filter(({ at }) => at >= saidAt).map(({ line }) => line)
   if (privateNotice.test(lines.at(-1) ?? "")) return { ...noAnswer, told: lines.slice(-1) }
   const log = truth.get(target) ?? []
   const from = countTo(log, afterOf(meaning))

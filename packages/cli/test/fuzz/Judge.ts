@@ -5,9 +5,9 @@
 import { lineOf, type Message } from "../../../server/test/model/Model.ts"
 import { Violation } from "../crash/Ledger.ts"
 import { type Conduct, conductOf, type Truth } from "./Conduct.ts"
-import { Order } from "./Order.ts"
 import type { Course } from "./Peer.ts"
 import { mustBeFair } from "./Races.ts"
+import { explain } from "./Search.ts"
 
 /**
  * @param truth what each target holds in the end
@@ -16,8 +16,9 @@ import { mustBeFair } from "./Races.ts"
 export const judge = (courses: ReadonlyArray<Course>, truth: Truth, raced: ReadonlySet<string>): void => {
   const conducts = courses.map((course) => conductOf(course, truth))
   for (const name of raced) mustBeFair(name, conducts)
-  const sessions = new Order(conducts, truth, raced).replay()
-  for (const [index, conduct] of conducts.entries()) mustHaveHeard(conduct, sessions[index]?.due ?? [])
+  explain(conducts, truth, raced, (sessions) => {
+    for (const [index, conduct] of conducts.entries()) mustHaveHeard(conduct, sessions[index]?.due ?? [])
+  })
 }
 
 /** CPT 5.5, 5.12: each message once and in order, live or in an answer. */

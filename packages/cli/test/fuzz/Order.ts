@@ -15,6 +15,15 @@ const clockError = 2000
 /** … and by how much it does while nobody sets it. */
 const clockJitter = 2
 
+/** Something that was done: how many other things could have been; one more, if it may not have been heard at all. */
+interface Step {
+  readonly others: number
+  readonly isMaybe: boolean
+}
+
+/** At which steps which of the others comes, or, after the last of them, what seems best is not heard. */
+export type Detours = ReadonlyMap<number, number>
+
 export class Order {
   readonly #model = new Model()
   readonly #clockOffset = Date.now() - performance.now()
@@ -25,11 +34,18 @@ export class Order {
   readonly #queues: ReadonlyArray<Queue>
   /** Of each target, how many things have to be carried out before it has more messages than so many. */
   readonly #places = new Map<string, Map<number, number>>()
+  readonly #detours: Detours
+  /** What was done, one after the other, and what could have been done instead. */
+  readonly steps: Array<Step> = []
 
-  /** @param raced names that several wanted at the same time: who got them is taken as it was */
-  constructor(conducts: ReadonlyArray<Conduct>, truth: Truth, raced: ReadonlySet<string>) {
+  /**
+   * @param raced names that several wanted at the same time: who got them is taken as it was
+   * @param detours where it does not do what seems best
+   */
+  constructor(conducts: ReadonlyArray<Conduct>, truth: Truth, raced: ReadonlySet<string>, detours: Detours) {
     this.#truth = truth
     this.#raced = raced
+    this.#detours = detours
     this.#sessions = conducts.map(() => new Session())
     this.#queues = conducts.flatMap((conduct, index) => queuesOf(conduct, this.#sessions[index] ?? new Session()))
     for (const { rest, session } of this.#queues) {
@@ -44,19 +60,26 @@ export class Order {
       const left = this.#queues.filter(({ isOver }) => !isOver)
       if (left.length === 0) break
       const until = left.reduce((until, { heardAt }) => Math.min(until, heardAt), Infinity)
-      let first: Queue | undefined
-      for (const queue of left) {
-        if (queue.saidAt > until || first !== undefined && rank(first) <= rank(queue)) continue
-        if (this.#mayBeNext(queue)) first = queue
-      }
+      const next = left.filter((queue) => queue.saidAt <= until && this.#mayBeNext(queue))
+      const [first] = next.toSorted((one, other) => rank(one) - rank(other))
       if (first === undefined) this.#giveUp(left, until)
-      else this.#carryOut(first)
+      else this.#go(first, next)
     }
     for (const target of this.#truth.keys()) {
       const unexplained = this.#nextIn(target)
       if (unexplained) throw new Violation(`nobody has sent, or not so often as it is stored: ${lineOf(unexplained)}`)
     }
     return this.#sessions
+  }
+
+  /** Does what seems best, or something else of what may be next. */
+  #go(first: Queue, next: ReadonlyArray<Queue>): void {
+    const others = next.filter((queue) => queue !== first && areOfOneName(queue, first))
+    const detour = this.#detours.get(this.steps.length)
+    this.steps.push({ others: others.length, isMaybe: first.isMaybe })
+    if (detour === undefined) this.#carryOut(first)
+    else if (detour < others.length) this.#carryOut(others[detour] ?? first)
+    else this.#skip(first)
   }
 
   #note({ most, target }: Deed, times: 1 | -1): void {
@@ -252,8 +275,13 @@ export class Order {
       (left.every(({ isMaybe }) => isMaybe) || waiting.some(({ user }) => user === queue.user))
     )
     if (unheard === undefined) throw new Violation(this.#explain(left, until))
-    unheard.isOver = true
-    for (const deed of unheard.rest) this.#note(deed, -1)
+    this.#skip(unheard)
+  }
+
+  /** The server has not heard what is left of it. */
+  #skip(queue: Queue): void {
+    queue.isOver = true
+    for (const deed of queue.rest) this.#note(deed, -1)
   }
 
   /** Without it, something would be stored that nobody else has sent. */
@@ -284,6 +312,12 @@ export class Order {
     }`
   }
 }
+
+/** What is done for one depends on whether it is done for the other before. */
+const areOfOneName = (one: Queue, other: Queue): boolean => namesOf(one).some((name) => namesOf(other).includes(name))
+
+const namesOf = ({ head, session, user }: Queue): ReadonlyArray<string | undefined> =>
+  head === undefined ? [user, ...session.follows] : head.target === undefined ? [user] : [user, head.target]
 
 /** Who heard first goes first; but ends come last, since they only make room. */
 const rank = ({ head, heardAt, isMaybe }: Queue): number =>

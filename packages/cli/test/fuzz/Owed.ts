@@ -20,7 +20,7 @@ const lifeOf = (course: Course) => {
     const target = ask === undefined ? undefined : targetOf(ask.meaning, name)
     if (ask === undefined || target === undefined) continue
     if (line === "ACCEPT") name = target
-    const isFollowed = line === "ACCEPT" || line === "ENDSYNC" && !isPrivate([...before.slice(-1), line])
+    const isFollowed = line === "ACCEPT" || line === "ENDSYNC" && !isPrivate([before.at(-1)?.line ?? "", line])
     if (isFollowed && !follows.has(target)) follows.set(target, at)
     if (ask.meaning._tag === "SEND" && line === "ACK" && name !== undefined) {
       sent.push({ sender: name, target, text: ask.meaning.message, saidAt: ask.saidAt })
