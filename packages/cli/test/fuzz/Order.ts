@@ -314,7 +314,8 @@ export class Order {
 }
 
 /** What is done for one depends on whether it is done for the other before. */
-const areOfOneName = (one: Queue, other: Queue): boolean => namesOf(one).some((name) => namesOf(other).includes(name))
+const areOfOneName = (one: Queue, other: Queue): boolean =>
+  namesOf(one).some((name) => name !== undefined && namesOf(other).includes(name))
 
 const namesOf = ({ head, session, user }: Queue): ReadonlyArray<string | undefined> =>
   head === undefined ? [user, ...session.follows] : head.target === undefined ? [user] : [user, head.target]

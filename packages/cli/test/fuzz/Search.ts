@@ -8,7 +8,7 @@ import type { Conduct, Truth } from "./Conduct.ts"
 import { type Detours, Order } from "./Order.ts"
 
 /** How many orders are tried before there is none. */
-const most = 2000
+const most = 1000
 
 interface Failure {
   readonly violation: Violation
