@@ -20,17 +20,29 @@ const byCpt = (folder: string) => {
   writeFileSync(
     control,
     `export CPT_ADMIN=unix://${folder}/admin.sock
-case $1 in
-announce) ${cpt} admin "$@" ;;
-members) ${cpt} group "$@" ;;
-remove) ${cpt} account "$@" || ${cpt} group "$@" ;;
+cd ${folder}
+has() { echo "$1" > serve.json; ${cpt} admin reload; }
+room() { prlimit --pid "$(cat pid)" --fsize="$1:"; }
+
+case "$1 $2" in
+"announce "*) ${cpt} admin "$@" ;;
+"members "*) ${cpt} group "$@" ;;
+"remove "*) ${cpt} account "$@" || ${cpt} group "$@" ;;
+"refuse unknown_target") has '{ "groups": "known" }' ;;
+"refuse rate_limited") has '{ "max-new-names": 5 }' ;;
+"refuse server_full") has '{ "max-sessions": 1 }' ;;
+"refuse too_many_connections") has '{ "max-sessions-per-address": 10, "exempt": "none" }' ;;
+"refuse storage_unavailable") ${cpt} status | grep messages.db && room 0 ;;
+"refuse "*) exit 1 ;;
+"accept storage_unavailable") room unlimited ;;
+"accept "*) has '{}' ;;
 *) ${cpt} account "$@" ;;
 esac
 `
   )
-  return control
+  return `sh ${control}`
 }
-const byApi = (folder: string) => `${process.execPath} ${file("support/Control.ts")} ${folder}/admin.sock`
+const byApi = (folder: string) => `${process.execPath} ${file("support/Control.ts")} ${folder}`
 
 /** A server that listens in three ways; who does what its administrator does; and scripts that start it again. */
 const serving = Effect.fnUntraced(function*(isOnDisk: boolean) {
@@ -40,8 +52,10 @@ const serving = Effect.fnUntraced(function*(isOnDisk: boolean) {
   const flags = [
     `--listen cpt://127.0.0.1:${tcp},cpts://127.0.0.1:${tls},unix://${at("cpt.sock")}`,
     `--tls-cert ${pem("server")} --tls-key ${pem("server.key")} --admin unix://${at("admin.sock")}`,
-    isOnDisk ? `--data ${at("data")}` : "--memory"
+    isOnDisk ? `--data ${at("data")}` : "--memory",
+    `--config ${at("serve.json")}`
   ]
+  writeFileSync(at("serve.json"), "{}")
   // It starts again whenever it has ended, as long as its folder is there
   writeFileSync(
     at("supervise"),
@@ -72,8 +86,8 @@ until [ "$(cat pid)" != "$old" ] && grep -q listening log; do sleep 0.05; done
       TLS: [`cpts://127.0.0.1:${tls}`, "--tls-ca", pem("ca")],
       "a Unix socket": [`unix://${at("cpt.sock")}`]
     },
-    byCpt: ["--control", `sh ${byCpt(folder)}`],
-    byApi: ["--control", byApi(folder)],
+    byCpt: byCpt(folder),
+    byApi: byApi(folder),
     restarts: ["--restart", `${again} -TERM`, "--kill", `${again} -KILL`]
   }
 })
@@ -97,8 +111,12 @@ const others = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
   return others
 })
 
-/** What cannot be found out over a Unix socket; and without restarts. */
-const noAddress = "connect/3.2/ip-valid: inconclusive: who comes by a Unix socket has no address"
+/** What cannot be found out: over TLS and a Unix socket; of what it does not have; and without restarts. */
+const tooMany = ["connect/3.4/too-many-connections", "connect/3.5/too-many-connections"]
+const noAddress = ["connect/3.2/ip-valid", ...tooMany]
+const noDisk = ["send/3.4/storage-unavailable", "send/3.5/storage-unavailable"]
+const noIdleTime = ["decline/3.4/idle-timeout", "decline/3.4/not-idle"]
+const inconclusive = (ids: ReadonlyArray<string>, why: string) => ids.map((id) => `${id}: inconclusive: ${why}`)
 const noRestart = /^durable\/.*: inconclusive: it needs --(?:restart|kill) CMD$/
 
 // What has run for a while is quick: so one server is for all ways to it, and the kit is no process each time
@@ -110,10 +128,17 @@ describe.concurrent("a server that keeps messages", () => {
         Effect.gen(function*() {
           const { byApi, byCpt, places, restarts } = yield* serving(isOnDisk)
           for (const [way, place] of Object.entries(places)) {
-            const hands = [...way === "TCP" ? byCpt : byApi, ...isOnDisk ? restarts : []]
-            const found = yield* others([...place, ...hands])
-            const hidden = way === "a Unix socket" ? [noAddress] : []
-            assert.deepStrictEqual(found.filter((line) => isOnDisk || !noRestart.test(line)), hidden, way)
+            const control = way === "TCP" ? byCpt : byApi
+            const found = yield* others([...place, "--control", control, ...isOnDisk ? restarts : []])
+            const cannot = (reason: string) => `"${control} refuse ${reason}" ended with 1`
+            const hidden = [
+              ...inconclusive(way === "a Unix socket" ? noAddress : [], "who comes by a Unix socket has no address"),
+              ...inconclusive(way === "TLS" ? tooMany : [], "whoever is too many is cut before the handshake of TLS"),
+              ...inconclusive(isOnDisk ? [] : noDisk, cannot("storage_unavailable")),
+              ...inconclusive(noIdleTime, cannot("idle_timeout"))
+            ]
+            const shown = found.filter((line) => isOnDisk || !noRestart.test(line))
+            assert.deepStrictEqual(shown.toSorted(), hidden.toSorted(), way)
           }
         }),
       300_000

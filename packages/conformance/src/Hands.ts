@@ -7,7 +7,10 @@ import { spawn } from "node:child_process"
 import { Inconclusive } from "./Outcome.ts"
 
 export interface Hands {
-  /** `lock NAME`, `unlock NAME`, `allow-ip NAME CIDR…`, `members GROUP NAME…`, `remove NAME`, `announce TEXT`. */
+  /**
+   * `lock NAME`, `unlock NAME`, `allow-ip NAME CIDR…`, `members GROUP NAME…`, `remove NAME`, `announce TEXT`,
+   * `refuse REASON`, `accept REASON`.
+   */
   readonly control?: ((args: ReadonlyArray<string>) => Effect.Effect<void, Inconclusive>) | undefined
   /** Ends the server in good order, and starts it again on the same data. */
   readonly restart?: Effect.Effect<void, Inconclusive> | undefined

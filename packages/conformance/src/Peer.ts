@@ -29,8 +29,16 @@ export const parseMessage = (line: string): Message | undefined => {
 }
 
 /** What a server says for reasons of its own, which have nothing to do with the case: its limits, its rules, its state. */
-const itsOwnReasons =
-  /^DECLINE (?:forbidden|unknown_target|rate_limited|too_many_connections|server_full|shutting_down|storage_unavailable)\b/
+const itsOwnReasons: ReadonlySet<string> = new Set([
+  "forbidden",
+  "unknown_target",
+  "rate_limited",
+  "too_many_connections",
+  "server_full",
+  "idle_timeout",
+  "shutting_down",
+  "storage_unavailable"
+])
 
 /** How long an end of the server is waited for that would be its way after a DECLINE. */
 const closing = 300
@@ -126,7 +134,7 @@ export class Peer {
         yield* this.say(`CONNECT ${name}`)
         const line = yield* this.hear("ACCEPT | DECLINE …")
         if (line.startsWith("ACCEPT")) return
-        if (itsOwnReasons.test(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
+        if (this.#isItsOwn(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
         if (performance.now() > until) return yield* new Broken({ expected: `${this.#who} hears ACCEPT`, came: line })
         yield* this.close()
         yield* Effect.sleep(again)
@@ -246,10 +254,15 @@ export class Peer {
         if (/^DECLINE unsupported_command\b/.test(line) && !pattern.words.includes("DECLINE")) {
           return yield* new Unsupported({ why: `${this.#who} hears ${line}` })
         }
-        if (itsOwnReasons.test(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
+        if (this.#isItsOwn(line)) return yield* new Inconclusive({ why: `${this.#who} hears ${line}` })
         return yield* broken(line)
       }
     })
+  }
+
+  #isItsOwn(line: string): boolean {
+    const [, reason = ""] = /^DECLINE (\w+)/.exec(line) ?? []
+    return itsOwnReasons.has(reason) && !this.#stage.caused.has(reason)
   }
 
   compile(expected: string): Pattern.Pattern {

@@ -34,8 +34,10 @@ export class Stage {
   readonly random: () => number
   readonly #key: string
   readonly #peers = new Map<string, Peer>()
-  /** Names for which an administrator has declared something. */
-  readonly #declared = new Set<string>()
+  /** Reasons to decline for which an administrator was asked here: so they are no rules of the server's own. */
+  readonly caused = new Set<string>()
+  /** What an administrator has to do at the end, to take back what was asked for here. */
+  readonly #takesBack = new Set<string>()
 
   constructor({ dialect, hands, key, place, timeout }: Setting) {
     this.place = place
@@ -164,18 +166,37 @@ export class Stage {
     const [verb = "", ...rest] = this.expand(text).split(" ")
     const args = verb === "announce" ? [verb, rest.join(" ")] : [verb, ...rest]
     this.transcript.add("server", ":", args.join(" "))
+    this.#remember(verb, rest[0] ?? "")
     const { control, kill, restart } = this.hands
-    if (verb !== "announce" && verb !== "restart" && verb !== "kill") this.#declared.add(rest[0] ?? "")
     const hand = verb === "restart" ? restart : verb === "kill" ? kill : control?.(args)
     return hand ?? Effect.fail(new Inconclusive({ why: `nobody can do this here: ${args.join(" ")}` }))
   }
 
-  /** Takes back what was declared, as far as that can be done. */
+  #remember(verb: string, what: string): void {
+    switch (verb) {
+      case "refuse":
+        this.caused.add(what)
+        this.#takesBack.add(`accept ${what}`)
+        break
+      case "members":
+        this.caused.add("forbidden")
+        this.#takesBack.add(`remove ${what}`)
+        break
+      case "lock":
+      case "unlock":
+      case "allow-ip":
+        this.#takesBack.add(`remove ${what}`)
+    }
+  }
+
+  /** Takes back what an administrator was asked for, as far as that can be done. */
   get tidyUp(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      Effect.forEach(this.#declared, (name) => Effect.ignore(this.hands.control?.(["remove", name]) ?? Effect.void), {
-        discard: true
-      })
+      Effect.forEach(
+        this.#takesBack,
+        (line) => Effect.ignore(this.hands.control?.(line.split(" ")) ?? Effect.void),
+        { discard: true }
+      )
     )
   }
 }

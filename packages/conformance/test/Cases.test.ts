@@ -36,6 +36,15 @@ describe("a case", () => {
     }
   })
 
+  it("of identity is there for every reason to decline", () => {
+    const [, custom = ""] = /Custom words, only where no default fits: (.*?)\. /.exec(reading) ?? []
+    const table = [...specification.matchAll(/\| ([a-z_]+) +\| [A-Z]/g)].map(([, word = ""]) => word)
+    const words = [...table, ...custom.split(", ").map((word) => word.slice(1, -1))]
+    assert.lengthOf(words, 17)
+    const scripts = select(cases, { profiles: ["identity"], ids: [] }).map(({ script, title }) => `${title} ${script}`)
+    for (const word of words) assert.isTrue(scripts.some((script) => script.includes(word)), word)
+  })
+
   it("that is a transcript can be read, line for line", () => {
     for (const { script } of cases) if (/^\s*[a-z]+[:<>]/.test(script)) assert.isNotEmpty(parse(script))
   })

@@ -52,7 +52,7 @@ describe("a server without a fault", () => {
       for (const [id, { verdict, why }] of yield* verdicts(Plain, [], 5000)) {
         assert.strictEqual(verdict, "pass", `${id}: ${JSON.stringify(why)}`)
       }
-    }), 60_000)
+    }), 120_000)
 })
 
 describe("a server that", () => {

@@ -41,6 +41,13 @@ abstract class Seamed extends Plain {
   }
 }
 
+/** A server that goes on declining when it has no cause any more. */
+class Stubborn extends Plain {
+  override control(verb: string, name: string, ...rest: ReadonlyArray<string>): boolean {
+    return verb === "accept" || super.control(verb, name, ...rest)
+  }
+}
+
 const later = (millis: number, what: () => void): void => {
   setTimeout(what, millis)
 }
@@ -1716,6 +1723,167 @@ export const mutants: ReadonlyArray<Mutant> = [
       }
     },
     "decline/3.4/login-timeout"
+  ),
+
+  // What it has cause to decline
+  mutant(
+    "says later instead of why it does not carry out a SEND",
+    class extends Plain {
+      override hindrance(session: Session, target: string) {
+        return super.hindrance(session, target) === undefined ? undefined : "later"
+      }
+    },
+    "send/3.4/rate-limited",
+    "send/3.4/storage-unavailable",
+    "send/2.3/unknown-target"
+  ),
+  mutant(
+    "stores what it declines",
+    class extends Plain {
+      override hindrance(session: Session, target: string) {
+        const why = super.hindrance(session, target)
+        if (why !== undefined) this.stores(session, target, session.name ?? "", "all the same")
+        return why
+      }
+    },
+    "send/3.4/rate-limited",
+    "send/3.4/storage-unavailable",
+    "send/2.3/unknown-target"
+  ),
+  mutant(
+    "answers nothing as long as it cannot store anything",
+    class extends Plain {
+      override declines(session: Session, reason: string) {
+        if (reason !== "storage_unavailable") super.declines(session, reason)
+      }
+    },
+    "send/3.4/storage-unavailable"
+  ),
+  mutant(
+    "acknowledges what it cannot store",
+    class extends Plain {
+      override hindrance(session: Session, target: string) {
+        const why = super.hindrance(session, target)
+        return why === "storage_unavailable" ? undefined : why
+      }
+      override stores(session: Session, target: string, sender: string, text: string) {
+        if (!this.refuses.has("storage_unavailable")) super.stores(session, target, sender, text)
+      }
+    },
+    "send/3.4/storage-unavailable"
+  ),
+  mutant(
+    "closes the connection when something is too much, or cannot be stored",
+    class extends Plain {
+      override declines(session: Session, reason: string) {
+        super.declines(session, reason)
+        if (reason === "rate_limited" || reason === "storage_unavailable") session.socket.destroySoon()
+      }
+    },
+    "send/3.5/rate-limited",
+    "send/3.5/storage-unavailable"
+  ),
+  mutant("finds that too much for ever which was so once", Stubborn, "send/3.5/rate-limited"),
+  mutant("stores nothing any more once it could not", Stubborn, "send/3.5/storage-unavailable"),
+  mutant("is full for ever", Stubborn, "connect/3.5/server-full"),
+  mutant("lets nobody in any more from where too many came", Stubborn, "connect/3.5/too-many-connections"),
+  mutant(
+    "takes a SYNC of an unknown group for one of an empty group",
+    class extends Plain {
+      override sync(session: Session, fields: ReadonlyArray<string>) {
+        const isRefused = this.refuses.delete("unknown_target")
+        super.sync(session, fields)
+        if (isRefused) this.refuses.add("unknown_target")
+      }
+    },
+    "sync/2.3/unknown-target"
+  ),
+  mutant(
+    "knows no users where groups have to be known",
+    class extends Plain {
+      override isKnown(target: string) {
+        return super.isKnown(target) && (!this.refuses.has("unknown_target") || this.members.has(target))
+      }
+    },
+    "send/2.3/known-target"
+  ),
+  mutant(
+    "knows no groups where they have to be known",
+    class extends Plain {
+      override isKnown(target: string) {
+        return super.isKnown(target) && (!this.refuses.has("unknown_target") || !this.members.has(target))
+      }
+    },
+    "send/2.3/known-target"
+  ),
+  mutant(
+    "says only after CONNECT that there is no room",
+    class extends Plain {
+      override turnsAway(session: Session, why: string) {
+        session.socket.once("data", () => super.turnsAway(session, why))
+      }
+    },
+    "connect/3.4/server-full",
+    "connect/3.4/too-many-connections"
+  ),
+  mutant(
+    "ends without a word who comes when there is no room",
+    class extends Plain {
+      override turnsAway(session: Session) {
+        session.socket.destroySoon()
+      }
+    },
+    "connect/3.4/server-full",
+    "connect/3.4/too-many-connections"
+  ),
+  mutant(
+    "leaves open the connection of whom it has no room for",
+    class extends Plain {
+      override turnsAway(session: Session, why: string) {
+        this.says(session, `DECLINE ${why}`)
+        session.socket.resume()
+      }
+    },
+    "connect/3.4/server-full",
+    "connect/3.4/too-many-connections"
+  ),
+  mutant(
+    "throws out whoever is there when there is no room for others",
+    class extends Plain {
+      override turnsAway(session: Session, why: string) {
+        super.turnsAway(session, why)
+        for (const { socket } of this.sessions) socket.destroySoon()
+      }
+    },
+    "connect/3.5/server-full",
+    "connect/3.5/too-many-connections"
+  ),
+  mutant(
+    "ends without a word who is silent",
+    class extends Plain {
+      override tires(session: Session) {
+        session.socket.destroySoon()
+      }
+    },
+    "decline/3.4/idle-timeout"
+  ),
+  mutant(
+    "leaves who is silent where they are",
+    class extends Plain {
+      override idleTime = 60_000
+    },
+    "decline/3.4/idle-timeout"
+  ),
+  mutant(
+    "counts the time of silence from the login",
+    class extends Plain {
+      readonly #counted = new WeakSet<Session>()
+      override isAwake(session: Session) {
+        if (!this.#counted.has(session)) super.isAwake(session)
+        if (session.name !== undefined) this.#counted.add(session)
+      }
+    },
+    "decline/3.4/not-idle"
   ),
 
   // Restarts

@@ -37,6 +37,8 @@ export interface Session {
   isTooLong: boolean
   refused: number
   declined: number
+  /** SENDs since it came. */
+  sent: number
   timer: NodeJS.Timeout | undefined
 }
 
@@ -50,6 +52,8 @@ export class Plain {
   readonly locked = new Set<string>()
   readonly allowed = new Map<string, BlockList>()
   readonly members = new Map<string, ReadonlyArray<string>>()
+  /** Reasons to decline that an administrator has set it up for. */
+  readonly refuses = new Set<string>()
   port = 0
   #server: Server | undefined
 
@@ -101,6 +105,12 @@ export class Plain {
       case "members":
         this.members.set(name, rest)
         return true
+      case "refuse":
+        this.refuses.add(name)
+        return true
+      case "accept":
+        this.refuses.delete(name)
+        return true
       case "announce":
         for (const session of this.sessions) if (session.name !== undefined) this.says(session, this.announcement(name))
         return true
@@ -121,6 +131,13 @@ export class Plain {
   // Connections
 
   loginTime = 1000
+  idleTime = 3000
+
+  /** Why whoever comes now is sent away. */
+  crowded(): string | undefined {
+    if (this.refuses.has("server_full")) return "server_full"
+    return this.refuses.has("too_many_connections") && this.sessions.size >= 9 ? "too_many_connections" : undefined
+  }
 
   comes(socket: Socket): void {
     const session: Session = {
@@ -131,19 +148,34 @@ export class Plain {
       isTooLong: false,
       refused: 0,
       declined: 0,
+      sent: 0,
       timer: undefined
     }
-    session.timer = setTimeout(() => this.tires(session), this.loginTime)
-    this.sessions.add(session)
     socket.on("error", () => {})
-    socket.on("data", (chunk) => this.takes(session, chunk))
     socket.on("end", () => this.ends(session))
+    const why = this.crowded()
+    if (why !== undefined) return this.turnsAway(session, why)
+    session.timer = setTimeout(() => this.tires(session, "login_timeout"), this.loginTime)
+    this.sessions.add(session)
+    socket.on("data", (chunk) => this.takes(session, chunk))
     socket.on("close", () => this.leaves(session))
   }
 
-  tires(session: Session): void {
-    this.says(session, "DECLINE login_timeout")
+  turnsAway(session: Session, why: string): void {
+    this.says(session, `DECLINE ${why}`)
+    session.socket.resume().end()
+  }
+
+  tires(session: Session, why: string): void {
+    this.says(session, `DECLINE ${why}`)
     session.socket.destroySoon()
+  }
+
+  /** It has said something. */
+  isAwake(session: Session): void {
+    if (session.name === undefined || !this.refuses.has("idle_timeout")) return
+    clearTimeout(session.timer)
+    session.timer = setTimeout(() => this.tires(session, "idle_timeout"), this.idleTime)
   }
 
   /** The peer has no more to say: what it was ACKed, it has seen. */
@@ -175,6 +207,7 @@ export class Plain {
       session.rest = session.rest.subarray(at + 1)
       if (session.isTooLong) session.isTooLong = false
       else this.hearsBytes(session, this.withoutCr(line))
+      this.isAwake(session)
       if (!session.socket.writable) return
     }
     if (session.isTooLong) session.rest = Buffer.alloc(0)
@@ -276,6 +309,8 @@ export class Plain {
     if (!this.isTarget(target) || !this.isMessage(text)) return this.declines(session, "invalid_command")
     if (session.name === undefined) return this.declines(session, "not_logged_in")
     if (!this.mayUse(session.name, target)) return this.declines(session, "forbidden")
+    const why = this.hindrance(session, target)
+    if (why !== undefined) return this.declines(session, why)
     if (!isResend) this.stores(session, target, session.name, text)
     this.answers(session, "ACK")
   }
@@ -283,6 +318,18 @@ export class Plain {
   /** Whether a group is for everybody, or for them. */
   mayUse(name: string, group: string): boolean {
     return this.members.get(group)?.includes(name) ?? true
+  }
+
+  /** Why nothing can be sent there now. */
+  hindrance(session: Session, target: string): string | undefined {
+    session.sent++
+    if (this.refuses.has("rate_limited") && session.sent > 5) return "rate_limited"
+    if (!this.isKnown(target)) return "unknown_target"
+    return this.refuses.has("storage_unavailable") ? "storage_unavailable" : undefined
+  }
+
+  isKnown(target: string): boolean {
+    return !this.refuses.has("unknown_target") || this.members.has(target) || this.targets.get(target)?.kind === "user"
   }
 
   messageOf(words: ReadonlyArray<string>): string {
@@ -339,6 +386,7 @@ export class Plain {
     }
     if (session.name === undefined) return this.declines(session, "not_logged_in")
     if (!this.mayUse(session.name, group)) return this.declines(session, "forbidden")
+    if (!this.isKnown(group)) return this.declines(session, "unknown_target")
     if (this.isPrivate(session, group)) {
       this.says(session, `MSG ${group} system 0 private: these messages are for somebody else`)
     } else {

@@ -49,7 +49,7 @@ const config = {
   ),
   control: command(
     "control",
-    "does what an administrator does: CMD lock NAME, unlock NAME, allow-ip NAME CIDR, members GROUP NAME, …"
+    "does what an administrator does: CMD lock NAME, unlock NAME, allow-ip NAME CIDR, members GROUP NAME, refuse REASON, …"
   ),
   restart: command("restart", "ends the server in good order, and starts it again"),
   kill: command("kill", "ends the server at once (kill -9), and starts it again"),
