@@ -7,9 +7,27 @@ import { Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 
-const firstSegmentBytes = 256 // there may be a million names with one message
-const grownSegmentBytes = 1024 // at least: where there are more, even more will come
+/** Bytes of a line that is a string as long as it is the only one: so a million names with one message take a fifth. */
+const singleBytes = 256
+const single = Buffer.allocUnsafeSlow(singleBytes)
+
+const firstSegment = { bytes: 1024, lines: 8 } // the index is in V8's heap, as it is for so few
 const segmentBytes = 256 * 1024 // also the bound of a page
+
+/**
+ * Memory for first segments, cut from larger pieces in which there is nothing else that could stay for longer. For a piece of
+ * its own each, V8 would collect garbage: a million names that get a second message kept everybody waiting for 0.3 s.
+ */
+let piece = Buffer.alloc(0)
+let cutFrom = 0
+
+const firstBytes = (): Buffer => {
+  if (cutFrom === piece.length) {
+    piece = Buffer.allocUnsafeSlow(segmentBytes)
+    cutFrom = 0
+  }
+  return piece.subarray(cutFrom, cutFrom += firstSegment.bytes)
+}
 
 /** Lines in one piece of memory, growing until it is full. What has been written never changes: sockets hold views into it. */
 class Segment {
@@ -20,9 +38,11 @@ class Segment {
   first = 0 // lines before this one have been dropped
   count = 0
 
+  /** @param size bytes that there must be room for */
   constructor(size: number) {
-    this.bytes = Buffer.allocUnsafeSlow(size)
-    this.ends = new Uint32Array(Math.max(4, size >> 6))
+    const isFirst = size <= firstSegment.bytes
+    this.bytes = isFirst ? firstBytes() : Buffer.allocUnsafeSlow(size)
+    this.ends = new Uint32Array(isFirst ? firstSegment.lines : size >> 6)
     this.timestamps = new Float64Array(this.ends.length)
   }
 
@@ -41,14 +61,14 @@ class Segment {
     const needed = this.length + size
     if (needed > this.bytes.length) {
       if (needed > segmentBytes && this.length > 0) return false
-      const size = Math.max(needed, grownSegmentBytes, Math.min(this.bytes.length * 2, segmentBytes))
+      const size = Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes))
       const grown = Buffer.allocUnsafeSlow(size)
       this.bytes.copy(grown, 0, 0, this.length)
       this.bytes = grown
     }
     if (this.count === this.ends.length) {
       const [ends, timestamps] = [this.ends, this.timestamps]
-      this.ends = new Uint32Array(Math.max(this.count * 2, grownSegmentBytes >> 6))
+      this.ends = new Uint32Array(this.count * 2)
       this.timestamps = new Float64Array(this.ends.length)
       this.ends.set(ends)
       this.timestamps.set(timestamps)
@@ -69,10 +89,7 @@ class Segment {
   }
 
   beginsWith(index: number, head: Uint8Array): boolean {
-    const start = this.startOf(index)
-    let at = 0
-    while (at < head.length && this.bytes[start + at] === head[at]) at++
-    return at === head.length
+    return isAt(this.bytes, this.startOf(index), head)
   }
 
   /** The first line behind `after`; `count` if there is none. */
@@ -87,28 +104,51 @@ class Segment {
   }
 }
 
+const isAt = (bytes: Uint8Array, start: number, head: Uint8Array): boolean => {
+  let at = 0
+  while (at < head.length && bytes[start + at] === head[at]) at++
+  return at === head.length
+}
+
+/** Writes a line, of its head and its text. */
+const write = (to: Buffer, at: number, head: Uint8Array, bytes: Buffer, start: number, end: number): void => {
+  for (let index = 0; index < head.length; index++) to[at + index] = head[index]! // so short, a loop is faster
+  const textAt = at + head.length
+  bytes.copy(to, textAt, start, end)
+  to[textAt + end - start] = LF
+}
+
+const LF = 10
 const none: Array<Segment> = []
 
 export class Lines {
+  #single = "" // the only line, a character a byte
+  #singleAt = Timestamp.epoch
   #segments: Array<Segment> = none
-  #capacity = 0
+  #capacity = 0 // of the segments
 
   /** Bytes of memory that it takes. */
   get capacity(): number {
-    return this.#capacity
+    return this.#capacity + this.#single.length
   }
 
   get isEmpty(): boolean {
-    return this.#segments.length === 0
+    return this.#segments.length === 0 && this.#single === ""
+  }
+
+  /** There is one, which takes little more than its bytes. */
+  get isSingle(): boolean {
+    return this.#single !== ""
   }
 
   /** How many there are. */
   get count(): number {
-    return this.#segments.reduce((sum, { count, first }) => sum + count - first, 0)
+    return this.#segments.reduce((sum, { count, first }) => sum + count - first, this.#single === "" ? 0 : 1)
   }
 
   /** The bytes of the line that was added last. There must be one. */
   last(): Uint8Array {
+    if (this.#single !== "") this.#unfold(0)
     const segment = this.#segments.at(-1)!
     return segment.bytes.subarray(segment.startOf(segment.count - 1), segment.length)
   }
@@ -116,13 +156,14 @@ export class Lines {
   /** Adds a line at the end, of its head and its text, which is in `bytes`; gives its size, with the line's end. */
   add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): number {
     const size = head.length + end - start + 1
+    if (size <= singleBytes && this.isEmpty) {
+      write(single, 0, head, bytes, start, end)
+      this.#single = single.toString("latin1", 0, size)
+      this.#singleAt = timestamp
+      return size
+    }
     const segment = this.#segmentFor(size)
-    const to = segment.bytes
-    let at = segment.length
-    for (let index = 0; index < head.length; index++) to[at + index] = head[index]! // so short, a loop is faster
-    at += head.length
-    bytes.copy(to, at, start, end)
-    to[at + end - start] = 10
+    write(segment.bytes, segment.length, head, bytes, start, end)
     segment.close(size, timestamp)
     return size
   }
@@ -141,17 +182,35 @@ export class Lines {
 
   /** A segment with room for a line at the end. */
   #room(size: number): Segment {
+    if (this.#single !== "") return this.#unfold(size)
     const last = this.#segments.at(-1)
-    const before = last?.capacity ?? 0
-    if (last?.reserve(size) === true) {
+    if (last === undefined) return this.#begin(size)
+    const before = last.capacity
+    if (last.reserve(size)) {
       this.#capacity += last.capacity - before
       return last
     }
-    const segment = new Segment(Math.max(size, last === undefined ? firstSegmentBytes : segmentBytes))
-    if (last === undefined) this.#segments = [segment] // of just this size: mostly it is the only one
-    else this.#segments.push(segment)
+    const segment = new Segment(Math.max(size, segmentBytes))
+    this.#segments.push(segment)
     this.#capacity += segment.capacity
     return segment
+  }
+
+  #begin(size: number): Segment {
+    const segment = new Segment(size)
+    this.#segments = [segment] // of just this size: mostly it is the only one
+    this.#capacity = segment.capacity
+    return segment
+  }
+
+  /** The only line is one of more; gives a segment with room for another. */
+  #unfold(size: number): Segment {
+    const line = this.#single
+    this.#single = ""
+    const segment = this.#begin(line.length)
+    segment.bytes.write(line, "latin1")
+    segment.close(line.length, this.#singleAt)
+    return this.#segmentFor(size)
   }
 
   /** Lines behind `after`, at most a segment of them, but for those that begin with `except`; undefined without any. */
@@ -159,6 +218,11 @@ export class Lines {
     after: Timestamp.Timestamp,
     except: Uint8Array | undefined
   ): Pick<Page, "lines" | "count" | "through"> | undefined {
+    if (this.#single !== "") {
+      const lines = Buffer.from(this.#single, "latin1")
+      const isWanted = this.#singleAt > after && (except === undefined || !isAt(lines, 0, except))
+      return isWanted ? { lines, count: 1, through: this.#singleAt } : undefined
+    }
     for (const segment of this.#segments) {
       let from = segment.indexAfter(after)
       if (except !== undefined) { while (from < segment.count && segment.beginsWith(from, except)) from++ }
@@ -179,17 +243,36 @@ export class Lines {
 
   /** Drops the oldest line; gives its bytes and its timestamp. There must be one. */
   dropFirst(): { readonly size: number; readonly timestamp: Timestamp.Timestamp } {
+    if (this.#single !== "") {
+      const size = this.#single.length
+      this.#single = ""
+      return { size, timestamp: this.#singleAt }
+    }
     const segment = this.#segments[0]!
     const index = segment.first++
     if (segment.first === segment.count) this.dropSegment()
+    this.#fold()
     return {
       size: segment.ends[index]! - segment.startOf(index),
       timestamp: Timestamp.fromMillis(segment.timestamps[index]!)
     }
   }
 
+  /** If a short line is the only one now, it takes no more than it needs. */
+  #fold(): void {
+    const [segment] = this.#segments
+    if (segment === undefined || segment.first < segment.count - 1 || this.#segments.length > 1) return
+    const start = segment.startOf(segment.first)
+    if (segment.length - start > singleBytes) return
+    this.#single = segment.bytes.toString("latin1", start, segment.length)
+    this.#singleAt = Timestamp.fromMillis(segment.timestamps[segment.first]!)
+    this.#segments = none
+    this.#capacity = 0
+  }
+
   /** Drops the oldest lines, a segment of them; gives the timestamp of the last one. There must be some. */
   dropSegment(): Timestamp.Timestamp {
+    if (this.#single !== "") return this.dropFirst().timestamp
     const segment = this.#segments.shift()!
     this.#capacity -= segment.capacity
     return Timestamp.fromMillis(segment.timestamps[segment.count - 1]!)
@@ -197,6 +280,7 @@ export class Lines {
 
   /** Drops all lines up to this timestamp. */
   dropThrough(timestamp: Timestamp.Timestamp): void {
+    if (this.#single !== "" && this.#singleAt <= timestamp) this.dropFirst()
     for (let segment; (segment = this.#segments[0]) !== undefined;) {
       segment.first = segment.indexAfter(timestamp)
       if (segment.first < segment.count) return

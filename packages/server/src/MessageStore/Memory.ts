@@ -9,9 +9,11 @@ import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
 import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
+import { Chain, type Link } from "./Chain.ts"
 import { Head, headOf } from "./Head.ts"
 import { Lines } from "./Lines.ts"
-import { Order } from "./Order.ts"
+import { NameMap } from "./NameMap.ts"
+import { type Member, Order, unnumbered } from "./Order.ts"
 
 export interface MemoryLimits {
   /** Messages kept, over all targets. */
@@ -33,20 +35,24 @@ const messageOverhead = 32
 /** Groups of one page. */
 const pageNames = 1000
 
-/** Bytes that a name with messages takes beside them: within the bound of bytes there are so many names at most. */
-const nameBytes = 1536
+/** Bytes that a name takes beside its message, if it has one; and if it has more. Within the bound of bytes, by themselves. */
+const nameBytes = { one: 384, more: 2048 }
 
 /** … and a name of which it is remembered that messages are missing when none is left. For the oldest it is forgotten. */
-const emptiedBytes = 512
+const emptiedBytes = 256
 
 /** What is kept of one name. Made bit by bit: most names are those of users who only listen. */
-class Entry {
+class Entry implements Member, Link<Entry> {
+  number = unnumbered
+  older: Entry | undefined
+  newer: Entry | undefined
   readonly name: Name.Name
   kind: Kind
   head = Timestamp.epoch // of the last message, also of one that is gone
   missingThrough = Timestamp.epoch
   lines: Lines | undefined
   watchers: ReadonlyArray<Watcher> = nobody
+  weight = 0 // bytes that it takes beside its messages
   #lineHead: Head | undefined
   constructor(name: Name.Name, kind: Kind) {
     this.name = name
@@ -55,6 +61,13 @@ class Entry {
 
   get isEmpty(): boolean {
     return this.lines?.isEmpty ?? true
+  }
+
+  /** Weighs it again; gives by how much it is heavier. */
+  weigh(): number {
+    const before = this.weight
+    this.weight = this.lines === undefined ? 0 : this.lines.isSingle ? nameBytes.one : nameBytes.more
+    return this.weight - before
   }
 
   /** Adds a message of a batch and tells of it; gives its line's size. */
@@ -87,14 +100,14 @@ const emptyPage = (through: Timestamp.Timestamp, missingThrough: Timestamp.Times
 })
 
 class Memory {
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new NameMap<Entry>()
   readonly #order = new Order<Entry>()
-  readonly #emptied = new Set<Entry>() // names of which every message is gone, longest ago first
+  readonly #emptied = new Chain<Entry>() // names of which every message is gone
   readonly #declared = new Map<string, "user" | "group">()
   readonly #duplicates: Duplicates
   readonly #limits: MemoryLimits
   #bytes = 0
-  #names = 0 // with messages
+  #namesBytes = 0 // of names with messages
 
   constructor(limits: MemoryLimits) {
     this.#limits = limits
@@ -112,9 +125,9 @@ class Memory {
     this.#duplicates.forEachNew(sender, batch, now, (index) => {
       const target = batch.targets[index]!
       if (entry?.name !== target) entry = this.#entry(target, "open")
-      if (entry.isEmpty) this.#names++
       this.#bytes += entry.add(sender, batch, index, Timestamp.next(now, entry.head)) + messageOverhead
-      if (this.#emptied.size > 0) this.#emptied.delete(entry)
+      if (entry.weight !== nameBytes.more) this.#namesBytes += entry.weigh()
+      this.#emptied.delete(entry)
       this.#order.push(entry)
     })
     const named = this.#entries.size - before
@@ -124,7 +137,7 @@ class Memory {
 
   #isTooMuch(): boolean {
     const { bytes, messages } = this.#limits
-    return this.#order.length > messages || this.#bytes > bytes || this.#names > Math.max(1, bytes / nameBytes)
+    return this.#order.length > messages || this.#bytes > bytes || this.#namesBytes > Math.max(nameBytes.more, bytes)
   }
 
   #dropOldest(): void {
@@ -133,14 +146,15 @@ class Memory {
     const { size, timestamp } = entry.lines.dropFirst()
     this.#bytes -= size + messageOverhead
     entry.missingThrough = timestamp
+    if (entry.lines.isEmpty) entry.lines = undefined
+    this.#namesBytes += entry.weigh()
     if (!entry.isEmpty) return
-    this.#names--
-    entry.lines = undefined
     this.#order.leave(entry)
     this.#emptied.add(entry)
     if (entry.watchers.length === 0) entry.kind = this.#unusedKind(entry.name)
-    for (const oldest of this.#emptied) {
-      if (this.#emptied.size * emptiedBytes <= this.#limits.bytes) break
+    while (this.#emptied.length * emptiedBytes > this.#limits.bytes) {
+      const { oldest } = this.#emptied
+      if (oldest === undefined) break
       this.#emptied.delete(oldest)
       if (oldest.watchers.length === 0) this.#entries.delete(oldest.name)
     }
@@ -224,7 +238,7 @@ class Memory {
 
   #entry(name: Name.Name, kind: Kind): Entry {
     let entry = this.#entries.get(name)
-    if (entry === undefined) this.#entries.set(name, entry = new Entry(name, this.#declared.get(name) ?? kind))
+    if (entry === undefined) this.#entries.add(name, entry = new Entry(name, this.#declared.get(name) ?? kind))
     return entry
   }
 

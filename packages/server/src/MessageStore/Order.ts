@@ -4,9 +4,16 @@
  */
 const chunkLength = 16_384
 
-export class Order<A> {
+/** Of whoever is in no order. */
+export const unnumbered = -1
+
+export interface Member {
+  /** In the order. */
+  number: number
+}
+
+export class Order<A extends Member> {
   readonly #members: Array<A | undefined> = []
-  readonly #numbers = new Map<A, number>()
   readonly #free: Array<number> = []
   readonly #chunks: Array<Uint32Array> = []
   #first = 0 // in the first chunk
@@ -37,20 +44,18 @@ export class Order<A> {
 
   /** It has none left. */
   leave(member: A): void {
-    const number = this.#numbers.get(member)
-    if (number === undefined) return
-    this.#numbers.delete(member)
+    const { number } = member
+    if (number === unnumbered) return
+    member.number = unnumbered
     this.#members[number] = undefined
     this.#free.push(number)
   }
 
   #numberOf(member: A): number {
-    let number = this.#numbers.get(member)
-    if (number === undefined) {
-      number = this.#free.pop() ?? this.#members.length
-      this.#numbers.set(member, number)
-      this.#members[number] = member
+    if (member.number === unnumbered) {
+      member.number = this.#free.pop() ?? this.#members.length
+      this.#members[member.number] = member
     }
-    return number
+    return member.number
   }
 }

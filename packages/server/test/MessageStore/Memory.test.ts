@@ -65,4 +65,37 @@ describe("layerMemory", () => {
       }),
     { arbitrary: { runs: 50, size: 60 } }
   )
+
+  it.effect("bounds names too: the oldest lose their messages, then it is forgotten that they had any", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(Layer.fresh(layerMemory({ bytes: 512 * 1024, resendWindow: 0 })))
+      const store = yield* Effect.provide(MessageStore, context)
+      const send = (name: string, text: string) =>
+        store.append(
+          Name.Username.make("ann"),
+          Batch.of([Name.Target.make(name), Message.Message.make(text)])
+        )
+      const states = Effect.fnUntraced(function*() {
+        const all = yield* Effect.forEach(Array.from({ length: 5000 }, (_, n) => `n${n}`), (name) => left(store, name))
+        return all.map(({ isMissing, lines }) => lines.length > 0 ? `${lines.length}` : isMissing ? "-" : "")
+      })
+      for (let n = 0; n < 5000; n++) yield* send(`n${n}`, "one")
+      const once = yield* states()
+      const kept = once.filter((state) => state === "1").length
+      const emptied = once.filter((state) => state === "-").length
+      assert.deepStrictEqual([kept, emptied], [512 * 1024 / 384 | 0, 2048])
+      assert.deepStrictEqual(once, [
+        ...Array.from({ length: 5000 - kept - emptied }, () => ""),
+        ...Array.from({ length: emptied }, () => "-"),
+        ...Array.from({ length: kept }, () => "1")
+      ])
+      // A second message makes a name five times as heavy; one that had lost all is like new, and still says so
+      for (let n = 4990; n < 5000; n++) yield* send(`n${n}`, "two")
+      yield* send("n3000", "again")
+      const twice = yield* states()
+      assert.deepStrictEqual(twice.slice(4990), Array.from({ length: 10 }, () => "2"))
+      assert.isTrue((yield* left(store, "n3000")).isMissing)
+      const withMessages = twice.filter((state) => state !== "-" && state !== "").length
+      assert.strictEqual(withMessages, 10 + (512 * 1024 - 10 * 2048) / 384 | 0)
+    }))
 })
