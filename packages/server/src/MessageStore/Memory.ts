@@ -38,7 +38,10 @@ const pageNames = 1000
 /** Bytes that a name takes beside its message, if it has one; and if it has more. Within the bound of bytes, by themselves. */
 const nameBytes = { one: 384, more: 2048 }
 
-/** … and a name of which it is remembered that messages are missing when none is left. For the oldest it is forgotten. */
+/**
+ * … and a name of which it is remembered that messages are missing when none is left, within a quarter as much: for the
+ * oldest it is forgotten.
+ */
 const emptiedBytes = 256
 
 /** What is kept of one name. Made bit by bit: most names are those of users who only listen. */
@@ -152,7 +155,7 @@ class Memory {
     this.#order.leave(entry)
     this.#emptied.add(entry)
     if (entry.watchers.length === 0) entry.kind = this.#unusedKind(entry.name)
-    while (this.#emptied.length * emptiedBytes > this.#limits.bytes) {
+    while (this.#emptied.length * emptiedBytes > this.#limits.bytes / 4) {
       const { oldest } = this.#emptied
       if (oldest === undefined) break
       this.#emptied.delete(oldest)
