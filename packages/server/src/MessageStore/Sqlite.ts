@@ -41,11 +41,11 @@ const defaultCache = 64 * 1024 * 1024
 const maxWaitingBytes = 32 * 1024 * 1024
 
 /**
- * Milliseconds of one transaction, about: what comes meanwhile waits for the next one, so an ACK takes up to twice as long.
- * How many messages that are is found out: those to names that are new take ten times as long as others.
+ * Milliseconds of one transaction, about, but for its sync, which takes as long for one message as for many: what comes
+ * meanwhile waits for the next one. How many messages that are is found out: to new names they take ten times as long.
  */
 const commitMillis = 4
-const commitMessages = { first: 1024, least: 128, most: 4096 }
+const commitMessages = { first: 1024, least: 32, most: 4096 }
 
 /** Messages of one append that go with the next transaction, however many wait: those of whoever does not send a lot. */
 const smallAppend = 16
@@ -287,7 +287,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (Exit.isSuccess(committed)) {
       const millis = performance.now() - begin
       if (commit.ops.length >= mostMessages) {
-        const factor = Math.min(2, Math.max(0.5, commitMillis / millis))
+        const factor = Math.min(2, Math.max(0.5, commitMillis / (millis - committed.value.syncMillis)))
         mostMessages = Math.min(commitMessages.most, Math.max(commitMessages.least, mostMessages * factor))
       }
       metrics.commitSeconds.observe(millis / 1000)

@@ -33,6 +33,8 @@ export interface Committed {
   readonly lines: Uint8Array<ArrayBuffer>
   /** The steps with a message to a name that was not in use. */
   readonly named: ReadonlyArray<number>
+  /** Milliseconds that the end of the transaction took: its write, and its sync. */
+  readonly syncMillis: number
 }
 
 /** What an operator has declared under a name, as JSON; nothing, if it is no longer declared. */

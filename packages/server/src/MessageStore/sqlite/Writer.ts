@@ -57,8 +57,8 @@ const nothing: Recent = { bytes: Buffer.alloc(0), ends: [], timestamps: [] }
 /** Rows that are kept in memory; when there are more, they are read again as they are needed. */
 const maxRows = 50_000
 
-/** Messages, and bytes of their texts, that may wait to be folded: some milliseconds of work. */
-const foldAt = { messages: 2048, bytes: 1024 * 1024 }
+/** Messages, bytes of their texts, and names with some of them, that may wait to be folded: some milliseconds of work. */
+const foldAt = { messages: 2048, bytes: 1024 * 1024, names: 256 }
 
 /** Bytes for the lines of a transaction, at first and after a large one. */
 const firstLines = 64 * 1024
@@ -83,6 +83,7 @@ export class Writer {
   #lastId: number
   #lines = Buffer.allocUnsafeSlow(firstLines) // of the transaction under way
   #length = 0
+  #syncMillis = 0 // of the last transaction
 
   /** @param window milliseconds in which an equal, unconfirmed message is a re-send; 0 switches the check off */
   constructor(db: DatabaseSync, window: number) {
@@ -130,7 +131,9 @@ export class Writer {
     this.db.exec("BEGIN IMMEDIATE")
     try {
       const result = body()
+      const begin = performance.now()
       this.db.exec("COMMIT")
+      this.#syncMillis = performance.now() - begin
       this.#before.clear()
       return result
     } catch (error) {
@@ -157,11 +160,12 @@ export class Writer {
       for (const row of this.#rows.values()) if (!row.isDirty) this.#rows.delete(row.name)
     }
     try {
-      return this.transact(() => {
+      const done = this.transact(() => {
         const committed = this.#carryOut(steps)
         if (this.#length > 0) this.#sql.addRecent.run(this.#lines.subarray(0, this.#length))
         return { committed, also: also() }
       })
+      return { ...done, committed: { ...done.committed, syncMillis: this.#syncMillis } }
     } catch (error) {
       // What peers have seen is true all the same
       this.#carryOut(steps, true)
@@ -181,7 +185,8 @@ export class Writer {
 
   /** There is enough to be folded. */
   get shouldFold(): boolean {
-    return this.#waiting.messages >= foldAt.messages || this.#waiting.bytes >= foldAt.bytes
+    const { bytes, messages } = this.#waiting
+    return messages >= foldAt.messages || bytes >= foldAt.bytes || this.#dirty.size >= foldAt.names
   }
 
   /** In a transaction, brings what is `recent` to its places. Gives its bytes, and what has changed of names. */
@@ -275,7 +280,7 @@ export class Writer {
   }
 
   /** Carries out steps; of what could not be committed, only those that are true all the same. */
-  #carryOut(steps: Steps, isRefused = false): Committed {
+  #carryOut(steps: Steps, isRefused = false): Omit<Committed, "syncMillis"> {
     const { ends, ops, texts, times } = steps
     const [names, targets] = [steps.names.split("\n"), steps.targets.split("\n")]
     const timestamps = new Float64Array(ops.length)
