@@ -6,7 +6,7 @@ const whole = /^(?:\d+(?:ms|s|m|h|d))+$/
 const part = /(\d+)(ms|s|m|h|d)/g
 
 /** Milliseconds, or undefined for what is no duration. */
-const parse = (text: string): number | undefined => {
+export const millisOf = (text: string): number | undefined => {
   if (!whole.test(text)) return undefined
   let millis = 0
   for (const [, count, unit] of text.matchAll(part)) millis += Number(count) * units[unit ?? ""]!
@@ -22,7 +22,7 @@ const print = (duration: Duration.Duration): string => {
 export const DurationFromText = Schema.String.pipe(
   Schema.decodeTo(Schema.Duration, {
     decode: SchemaGetter.transformEffect((text: string, options) => {
-      const millis = parse(text)
+      const millis = millisOf(text)
       return millis === undefined
         ? Effect.fail(
           new SchemaIssue.InvalidValue(

@@ -89,6 +89,7 @@ const limits = [
   "max-sessions-per-address",
   "max-connects",
   "login-deadline",
+  "idle-deadline",
   "max-failed-logins",
   "rate-limit",
   "byte-limit",

@@ -13,6 +13,7 @@ import { Addresses } from "./Addresses.ts"
 import { Admission } from "./Admission.ts"
 import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
+import { IdleDeadline } from "./IdleDeadline.ts"
 import * as Kernel from "./Kernel.ts"
 import { LimitHits } from "./LimitHits.ts"
 import { isNetServer } from "./Listener.ts"
@@ -184,6 +185,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     (listener) => Effect.map(Layer.build(listener), Context.get(SocketServer.SocketServer))
   )
   yield* Effect.forkScoped(services.loginDeadline.watch)
+  yield* Effect.forkScoped(new IdleDeadline(clock, config).watch(sessions))
   yield* Effect.sync(() => services.addresses.forget()).pipe(
     Effect.schedule(Schedule.spaced(forgetEvery)),
     Effect.forkScoped

@@ -34,6 +34,8 @@ export interface Settings {
   readonly maxFollowedGroups: number
   /** From the connection to the login; then `login_timeout`. */
   readonly loginDeadline: Duration.Duration
+  /** For a session that says nothing; then `idle_timeout` (CPT 3.15). Who only follows a group says nothing either. */
+  readonly idleDeadline: Duration.Duration
   /** For a peer that takes nothing of what it was written (CPT 5.8). */
   readonly writeDeadline: Duration.Duration
   /** How long sessions may take to end when the server stops; then they are cut. */
@@ -64,6 +66,7 @@ export const defaults: Settings = {
   maxNewNames: 10_000,
   maxFollowedGroups: 1000,
   loginDeadline: Duration.millis(Limits.loginDeadline),
+  idleDeadline: Duration.infinity,
   writeDeadline: Duration.millis(Limits.writeDeadline),
   shutdownDeadline: Duration.seconds(3),
   keepAlive: Duration.seconds(20),

@@ -68,6 +68,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   readonly #intake: Intake
   /** When it came, on the clock of `uptime`. */
   readonly startedAt: number
+  /** It is in the middle of something that it was asked for. */
+  isAnswering = false
   /** Bytes that came, and SENDs among them that were acknowledged. */
   received = 0
   acknowledged = 0
@@ -110,7 +112,10 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
         this.#services.loginDeadline.add(this)
         const address = this.#services.config.logAddresses ? this.connection.remoteAddress : undefined
         while (Exit.isSuccess(over) && !this.#hasToEnd()) {
-          over = yield* Effect.exit(Effect.flatten(restore(this.connection.next(this))))
+          this.isAnswering = false
+          const left = yield* Effect.exit(restore(this.connection.next(this)))
+          this.isAnswering = true
+          over = Exit.isSuccess(left) ? yield* Effect.exit(left.value) : left
         }
         const concluded = Exit.isFailure(over) ? yield* Effect.exit(this.#conclude(over.cause)) : Exit.void
         this.outbox.flush()
@@ -398,6 +403,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #decline(error: Decline.DeclineError): void {
     if (error._tag === "LineTooLong") this.hit("max-line-bytes")
     if (error._tag === "LoginTimeout") this.hit("login-deadline")
+    if (error._tag === "IdleTimeout") this.hit("idle-deadline")
     this.outbox.push(bytesOf(Command.declineLine(error)))
     this.#services.metrics.declines.add(reasonOf(error))
     this.#declinesInARow++

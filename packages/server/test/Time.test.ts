@@ -134,6 +134,58 @@ describe("CPT 3.9: a session has 10 seconds to log in", () => {
   )
 })
 
+describe("CPT 3.15: a session that says nothing", () => {
+  timedTranscript(
+    "is told so and ended, after as long as the deployment says",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      (50 seconds)
+      A> SYNC
+      A< ENDSYNC
+      (59 seconds)
+      A: nothing more
+      (7 seconds)
+      A< DECLINE idle_timeout
+      A: half-close
+      A< (end)
+      B> CONNECT alice
+      B< ACCEPT
+    `,
+    { settings: { idleDeadline: Duration.minutes(1) } }
+  )
+
+  timedTranscript(
+    "is not ended while it waits for answers",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      A>> SYNC\nSYNC\nSYNC\nSYNC\nSYNC\nSYNC\n
+      (1 second)
+      A< ENDSYNC
+      ${"(1 second)\nA< ENDSYNC\n".repeat(5)}
+      (1 second)
+      A: nothing more
+      (2 seconds)
+      A< DECLINE idle_timeout
+      A: half-close
+      A< (end)
+    `,
+    { settings: { idleDeadline: Duration.seconds(2), rateLimit: 1, rateBurst: 1 } }
+  )
+
+  timedTranscript(
+    "is there for ever where there is no such time",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      (30 minutes)
+      A> SYNC
+      A< ENDSYNC
+    `
+  )
+})
+
 describe("CPT 4.2: a timestamp", () => {
   timedTranscript(
     "is the time, or one more than the last, whatever the clock does",

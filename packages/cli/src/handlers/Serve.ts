@@ -32,6 +32,7 @@ const limitsOf = (values: Values): Partial<Omit<ServerConfig.Settings, "live">> 
   maxNewNames: values["max-new-names"],
   maxFollowedGroups: values["max-followed-groups"],
   loginDeadline: values["login-deadline"],
+  idleDeadline: values["idle-deadline"],
   writeDeadline: values["write-deadline"],
   logAddresses: values["log-ip"],
   accounts: values.accounts,

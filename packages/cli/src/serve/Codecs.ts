@@ -14,7 +14,7 @@ import {
 } from "effect"
 import { isIPv6 } from "node:net"
 import * as Address from "../Address.ts"
-import { DurationFromText } from "../DurationText.ts"
+import { DurationFromText, millisOf } from "../DurationText.ts"
 import { parseSwitch } from "../Settings.ts"
 
 const expected = (message: string) => (text: string, options: SchemaAST.ParseOptions) =>
@@ -95,6 +95,16 @@ export const Deadline = DurationFromText.pipe(
   Schema.check(
     Schema.makeFilter((duration) => Duration.isPositive(duration) ? undefined : "expected more than nothing")
   )
+)
+
+/** The same, or none: then it is endless. */
+export const DeadlineLimit = textOf(
+  Schema.Duration,
+  (text) => {
+    const millis = text === "off" ? Infinity : millisOf(text) ?? 0
+    return millis > 0 ? Duration.millis(millis) : undefined
+  },
+  "a duration like 500ms, 5s, 2h30m or 1d, or off"
 )
 
 export const Switch = textOf(

@@ -14,6 +14,7 @@ import {
   Count,
   CountLimit,
   Deadline,
+  DeadlineLimit,
   HttpAddress,
   IpRanges,
   MaybeIpRanges,
@@ -202,6 +203,11 @@ export const settings = {
   "login-deadline": setting(Deadline, text(defaults.loginDeadline), {
     metavar: "DURATION",
     help: "time to log in",
+    reloads: true
+  }),
+  "idle-deadline": setting(DeadlineLimit, "off", {
+    metavar: "DURATION|off",
+    help: "end who says nothing for so long, also who only follows; off: nobody",
     reloads: true
   }),
   "write-deadline": setting(Deadline, text(defaults.writeDeadline), {

@@ -36,6 +36,7 @@ const refusals: Readonly<Record<string, () => boolean | Promise<boolean>>> = {
   unknown_target: () => has({ groups: "known" }),
   rate_limited: () => has({ "max-new-names": 5 }),
   server_full: () => has({ "max-sessions": 1 }),
+  idle_timeout: () => has({ "idle-deadline": "2s" }),
   too_many_connections: () => has({ "max-sessions-per-address": 10, exempt: "none" }),
   storage_unavailable: () => existsSync(at("data")) && hasRoom("0")
 }
