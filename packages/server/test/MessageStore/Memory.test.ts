@@ -83,19 +83,19 @@ describe("layerMemory", () => {
       const once = yield* states()
       const kept = once.filter((state) => state === "1").length
       const emptied = once.filter((state) => state === "-").length
-      assert.deepStrictEqual([kept, emptied], [512 * 1024 / 384 | 0, 512])
+      assert.deepStrictEqual([kept, emptied], [512, 256])
       assert.deepStrictEqual(once, [
         ...Array.from({ length: 5000 - kept - emptied }, () => ""),
         ...Array.from({ length: emptied }, () => "-"),
         ...Array.from({ length: kept }, () => "1")
       ])
-      // A second message makes a name five times as heavy; one that had lost all is like new, and still says so
+      // A second message makes a name twice as heavy; one that had lost all is like new, and still says so
       for (let n = 4990; n < 5000; n++) yield* send(`n${n}`, "two")
-      yield* send("n3500", "again")
+      yield* send("n4300", "again")
       const twice = yield* states()
       assert.deepStrictEqual(twice.slice(4990), Array.from({ length: 10 }, () => "2"))
-      assert.isTrue((yield* left(store, "n3500")).isMissing)
+      assert.isTrue((yield* left(store, "n4300")).isMissing)
       const withMessages = twice.filter((state) => state !== "-" && state !== "").length
-      assert.strictEqual(withMessages, 10 + (512 * 1024 - 10 * 2048) / 384 | 0)
+      assert.strictEqual(withMessages, 10 + (512 * 1024 - 10 * 2048) / 1024)
     }))
 })
