@@ -29,11 +29,16 @@ var isClient = args.length === 0 || /^(?:send|sync|tail|--help|-h)$/.test(args[0
 // threads for garbage and for fast code take 80 % of the only one, at times for 0.1 s; one takes half. It can only be said
 // when Node starts, so Node starts once more, as the same process. Sockets that systemd has opened would be closed by that;
 // its unit says it itself.
-var isSaid = /semi-space/.test(process.execArgv.join(" ") + process.env.NODE_OPTIONS) || process.env.LISTEN_FDS
-if (command === "serve" && !isSaid && process.execve && process.platform !== "win32") {
+var isServer = command === "serve" && process.execve && process.platform !== "win32"
+if (isServer && !process.env.LISTEN_FDS) {
   var others = require("os").availableParallelism() - 1
-  var flags = ["--max-semi-space-size=4", "--v8-pool-size=" + Math.min(4, Math.max(1, others))]
-  process.execve(process.execPath, [process.execPath].concat(flags, process.execArgv, __filename, args))
+  var said = process.execArgv.join(" ") + process.env.NODE_OPTIONS
+  var flags = ["--max-semi-space-size=4", "--v8-pool-size=" + Math.min(4, Math.max(1, others))].filter(function(flag) {
+    return said.indexOf(flag.split("=")[0]) === -1
+  })
+  if (flags.length > 0) {
+    process.execve(process.execPath, [process.execPath].concat(flags, process.execArgv, __filename, args))
+  }
 }
 
 var fs = require("fs")
