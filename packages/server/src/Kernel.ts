@@ -53,8 +53,12 @@ const read = async (): Promise<string | undefined> => {
   }
 }
 
-let reading: Promise<unknown> = Promise.resolve()
+let reading: Promise<string | undefined> = Promise.resolve(undefined)
+let readAt = -Infinity // it began
 let next: Promise<string | undefined> | undefined
+
+/** Milliseconds for which a table will do, where it is looked for what changes in seconds. */
+const lately = 500
 
 /** Whether a peer still speaks, has ended its side, or is gone: it has answered with a reset. */
 export type Presence = "here" | "leaving" | "gone"
@@ -63,12 +67,17 @@ export type Presence = "here" | "leaving" | "gone"
 const tableNow = (): Promise<string | undefined> => {
   next ??= reading.then(() => {
     next = undefined
-    const table = read()
-    reading = table
-    return table
+    readAt = performance.now()
+    return reading = read()
   })
   return next
 }
+
+/**
+ * The same, or one that was read a moment ago. Of 500 who sleep each one asks every few seconds, at other times than the
+ * rest, and reading a table takes some milliseconds: that took a third of the only core.
+ */
+const tableLately = (): Promise<string | undefined> => performance.now() - readAt < lately ? reading : tableNow()
 
 /**
  * What the kernel knows of a peer; undefined if that is not known. Asked beside the event loop: a table is long where there
@@ -87,9 +96,9 @@ export const presence = async (key: Key): Promise<Presence | undefined> => {
 
 const established = "01 "
 
-/** Bytes that the peer has not acknowledged; undefined if that is not known. */
+/** Bytes that the peer had not acknowledged, half a second ago at the most; undefined if that is not known. */
 export const unacknowledged = async (key: Key): Promise<number | undefined> => {
-  const table = await tableNow()
+  const table = await tableLately()
   const at = table?.indexOf(key) ?? -1
   if (table === undefined || at === -1) return undefined
   // "… 01 TX_QUEUE:RX_QUEUE …"
