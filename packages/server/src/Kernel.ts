@@ -57,9 +57,6 @@ let reading: Promise<string | undefined> = Promise.resolve(undefined)
 let readAt = -Infinity // it began
 let next: Promise<string | undefined> | undefined
 
-/** Milliseconds for which a table will do, where it is looked for what changes in seconds. */
-const lately = 500
-
 /** Whether a peer still speaks, has ended its side, or is gone: it has answered with a reset. */
 export type Presence = "here" | "leaving" | "gone"
 
@@ -77,7 +74,8 @@ const tableNow = (): Promise<string | undefined> => {
  * The same, or one that was read a moment ago. Of 500 who sleep each one asks every few seconds, at other times than the
  * rest, and reading a table takes some milliseconds: that took a third of the only core.
  */
-const tableLately = (): Promise<string | undefined> => performance.now() - readAt < lately ? reading : tableNow()
+const tableWithin = (millis: number): Promise<string | undefined> =>
+  performance.now() - readAt < millis ? reading : tableNow()
 
 /**
  * What the kernel knows of a peer; undefined if that is not known. Asked beside the event loop: a table is long where there
@@ -96,9 +94,9 @@ export const presence = async (key: Key): Promise<Presence | undefined> => {
 
 const established = "01 "
 
-/** Bytes that the peer had not acknowledged, half a second ago at the most; undefined if that is not known. */
-export const unacknowledged = async (key: Key): Promise<number | undefined> => {
-  const table = await tableLately()
+/** Bytes that the peer had not acknowledged, so many milliseconds ago at the most; undefined if that is not known. */
+export const unacknowledged = async (key: Key, within: number): Promise<number | undefined> => {
+  const table = await tableWithin(within)
   const at = table?.indexOf(key) ?? -1
   if (table === undefined || at === -1) return undefined
   // "… 01 TX_QUEUE:RX_QUEUE …"

@@ -257,12 +257,12 @@ export class NetConnection implements Connection {
 
   get #untilItMoves(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      const look = Duration.times(this.#options.writeDeadline, 1 / looks)
+      const look = Duration.toMillis(this.#options.writeDeadline) / looks
       let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
       for (let still = 0; still < looks;) {
         yield* Effect.sleep(look)
         if (this.#socket.writableLength === 0 || this.#socket.destroyed) return
-        const now = yield* Effect.promise(() => this.#place())
+        const now = yield* Effect.promise(() => this.#place(look / 2)) // no two looks see the same table
         still = now === before ? still + 1 : 0
         before = now
       }
@@ -270,9 +270,9 @@ export class NetConnection implements Connection {
     })
   }
 
-  async #place(): Promise<string> {
+  async #place(within: number): Promise<string> {
     const key = this.key()
-    const unacknowledged = key === undefined ? undefined : await Kernel.unacknowledged(key)
+    const unacknowledged = key === undefined ? undefined : await Kernel.unacknowledged(key, within)
     return `${this.#socket.writableLength} ${unacknowledged}`
   }
 }
