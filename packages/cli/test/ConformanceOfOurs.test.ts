@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Cpt from "./support/Cpt.ts"
@@ -14,31 +14,16 @@ const file = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const cpt = `${process.execPath} ${file("../bin/cpt.cjs")}`
 const pem = (name: string) => file(`support/tls/${name}.pem`)
 
-/** What its administrator does, in two ways: as docs/conformance.md has it, and in little time. */
+/** The script that docs/conformance.md gives to an administrator, word for word. */
+const [, script = assert.fail("docs/conformance.md has no such script")] =
+  /```sh\n(# control VERB [^]*?)```/.exec(readFileSync(file("../../../docs/conformance.md"), "utf8")) ?? []
+
+/** What its administrator does, in two ways: as it stands there, and in little time. */
 const byCpt = (folder: string) => {
   const control = join(folder, "control")
   writeFileSync(
     control,
-    `export CPT_ADMIN=unix://${folder}/admin.sock
-cd ${folder}
-has() { echo "$1" > serve.json; ${cpt} admin reload; }
-room() { prlimit --pid "$(cat pid)" --fsize="$1:"; }
-
-case "$1 $2" in
-"announce "*) ${cpt} admin "$@" ;;
-"members "*) ${cpt} group "$@" ;;
-"remove "*) ${cpt} account "$@" || ${cpt} group "$@" ;;
-"refuse unknown_target") has '{ "groups": "known" }' ;;
-"refuse rate_limited") has '{ "max-new-names": 5 }' ;;
-"refuse server_full") has '{ "max-sessions": 1 }' ;;
-"refuse too_many_connections") has '{ "max-sessions-per-address": 10, "exempt": "none" }' ;;
-"refuse storage_unavailable") ${cpt} status | grep messages.db && room 0 ;;
-"refuse idle_timeout") has '{ "idle-deadline": "2s" }' ;;
-"accept storage_unavailable") room unlimited ;;
-"accept "*) has '{}' ;;
-*) ${cpt} account "$@" ;;
-esac
-`
+    `export CPT_ADMIN=unix://${folder}/admin.sock\ncd ${folder}\ncpt() { ${cpt} "$@"; }\n${script}`
   )
   return `sh ${control}`
 }

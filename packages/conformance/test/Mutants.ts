@@ -1878,8 +1878,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     "counts the time of silence from the login",
     class extends Plain {
       readonly #counted = new WeakSet<Session>()
-      override isAwake(session: Session) {
-        if (!this.#counted.has(session)) super.isAwake(session)
+      override stirs(session: Session) {
+        if (!this.#counted.has(session)) super.stirs(session)
         if (session.name !== undefined) this.#counted.add(session)
       }
     },

@@ -155,7 +155,7 @@ export class Plain {
     socket.on("end", () => this.ends(session))
     const why = this.crowded()
     if (why !== undefined) return this.turnsAway(session, why)
-    session.timer = setTimeout(() => this.tires(session, "login_timeout"), this.loginTime)
+    this.waits(session, this.loginTime, "login_timeout")
     this.sessions.add(session)
     socket.on("data", (chunk) => this.takes(session, chunk))
     socket.on("close", () => this.leaves(session))
@@ -166,16 +166,22 @@ export class Plain {
     session.socket.resume().end()
   }
 
+  /** Anew: it is to speak in so many milliseconds. */
+  waits(session: Session, millis: number, why: string): void {
+    clearTimeout(session.timer)
+    session.timer = setTimeout(() => this.tires(session, why), millis)
+  }
+
   tires(session: Session, why: string): void {
     this.says(session, `DECLINE ${why}`)
     session.socket.destroySoon()
   }
 
   /** It has said something. */
-  isAwake(session: Session): void {
-    if (session.name === undefined || !this.refuses.has("idle_timeout")) return
-    clearTimeout(session.timer)
-    session.timer = setTimeout(() => this.tires(session, "idle_timeout"), this.idleTime)
+  stirs(session: Session): void {
+    if (session.name !== undefined && this.refuses.has("idle_timeout")) {
+      this.waits(session, this.idleTime, "idle_timeout")
+    }
   }
 
   /** The peer has no more to say: what it was ACKed, it has seen. */
@@ -207,7 +213,7 @@ export class Plain {
       session.rest = session.rest.subarray(at + 1)
       if (session.isTooLong) session.isTooLong = false
       else this.hearsBytes(session, this.withoutCr(line))
-      this.isAwake(session)
+      this.stirs(session)
       if (!session.socket.writable) return
     }
     if (session.isTooLong) session.rest = Buffer.alloc(0)

@@ -77,7 +77,8 @@ export class Pace {
     const { rateBurst, rateLimit } = this.#services.config
     const isDue = this.#isOff || rateLimit === Infinity || this.#commands.has(most)
     const portion = isDue ? most : Math.max(1, Math.min(most, rateBurst, Math.floor(rateLimit / portions)))
-    return this.mayName(portion) ? this.#isNaming ? Math.min(portion, naming.portion) : portion : 1
+    if (!this.mayName(portion)) return 1
+    return this.#isNaming ? Math.min(portion, naming.portion) : portion
   }
 
   /** It has pushed for so long that what is too early is refused. */

@@ -98,14 +98,10 @@ export const Deadline = DurationFromText.pipe(
 )
 
 /** The same, or none: then it is endless. */
-export const DeadlineLimit = textOf(
-  Schema.Duration,
-  (text) => {
-    const millis = text === "off" ? Infinity : millisOf(text) ?? 0
-    return millis > 0 ? Duration.millis(millis) : undefined
-  },
-  "a duration like 500ms, 5s, 2h30m or 1d, or off"
-)
+export const DeadlineLimit = limitOf(
+  (text) => millisOf(text) || undefined,
+  "a duration like 500ms, 5s, 2h30m or 1d"
+).pipe(Schema.decodeTo(Schema.DurationFromMillis))
 
 export const Switch = textOf(
   Schema.Boolean,

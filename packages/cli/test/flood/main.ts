@@ -12,9 +12,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface, type Interface } from "node:readline"
-import { setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { sleep } from "../crash/World.ts"
 import { attacks, prepare } from "./Attacks.ts"
 
 const { positionals, values } = parseArgs({
@@ -28,7 +28,7 @@ const { positionals, values } = parseArgs({
   }
 })
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-const wait = (seconds: number) => setTimeout(seconds * 1000)
+const wait = (seconds: number) => sleep(seconds * 1000)
 const seconds = Number(values.seconds)
 const does = (...command: ReadonlyArray<string>) => spawnSync(command[0] ?? "", command.slice(1)).status === 0
 const canPin = cpus().length > 1 && does("taskset", "-c", "0", "true")

@@ -9,7 +9,7 @@ import type { Page } from "../MessageStore.ts"
 
 /** Bytes of a line that is a string as long as it is the only one: so a million names with one message take a fifth. */
 const singleBytes = 256
-const single = Buffer.allocUnsafeSlow(singleBytes)
+const scratch = Buffer.allocUnsafeSlow(singleBytes) // in which it is made
 
 const firstSegment = { bytes: 1024, lines: 8 } // the index is in V8's heap, as it is for so few
 const segmentBytes = 256 * 1024 // also the bound of a page
@@ -61,8 +61,7 @@ class Segment {
     const needed = this.length + size
     if (needed > this.bytes.length) {
       if (needed > segmentBytes && this.length > 0) return false
-      const size = Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes))
-      const grown = Buffer.allocUnsafeSlow(size)
+      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(this.bytes.length * 2, segmentBytes)))
       this.bytes.copy(grown, 0, 0, this.length)
       this.bytes = grown
     }
@@ -157,8 +156,8 @@ export class Lines {
   add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): number {
     const size = head.length + end - start + 1
     if (size <= singleBytes && this.isEmpty) {
-      write(single, 0, head, bytes, start, end)
-      this.#single = single.toString("latin1", 0, size)
+      write(scratch, 0, head, bytes, start, end)
+      this.#single = scratch.toString("latin1", 0, size)
       this.#singleAt = timestamp
       return size
     }

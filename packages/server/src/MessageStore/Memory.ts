@@ -66,7 +66,7 @@ class Entry implements Member, Link<Entry> {
   }
 
   get isEmpty(): boolean {
-    return this.lines?.isEmpty ?? true
+    return this.lines === undefined
   }
 
   /** Weighs it again; gives by how much it is heavier. */
@@ -132,8 +132,10 @@ class Memory {
       const target = batch.targets[index]!
       if (entry?.name !== target) entry = this.#entry(target, "open")
       this.#bytes += entry.add(sender, batch, index, Timestamp.next(now, entry.head)) + messageOverhead
-      if (entry.weight !== nameBytes.more) this.#namesBytes += entry.weigh()
-      this.#emptied.delete(entry)
+      if (entry.weight !== nameBytes.more) {
+        this.#emptied.delete(entry)
+        this.#namesBytes += entry.weigh()
+      }
       this.#order.push(entry)
     })
     const named = this.#entries.size - before
