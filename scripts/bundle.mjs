@@ -79,7 +79,9 @@ const identified = {
 const clientsOnly = {
   name: "clients-only",
   load: (id) =>
-    /\/cli\/src\/commands\/(?!(?:Send|Sync|Tail|GroupArgument)\.ts$)\w+\.ts$/.test(id) ? "export {}" : undefined
+    /\/cli\/src\/commands\/(?!(?:Send|Sync|Tail|GroupArgument)\.ts$)\w+\.ts$|\/effect\/dist\/cli\/internal\/completions\//.test(id)
+      ? "export {}"
+      : undefined
 }
 
 /** Writes what `input` says, and what that imports. Gives the names of all files that are in it. */

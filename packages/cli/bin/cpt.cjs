@@ -21,8 +21,9 @@ if (version[0] < 24) {
 var args = process.argv.slice(2)
 var isHelp = args.length === 0 || args.indexOf("--help") !== -1 || args.indexOf("-h") !== -1
 var command = isHelp ? "help" : /^[a-z]+$/.test(args[0]) ? args[0] : "cpt"
-// Those that start often have a bundle of their own
-var isClient = args.length === 0 || /^(?:send|sync|tail|--help|-h)$/.test(args[0])
+// Those that start often have a bundle of their own, without what writes completions
+var isClient = args.length === 0 ||
+  (/^(?:send|sync|tail|--help|-h)$/.test(args[0]) && args.indexOf("--completions") === -1)
 
 // V8 lets its young generation grow to some 30 MB where much is kept, as of thousands of logins. With 12 MB a connection
 // takes a third less memory (11 KB instead of 16), and nothing gets slower. And where there is no other core, its four

@@ -3,7 +3,7 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
-import { Cause, Effect, Exit, Layer, Runtime, Stdio, Terminal } from "effect"
+import { Cause, Effect, Exit, Layer, References, Runtime, Stdio, Terminal } from "effect"
 import { ChildProcessSpawner } from "effect/process"
 import { run } from "./Cli.ts"
 import * as Interrupted from "./Interrupted.ts"
@@ -33,7 +33,10 @@ const unused = Layer.mergeAll(
   Layer.succeed(ChildProcessSpawner.ChildProcessSpawner, ChildProcessSpawner.make(() => never))
 )
 
-const layer = Layer.mergeAll(Output.layer, NodeFileSystem.layer, NodePath.layer, NodeStdio.layer, unused)
+// Nobody would see them, but for those of `cpt serve` that are sent elsewhere (`serve/Otlp.ts`), and the first one takes 1 ms
+const noSpans = Layer.succeed(References.TracerEnabled, false)
+
+const layer = Layer.mergeAll(Output.layer, noSpans, NodeFileSystem.layer, NodePath.layer, NodeStdio.layer, unused)
 
 NodeRuntime.runMain(Effect.provide(main, layer), {
   disableErrorReporting: true,

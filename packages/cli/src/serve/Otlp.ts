@@ -3,7 +3,7 @@
  * not wait for it, and does not keep for it more than a few batches.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { ConfigProvider, Duration, Effect, Fiber, Layer, Logger, type MutableRef, Scope } from "effect"
+import { ConfigProvider, Duration, Effect, Fiber, Layer, Logger, type MutableRef, References, Scope } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { OtlpLogger, OtlpMetrics, OtlpSerialization, OtlpTracer } from "effect/observability"
 import packageJson from "../../package.json" with { type: "json" }
@@ -78,7 +78,8 @@ const logs = (level: MutableRef.MutableRef<Level>) =>
   })).pipe(Layer.provide(OtlpLogger.layerFromConfig({ mergeWithExisting: false })))
 
 const senders = (level: MutableRef.MutableRef<Level>) => ({
-  TRACES: OtlpTracer.layerFromConfig(),
+  // They are off in every command (`bin.ts`)
+  TRACES: Layer.merge(OtlpTracer.layerFromConfig(), Layer.succeed(References.TracerEnabled, true)),
   LOGS: logs(level),
   METRICS: OtlpMetrics.layerFromConfig()
 })
