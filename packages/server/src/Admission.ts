@@ -3,7 +3,7 @@
  * connect storms, and those who are in must not feel them.
  */
 import { Decline } from "@cpt/schema"
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Exit } from "effect"
 import type { Connection } from "./Connection.ts"
 import type { Before } from "./Listener/Arrivals.ts"
 import type { Limit } from "./Metrics.ts"
@@ -15,6 +15,8 @@ const patience = Duration.millis(50)
 
 /** Connections that are given that time, and time to read why they are refused. When there are more, they get none. */
 const maxRefused = 1000
+
+const admitted = Exit.succeed("admitted" as const)
 
 export class Admission {
   readonly sessions = new Set<Session>()
@@ -33,17 +35,17 @@ export class Admission {
     return new Session(this.#services, connection, address, before?.startedAt)
   }
 
-  /** Serves it, or refuses it. Whether it has come too fast has been looked at, if there was something before. */
-  serve(session: Session, isKnown: boolean): Effect.Effect<void> {
-    if (this.isClosed) return session.refuse(new Decline.ShuttingDown({}), true)
+  /** Lets it in, or refuses it. Whether it has come too fast has been looked at, if there was something before. */
+  admit(session: Session, isKnown: boolean): Effect.Effect<"admitted" | "refused"> {
+    if (this.isClosed) return Effect.as(session.refuse(new Decline.ShuttingDown({}), true), "refused")
     if (!isKnown && session.address?.connects() === false) return this.#refuse(session, "max-connects")
     const limit = this.#limitOf(session)
-    if (limit === undefined) return this.#run(session)
+    if (limit === undefined) return this.#enter(session)
     if (this.#refused >= maxRefused) return this.#refuse(session, limit)
     return Effect.andThen(this.#counted(Effect.sleep(patience)), () => {
-      if (this.isClosed) return session.refuse(new Decline.ShuttingDown({}), true)
+      if (this.isClosed) return Effect.as(session.refuse(new Decline.ShuttingDown({}), true), "refused")
       const limit = this.#limitOf(session)
-      return limit === undefined ? this.#run(session) : this.#refuse(session, limit)
+      return limit === undefined ? this.#enter(session) : this.#refuse(session, limit)
     })
   }
 
@@ -52,10 +54,10 @@ export class Admission {
     if (this.sessions.delete(session)) session.address?.leaves()
   }
 
-  #run(session: Session): Effect.Effect<void> {
+  #enter(session: Session): typeof admitted {
     this.sessions.add(session)
     session.address?.enters()
-    return session.run()
+    return admitted
   }
 
   /** The limit that has been reached; undefined if there is room. */
@@ -65,10 +67,10 @@ export class Admission {
     return address !== undefined && address.sessions >= maxSessionsPerAddress ? "max-sessions-per-address" : undefined
   }
 
-  #refuse(session: Session, limit: Limit): Effect.Effect<void> {
+  #refuse(session: Session, limit: Limit): Effect.Effect<"refused"> {
     this.#services.limitHits.hit(limit, limit === "max-sessions" ? undefined : session.address?.name)
     const error = limit === "max-sessions" ? new Decline.ServerFull({}) : new Decline.TooManyConnections({})
-    return this.#counted(session.refuse(error, this.#refused < maxRefused))
+    return Effect.as(this.#counted(session.refuse(error, this.#refused < maxRefused)), "refused")
   }
 
   #counted(effect: Effect.Effect<void>): Effect.Effect<void> {

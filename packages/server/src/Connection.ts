@@ -1,14 +1,13 @@
 /**
- * A connection, as a session sees it. What arrives is given to the session at once, where it arrives; its fiber, which
- * waits for `next`, is woken only by what that leaves to do (with SENDs read by hand, this halved the CPU of an ACK).
- * Nobody is read while what was left is not done: backpressure is TCP's. Writing never waits: what has been written goes
+ * A connection, as a session sees it. What arrives is given to the session at once, where it arrives; a fiber is made only
+ * for what that leaves to do (with SENDs read by hand, this halved the CPU of an ACK). Nobody is read while what was left is not done: backpressure is TCP's. Writing never waits: what has been written goes
  * out in order, and whoever writes looks at `isFull` first, or waits for `drained` after. A peer that takes nothing for
  * the write deadline is cut off (CPT 5.8), so every wait here ends.
  *
  * Two kinds: `NetConnection` is a `node:net` socket, which can tell what the kernel has taken and whether anything moves;
  * `OtherConnection` is any other `Socket` (WebSocket, in memory).
  */
-import { type Effect, Exit, Schema } from "effect"
+import { Effect, Exit, Schema } from "effect"
 import type { Certificate } from "./Certificate.ts"
 import type * as Kernel from "./Kernel.ts"
 
@@ -18,7 +17,7 @@ export class PeerGone extends Schema.TaggedError<PeerGone>()("PeerGone", {}) {}
 /** The peer has ended its side in good order, maybe only to say that it has no more to ask (CPT 1.7). */
 export class EndOfInput extends Schema.TaggedError<EndOfInput>()("EndOfInput", {}) {}
 
-/** What the session's fiber has to do. */
+/** What a session has to do that cannot be done at once. */
 export type Left = Effect.Effect<void, PeerGone>
 
 /** Who hears what arrives. */
@@ -28,7 +27,11 @@ export interface Ear {
    * that is done.
    */
   readonly hear: (bytes: Uint8Array) => Left | undefined
+  /** Something is left to do, or nothing more will come. From now on it hears nothing. */
+  readonly heard: (left: Heard) => void
 }
+
+export type Heard = Effect.Effect<Left, EndOfInput | PeerGone>
 
 export interface Connection {
   /** Where the peer is; undefined if that is not on a network. */
@@ -38,9 +41,11 @@ export interface Connection {
   /** What the kernel calls the connection, if it is one of TCP. */
   readonly key: () => Kernel.Key | undefined
 
-  /** Lets somebody hear what arrives, and waits for what that leaves to do. One at a time. */
-  readonly next: (ear: Ear) => Effect.Effect<Left, EndOfInput | PeerGone>
-  /** Whoever waits for `next` has nothing to do, and looks again; so does who waits for `drained`. Nothing if nobody does. */
+  /** Lets somebody hear what arrives, until there is something left to do. One at a time. */
+  readonly listen: (ear: Ear) => void
+  /** Who listens is to do so no longer. */
+  readonly mute: () => void
+  /** Whoever listens has nothing to do, and looks again; so does who waits for `drained`. Nothing if nobody does. */
   readonly wake: () => void
   /**
    * From now on the peer's host is asked whether it still lives, when it is silent. To be called when a connection has
@@ -82,6 +87,13 @@ export interface Connection {
   /** What it was cut for, if it was; the first reason stays. */
   readonly cutFor: () => string | undefined
 }
+
+/** Listens, and waits for what is left to do. */
+export const next = (connection: Connection, hear: Ear["hear"]): Heard =>
+  Effect.callback((resume) => {
+    connection.listen({ hear, heard: resume })
+    return Effect.sync(() => connection.mute())
+  })
 
 // Made once: an error costs its stack, and these say no more than their names
 export const endOfInput: Exit.Exit<never, EndOfInput> = Exit.fail(new EndOfInput({}))

@@ -4,7 +4,7 @@
  */
 import { Limits } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Effect, Fiber, Layer, type Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 import * as Net from "node:net"
@@ -31,8 +31,9 @@ type SocketServerService = SocketServer.SocketServer["Service"]
  */
 export interface NetServer extends SocketServerService {
   /**
-   * As `run`. The sockets have a listener for their errors. Where there is a passage, the conversation begins behind it,
-   * with the socket that it gives.
+   * As `run`, but a socket is not closed when its handler is done, which gives what has to wait (`AtOnce`). The sockets
+   * have a listener for their errors. Where there is a passage, the conversation begins behind it, with the socket that it
+   * gives.
    */
   readonly accept: <R>(
     handler: (socket: Net.Socket, passage: Passage | undefined) => Effect.Effect<void, never, R>
@@ -106,7 +107,9 @@ const make = Effect.fnUntraced(function*(
     const fibers = new Set<Fiber.Fiber<void>>()
     const before = take
     take = (socket) => {
-      const fiber = fork(handler(socket, entrance.passage(socket)))
+      const left = handler(socket, entrance.passage(socket))
+      if (Exit.isExit(left)) return
+      const fiber = fork(left)
       if (fiber.pollUnsafe() !== undefined) return
       fibers.add(fiber)
       fiber.addObserver(() => fibers.delete(fiber))

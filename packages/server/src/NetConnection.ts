@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer"
 import type { Socket } from "node:net"
 import { TLSSocket } from "node:tls"
 import { type Certificate, fromShown } from "./Certificate.ts"
-import { type Connection, type Ear, type EndOfInput, endOfInput, type Left, PeerGone, peerGone } from "./Connection.ts"
+import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, PeerGone, peerGone } from "./Connection.ts"
 import * as Kernel from "./Kernel.ts"
 import type { Client } from "./Listener/ProxyHeader.ts"
 
@@ -31,11 +31,10 @@ export class NetConnection implements Connection {
   readonly #options: Options
   readonly #client: Client | undefined
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  #ear: Ear | undefined
+  #ear: Ear | undefined // who listens
   #key: Kernel.Key | undefined
-  #early: Array<Uint8Array> | undefined // nobody has waited for it yet
+  #early: Array<Uint8Array> | undefined // nobody has heard it yet
   #end: Exit.Exit<never, EndOfInput | PeerGone> | undefined
-  #resume: ((result: Effect.Effect<Left, EndOfInput | PeerGone>) => void) | undefined
   #isFull = false
   #isKeptAlive = false
   #notFull: Latch.Latch | undefined
@@ -81,19 +80,17 @@ export class NetConnection implements Connection {
     return this.#key ??= Kernel.keyOf(this.#socket)
   }
 
-  next(ear: Ear): Effect.Effect<Left, EndOfInput | PeerGone> {
-    return Effect.callback((resume) => {
-      this.#ear = ear
-      this.#resume = resume
-      for (let bytes; this.#resume === resume && (bytes = this.#early?.shift()) !== undefined;) this.#take(bytes)
-      if (this.#resume !== resume) return
-      this.#early = undefined
-      if (this.#end !== undefined) return this.#tell(this.#end)
-      if (this.#socket.isPaused()) this.#socket.resume()
-      return Effect.sync(() => {
-        if (this.#resume === resume) this.#resume = undefined
-      })
-    })
+  listen(ear: Ear): void {
+    this.#ear = ear
+    for (let bytes; this.#ear === ear && (bytes = this.#early?.shift()) !== undefined;) this.#take(bytes)
+    if (this.#ear !== ear) return
+    this.#early = undefined
+    if (this.#end !== undefined) return this.#tell(this.#end)
+    if (this.#socket.isPaused()) this.#socket.resume()
+  }
+
+  mute(): void {
+    this.#ear = undefined
   }
 
   wake(): void {
@@ -207,21 +204,22 @@ export class NetConnection implements Connection {
     return Effect.suspend(() => this.#socket.destroyed ? Effect.fail(new PeerGone({})) : Effect.void)
   }
 
-  #tell(result: Effect.Effect<Left, EndOfInput | PeerGone>): void {
-    const resume = this.#resume
-    this.#resume = undefined
-    resume?.(result)
+  #tell(what: Heard): void {
+    const ear = this.#ear
+    this.#ear = undefined
+    ear?.heard(what)
   }
 
   #take(bytes: Uint8Array): void {
-    if (this.#resume === undefined) {
+    const ear = this.#ear
+    if (ear === undefined) {
       this.#early ??= []
       this.#early.push(bytes)
       this.#socket.pause()
       return
     }
     try {
-      const left = this.#ear?.hear(bytes)
+      const left = ear.hear(bytes)
       if (left !== undefined) this.#tell(Exit.succeed(left))
     } catch (defect) {
       this.#tell(Exit.die(defect)) // ends the session, and not the server

@@ -1,8 +1,8 @@
 /** A connection over any `Socket`: WebSocket, in memory. Ends with its scope. */
-import { Effect, Latch } from "effect"
+import { Effect, Exit, Fiber, Latch } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"
-import { type Connection, type Ear, type EndOfInput, endOfInput, type Left, PeerGone, peerGone } from "./Connection.ts"
+import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, PeerGone, peerGone } from "./Connection.ts"
 import type { Options } from "./NetConnection.ts"
 
 export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
@@ -45,7 +45,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
 
   const pull = yield* Socket.readerBytes(socket)
   let hasEnded = false
-  const pulled = (ear: Ear): Effect.Effect<Left, EndOfInput | PeerGone> =>
+  const pulled = (ear: Ear): Heard =>
     Effect.matchEffect(pull, {
       onFailure: ({ reason }): Effect.Effect<never, EndOfInput | PeerGone> => {
         hasEnded = true
@@ -56,20 +56,39 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
         return left === undefined ? pulled(ear) : Effect.succeed(left)
       }
     })
-  const woken = Latch.makeUnsafe(false)
+
+  const fork = Effect.runForkWith(yield* Effect.context())
+  let listening: Ear | undefined
+  let pulling: Fiber.Fiber<void> | undefined
+  const ended = () => pulling === undefined ? Effect.void : Fiber.await(pulling)
+  const mute = () => {
+    listening = undefined
+    pulling?.interruptUnsafe()
+  }
+  yield* Effect.addFinalizer(() => {
+    mute()
+    return ended()
+  })
 
   const connection: Connection = {
     remoteAddress: undefined,
     certificate: undefined,
     key: () => undefined,
-    next: (ear) =>
-      Effect.suspend(() => {
-        woken.closeUnsafe()
-        return Effect.raceFirst(pulled(ear), Effect.as(woken.await, Effect.void))
-      }),
+    listen: (ear) => {
+      listening = ear
+      const heard = Effect.andThen(ended(), Effect.exit(pulled(ear))) // no two pull at the same time
+      pulling = fork(Effect.map(heard, (left) => {
+        if (listening !== ear) return
+        listening = undefined
+        ear.heard(left)
+      }))
+    },
+    mute,
     wake: () => {
       notFull.openUnsafe()
-      woken.openUnsafe()
+      const ear = listening
+      mute()
+      ear?.heard(Exit.succeed(Effect.void))
     },
     keepAlive: () => {},
     hasEnded: () => hasEnded,

@@ -4,13 +4,14 @@
  */
 import { Decline, type Message, type Name, Notice } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Clock, Context, Duration, Effect, Fiber, Latch, Layer, Option, Schedule, Tracer } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Schedule, Tracer } from "effect"
 import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
 import type * as Net from "node:net"
 import { Accounts } from "./Accounts.ts"
 import { Addresses } from "./Addresses.ts"
 import { Admission } from "./Admission.ts"
+import * as AtOnce from "./AtOnce.ts"
 import type { Connection } from "./Connection.ts"
 import { Directory } from "./Directory.ts"
 import { IdleDeadline } from "./IdleDeadline.ts"
@@ -142,39 +143,57 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   // A span that nobody sees is not made
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
 
-  const serve = (
-    connection: Connection,
-    end: Effect.Effect<void> = Effect.void,
-    before?: Before
-  ): Effect.Effect<void> => {
-    services.metrics.connections++
-    const session = admission.session(connection, before)
-    const served = Effect.ensuring(
-      admission.serve(session, before !== undefined),
+  /** Its place is free again. */
+  const leave = (session: Session) => {
+    admission.leave(session)
+    noteDrained()
+  }
+  const over = (session: Session) =>
+    Effect.ensuring(
+      session.account,
       Effect.suspend(() => {
-        admission.leave(session)
-        noteDrained()
-        return end
+        leave(session)
+        return session.connection.destroy
       })
     )
-    return isTraced ? Effect.withSpan(served, "cpt.session", { kind: "server" }) : served
+  const arrive = (connection: Connection, before?: Before) => {
+    services.metrics.connections++
+    return admission.session(connection, before)
   }
-  const serveNet = (socket: Net.Socket, client?: Arrival["client"], before?: Before) => {
-    const connection = new NetConnection(socket, config, services.fork, client)
-    return serve(connection, connection.destroy, before)
+  /** Over when the session is, or when it has been refused. */
+  const serve = (session: Session, admitted = admission.admit(session, false)) => {
+    const served = Effect.flatMap(admitted, (verdict) => verdict === "refused" ? Effect.void : session.run)
+    const ended = Effect.ensuring(served, Effect.sync(() => leave(session)))
+    return isTraced ? Effect.withSpan(ended, "cpt.session", { kind: "server" }) : ended
+  }
+  const netConnection = (socket: Net.Socket, client?: Arrival["client"]) =>
+    new NetConnection(socket, config, services.fork, client)
+  /** Gives what waits: for who is let in, nothing does. */
+  const begin = (socket: Net.Socket, client?: Arrival["client"], before?: Before): Effect.Effect<void> => {
+    const connection = netConnection(socket, client)
+    const session = arrive(connection, before)
+    const admitted = admission.admit(session, before !== undefined)
+    if (isTraced || !AtOnce.isDone(admitted)) return Effect.ensuring(serve(session, admitted), connection.destroy)
+    session.begin(over)
+    return Exit.void
   }
   const arrivals = new Arrivals(services)
   const accept = (socket: Net.Socket, passage: Passage | undefined) =>
     passage === undefined
-      ? serveNet(socket)
-      : arrivals.letIn(socket, passage, ({ client, socket }, before) => serveNet(socket, client, before))
+      ? begin(socket)
+      : arrivals.letIn(socket, passage, ({ client, socket }, before) => begin(socket, client, before))
   const serveAny = (socket: Socket.Socket) =>
     Effect.withFiber((fiber) => {
       fibers.add(fiber)
       return Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
         Option.isSome(net)
-          ? Effect.flatMap(ProxiedClient, (client) => serveNet(net.value, client))
-          : Effect.scoped(Effect.flatMap(OtherConnection.make(socket, config), serve))).pipe(
+          ? Effect.flatMap(ProxiedClient, (client) => {
+            const connection = netConnection(net.value, client)
+            return Effect.ensuring(serve(arrive(connection)), connection.destroy)
+          })
+          : Effect.scoped(
+            Effect.flatMap(OtherConnection.make(socket, config), (connection) => serve(arrive(connection)))
+          )).pipe(
           Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
           Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
         )
@@ -218,8 +237,11 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
         Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
       )
         .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
+      const stopping = [...sessions]
+      for (const session of stopping) session.stop()
       yield* Fiber.interruptAll(fibers) // at once; their listeners would end them one after the other
       yield* Fiber.interruptAll(running)
+      yield* Effect.forEach(stopping, ({ ended }) => ended, { discard: true })
       yield* Fiber.interrupt(cutting)
     })
   )

@@ -3,8 +3,9 @@
  * where errors become DECLINEs. Commands are carried out and answered strictly in order (CPT 3.6), and a peer that does
  * not take its answers is not read any further.
  *
- * What has come is read by its `Intake`; what commands do is in `commands/`; how it hears of others, in `Following`. Its
- * fiber does what has to wait; the rest is done where it arrives.
+ * What has come is read by its `Intake`; what commands do is in `commands/`; how it hears of others, in `Following`. What
+ * need not wait is done where it arrives; for the rest there is a fiber, until it is done (one that stays for as long as a
+ * session was a third of its memory, and a sixth of a login).
  */
 import { Command, Decline, Limits, type Name, Notice } from "@cpt/schema"
 import { Cause, Duration, Effect, Exit, Fiber, Latch, Option } from "effect"
@@ -15,7 +16,7 @@ import type { Batch } from "./Batch.ts"
 import { connect, type Peer, permitted } from "./commands/Connect.ts"
 import { mayBeSent } from "./commands/Send.ts"
 import { mayFollow, sync } from "./commands/Sync.ts"
-import { type Connection, type Ear, type EndOfInput, type Left, type PeerGone, peerGone } from "./Connection.ts"
+import { type Connection, type Ear, type EndOfInput, type Heard, type Left, next, type PeerGone, peerGone } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
 import { countOf, type Gate, Intake, kept, type Request, type Sends } from "./Intake.ts"
 import { type Counted, type Limit, reasonOf } from "./Metrics.ts"
@@ -55,11 +56,16 @@ const rateLimited = Exit.fail(new Decline.RateLimited({}))
 /** SENDs give how many names they have brought into use. */
 type Answer = Effect.Effect<number | void, Decline.DeclineError | PeerGone>
 
+/** What is done when a session has ended. */
+export type Over = (session: Session) => Effect.Effect<void>
+
 /** Made bit by bit, since most sessions only listen. */
 export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Of a process, no two have the same. */
   readonly id = ++lastId
   readonly connection: Connection
+  /** Where the peer is; undefined if that is not on a network. */
+  readonly remoteAddress: string | undefined
   readonly outbox: Outbox
   /** What it is limited by, beside itself; undefined if its address is not. */
   readonly address: Address | undefined
@@ -87,6 +93,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #declinesInARow = 0
   #left: Following | undefined // what it was following, at the end
   #why: string | undefined // it ended
+  #over: Over | undefined
+  #answering: Fiber.Fiber<void> | undefined // where that has to wait
+  #isToStop = false
+  #hasEnded = false
+  #ended: Latch.Latch | undefined
 
   constructor(
     services: Services,
@@ -96,6 +107,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   ) {
     this.#services = services
     this.connection = connection
+    this.remoteAddress = connection.remoteAddress // it cannot be asked for when that is over
     this.address = address
     this.pace = new Pace(services)
     this.startedAt = startedAt
@@ -103,30 +115,83 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     this.outbox = new Outbox(connection, services.metrics)
   }
 
-  /** Speaks with the peer until the connection ends. Interrupted, it says `shutting_down` and ends in good order. */
-  run(): Effect.Effect<void> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.gen({ self: this }, function*() {
-        // Interrupted only where it waits for the peer to speak: what has been heard is carried out and answered
-        let over: Exit.Exit<void, EndOfInput | PeerGone> = Exit.void
-        this.#services.loginDeadline.add(this)
-        const address = this.#services.config.logAddresses ? this.connection.remoteAddress : undefined
-        while (Exit.isSuccess(over) && !this.#hasToEnd()) {
-          this.isAnswering = false
-          const left = yield* Effect.exit(restore(this.connection.next(this)))
-          this.isAnswering = true
-          over = Exit.isSuccess(left) ? yield* Effect.exit(left.value) : left
-        }
-        const concluded = Exit.isFailure(over) ? yield* Effect.exit(this.#conclude(over.cause)) : Exit.void
-        this.outbox.flush()
-        if (!this.#isStopping) yield* this.#leave
-        yield* this.#farewell === undefined ? this.#part : this.#partSoon
-        if (this.#isStopping) yield* this.#leave
-        this.#services.loginDeadline.delete(this)
-        if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
-        yield* this.#account(address)
-        return yield* concluded
+  /**
+   * Speaks with the peer until the connection ends.
+   *
+   * @param over what is done then
+   */
+  begin(over: Over): void {
+    this.#over = over
+    this.#services.loginDeadline.add(this)
+    this.#listen()
+  }
+
+  /** The same, and it is over when that is. Interrupted, it stops. */
+  get run(): Effect.Effect<void> {
+    const ran = Effect.callback<void>((resume) => {
+      this.begin(() => Effect.sync(() => resume(Effect.void)))
+      return Effect.suspend(() => {
+        this.stop()
+        return this.ended
       })
+    })
+    return Effect.ensuring(ran, Effect.suspend(() => this.account))
+  }
+
+  /** Answers what has been heard, says `shutting_down`, and ends in good order. */
+  stop(): void {
+    this.#isToStop = true
+    this.#answering?.interruptUnsafe() // where it waits for what a server that stops does not wait for
+    if (this.isAnswering) return
+    this.connection.mute()
+    this.heard(Exit.succeed(Effect.void))
+  }
+
+  /** Waits for the end. */
+  get ended(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#hasEnded) return Effect.void
+      this.#ended ??= Latch.makeUnsafe(false)
+      return this.#ended.await
+    })
+  }
+
+  #listen(): void {
+    this.isAnswering = false
+    this.#answering = undefined
+    this.connection.listen(this)
+  }
+
+  heard(left: Heard): void {
+    this.isAnswering = true
+    const answering = this.#services.fork(Effect.uninterruptible(this.#goOn(left)))
+    if (answering.pollUnsafe() === undefined) this.#answering = answering
+  }
+
+  /** What has been heard is carried out and answered, also if the server stops meanwhile. */
+  #goOn(left: Heard): Effect.Effect<void> {
+    return Effect.flatMap(Effect.exit(Effect.flatten(left)), (over) => {
+      const isEnd = Exit.isFailure(over) || this.#hasToEnd() || this.#isToStop
+      return isEnd ? this.#end(over) : Effect.sync(() => this.#listen())
+    })
+  }
+
+  #end(over: Exit.Exit<void, EndOfInput | PeerGone>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const concluded = yield* Effect.exit(this.#conclude(over))
+      this.outbox.flush()
+      if (!this.#isStopping) yield* this.#leave
+      yield* this.#farewell === undefined ? this.#part : this.#partSoon
+      if (this.#isStopping) yield* this.#leave
+      this.#services.loginDeadline.delete(this)
+      if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
+      return yield* concluded
+    }).pipe(
+      Effect.ensuring(Effect.suspend(() => this.#over?.(this) ?? Effect.void)),
+      Effect.ensuring(Effect.sync(() => {
+        this.#hasEnded = true
+        this.#ended?.openUnsafe()
+      }))
     )
   }
 
@@ -184,10 +249,6 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   announce(line: Uint8Array): boolean {
     this.#following?.announce(line)
     return this.#following !== undefined
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.connection.remoteAddress
   }
 
   get certificate(): Connection["certificate"] {
@@ -439,7 +500,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** It has reached a limit. */
   hit(limit: Limit): void {
-    this.#services.limitHits.hit(limit, this.address?.name ?? this.connection.remoteAddress)
+    this.#services.limitHits.hit(limit, this.address?.name ?? this.remoteAddress)
   }
 
   /** The peer has gone on in good order: it knows of the last ACK, if that had left. */
@@ -462,9 +523,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   /** The conversation is over. */
-  #conclude(cause: Cause.Cause<EndOfInput | PeerGone>): Effect.Effect<void> {
-    if (this.#isExpelled()) return Effect.void
-    if (Cause.hasInterrupts(cause)) {
+  #conclude(over: Exit.Exit<void, EndOfInput | PeerGone>): Effect.Effect<void> {
+    if (this.#isExpelled() || Exit.isSuccess(over) && this.#isClosing) return Effect.void
+    if (Exit.isSuccess(over) || Cause.hasInterrupts(over.cause)) {
       return Effect.map(this.#hearTheRest, () => {
         this.#isStopping = true
         const error = new Decline.ShuttingDown({})
@@ -472,9 +533,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
         this.#why ??= `declined: ${error.reason}`
       })
     }
-    const error = Cause.findErrorOption(cause)
+    const error = Cause.findErrorOption(over.cause)
     this.#why ??= Option.isNone(error) ? "failed" : undefined
-    if (Option.isNone(error)) return Effect.failCause(Cause.die(Cause.squash(cause)))
+    if (Option.isNone(error)) return Effect.failCause(Cause.die(Cause.squash(over.cause)))
     if (error.value._tag === "PeerGone" || this.connection.isGone()) return this.connection.destroy
     this.#why ??= "peer ended"
     return this.#goodbye
@@ -492,6 +553,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     )
   }
 
+  /** Goes on to listen, at the end. */
+  get #next(): Heard {
+    return next(this.connection, (bytes) => this.hear(bytes))
+  }
+
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
   get #hearTheRest(): Effect.Effect<void> {
     const now = () => uptime(this.#services.clock)
@@ -499,7 +565,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       const until = now() + Duration.toMillis(lastWords)
       while (!this.#isClosing && now() < until) {
         this.#hasHeard = false
-        const left = yield* Effect.timeoutOption(this.connection.next(this), lastLook)
+        const left = yield* Effect.timeoutOption(this.#next, lastLook)
         if (Option.isSome(left)) yield* left.value
         else if (!this.#hasHeard) return
       }
@@ -515,7 +581,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       }
       const rest = yield* Effect.forkChild(
         Effect.catch(
-          this.connection.next(this),
+          this.#next,
           // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
           (error) => this.#isStopping && error._tag === "EndOfInput" ? this.#goodbye : Effect.void
         )
@@ -546,13 +612,14 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   /** Says what there was of it, in the log, and to who traces. Nothing of what was said. */
-  #account(address: string | undefined): Effect.Effect<void> {
+  get account(): Effect.Effect<void> {
     const why = this.connection.cutFor()
+    const { clock, config } = this.#services
     const totals = {
       session: this.id,
       ...this.#left !== undefined && { user: this.#left.username },
-      ...address !== undefined && { address },
-      seconds: Math.round(uptime(this.#services.clock) - this.startedAt) / 1000,
+      ...config.logAddresses && this.remoteAddress !== undefined && { address: this.remoteAddress },
+      seconds: Math.round(uptime(clock) - this.startedAt) / 1000,
       messages: this.acknowledged,
       delivered: this.#left?.delivered ?? 0,
       received: this.received,

@@ -9,7 +9,7 @@ import { assert } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Layer, Queue, Scope } from "effect"
 import { SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 
 /** What is heard instead of a line: the server has ended its side in good order; the connection broke. */
 export const end = "(end)"
@@ -70,6 +70,7 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
     announce: (text: string) => server.announce(Message.Message.make(text)),
     stop: Scope.close(scope, Exit.void),
     reconfigure: server.reconfigure,
+    sessions: server.sessions,
     declared: Context.get(services, Accounts).declared,
     store: Context.get(services, MessageStore),
     metrics: Context.get(services, Metrics.Metrics)
@@ -97,8 +98,8 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
   return { ...server, connect: Scope.provide(open, scope) } satisfies World
 })
 
-/** Tells when the server has done with a connection, by the peer's port. */
-const observed = (listener: AnyListener, ended: (port: number) => void): AnyListener =>
+/** Tells of each connection, and whether it has become a session at once. */
+const observed = (listener: AnyListener, arrived: (socket: Socket, isSession: boolean) => void): AnyListener =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.map(SocketServer.SocketServer, (server): Listener.NetServer => {
@@ -107,11 +108,9 @@ const observed = (listener: AnyListener, ended: (port: number) => void): AnyList
         ...server,
         accept: (handler) =>
           server.accept((socket, passage) => {
-            const { remotePort } = socket
-            return Effect.ensuring(
-              handler(socket, passage),
-              Effect.sync(() => remotePort !== undefined && ended(remotePort))
-            )
+            const left = handler(socket, passage)
+            arrived(socket, Exit.isExit(left))
+            return left
           })
       }
     })
@@ -127,11 +126,20 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
     served.set(port, made)
     return made
   }
-  const listener = observed(
-    Listener.tcp({ port: 0 }),
-    (port) => Deferred.doneUnsafe(servedOf(port), Effect.void)
-  )
+  let sessions: Server["Service"]["sessions"] = () => []
+  const listener = observed(Listener.tcp({ port: 0 }), (socket, isSession) => {
+    const { remotePort } = socket
+    const session = isSession ? [...sessions(0)].at(-1) : undefined
+    /** The session ends some turns after its socket. */
+    const look = () => {
+      const [next] = session === undefined ? [] : sessions(session.id - 1)
+      if (next !== undefined && next.id === session?.id) return void setImmediate(look)
+      if (remotePort !== undefined) Deferred.doneUnsafe(servedOf(remotePort), Effect.void)
+    }
+    socket.once("close", look)
+  })
   const { address, ...server } = yield* serve(listener, options)
+  sessions = server.sessions
   const port = address !== undefined && "port" in address ? address.port : assert.fail("not on a port")
 
   const open = Effect.gen(function*() {
