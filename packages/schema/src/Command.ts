@@ -7,7 +7,7 @@
 import { Effect, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
 import { type DeclineError, InvalidCommand, UnsupportedCommand } from "./Decline.ts"
 import { Message } from "./Message.ts"
-import { GroupName, Name, Target } from "./Name.ts"
+import { GroupName, isName, Name, Target } from "./Name.ts"
 import { isTimestampField, TimestampField } from "./Timestamp.ts"
 
 /** `CONNECT <username>`: asks for a name. Whether a well-formed one can be had is the server's answer (CPT 3.2). */
@@ -206,6 +206,16 @@ export const readClientLine = (line: string): Result.Result<ClientCommand, Inval
     decodeClient(line),
     () => serverWords.has(wordOf(line)) ? new UnsupportedCommand({}) : new InvalidCommand({})
   )
+
+/**
+ * The name in the line of a `CONNECT`, undefined if it is no such line: what the Schema reads (property-tested), which
+ * takes ten times as long, a tenth of a login.
+ */
+export const usernameIn = (line: string): Name | undefined => {
+  if (!line.startsWith("CONNECT ")) return undefined
+  const username = line.slice(8)
+  return isName(username) ? username : undefined
+}
 
 /** Reads a server's line. The error says what is wrong with it. */
 export const readServerLine: (line: string) => Result.Result<ServerCommand, Schema.SchemaError> = Schema

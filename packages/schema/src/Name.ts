@@ -70,5 +70,8 @@ export const compare = (a: string, b: string): -1 | 0 | 1 => {
 /** Surrogates stand for characters behind all others; but in UTF-16 some of those have higher numbers. */
 const behindSurrogates = (unit: number): number => unit >= 0xd800 && unit < 0xe000 ? unit + 0x2800 : unit
 
-/** Whether a {@link Target} could be made of it: what the Schema says (property-tested), by hand. */
+/** Whether a {@link Name} could be made of it: what the Schema says (property-tested), by hand. */
+export const isName = (name: string): name is Name => nameFault(name) === undefined
+
+/** As {@link isName}, of a {@link Target}. */
 export const isTarget = (name: string): name is Target => nameFault(name) === undefined && !isReserved(name)

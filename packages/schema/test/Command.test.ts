@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Equal, Result, Schema } from "effect"
+import { Arbitrary, Equal, Result, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import * as Command from "../src/Command.ts"
 import { fromReason, InvalidCommand, knownReasons, UnsupportedCommand } from "../src/Decline.ts"
@@ -175,6 +175,13 @@ describe("the commands of a client", () => {
       assert.strictEqual(client(`SYNC ${system} 0`), "invalid_command")
     }
   })
+
+  it.prop("CPT 3.2: the name that is read by hand is the Schema's", [
+    oneOf(anyLine, Arbitrary.map(oneOf(nameText, badNameText, reservedText, hostileText), (text) => `CONNECT ${text}`))
+  ], ([line]) => {
+    const read = Result.getOrUndefined(Command.readClientLine(line))
+    assert.strictEqual(Command.usernameIn(line), read?._tag === "CONNECT" ? read.username : undefined)
+  }, many)
 
   it.prop("CPT 3.3: no string makes the reader throw; what it reads is the line and no other", [anyLine], ([line]) => {
     const result = Command.readClientLine(line)

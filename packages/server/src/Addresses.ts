@@ -16,6 +16,9 @@ const minute = 60_000
 /** Addresses without a session that are remembered; when there are more, an eighth of them is forgotten. */
 const maxRecent = 65_536
 
+/** Addresses that need not be read again. */
+const maxNames = 1024
+
 type Limits = Pick<Settings, "exempt" | "maxConnects" | "maxFailedLogins">
 
 export class Addresses {
@@ -23,12 +26,14 @@ export class Addresses {
   readonly now: () => number
   readonly #here = new Map<string, Address>()
   readonly #recent = new Map<string, Address>() // without a session, longest ago first
-  #named: { readonly remote: string; readonly exempt: Limits["exempt"]; readonly name: string | undefined } | undefined
+  readonly #names = new Map<string, string | undefined>() // of those that have come lately
+  #exempt: Limits["exempt"] // when these were named
 
   /** @param now milliseconds on a clock that nobody sets */
   constructor(limits: Limits, now: () => number) {
     this.limits = limits
     this.now = now
+    this.#exempt = limits.exempt
   }
 
   /** What a connection from there is limited by; undefined if that is exempt, or on no network. */
@@ -38,12 +43,18 @@ export class Addresses {
     return this.#here.get(name) ?? this.#recent.get(name) ?? new Address(name, this)
   }
 
-  /** Mostly it is the one that came last: to read an address takes longer than all else here. */
+  /** To read an address takes longer than all else here. */
   #nameOf(remote: string): string | undefined {
     const { exempt } = this.limits
-    if (this.#named?.remote === remote && this.#named.exempt === exempt) return this.#named.name
+    const names = this.#names
+    if (this.#exempt !== exempt || names.size >= maxNames) {
+      this.#exempt = exempt
+      names.clear()
+    }
+    const known = names.get(remote)
+    if (known !== undefined || names.has(remote)) return known
     const name = nameOf(remote, exempt)
-    this.#named = { remote, exempt, name }
+    names.set(remote, name)
     return name
   }
 

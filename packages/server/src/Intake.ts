@@ -9,7 +9,9 @@ import { Batch } from "./Batch.ts"
 
 /** What there is to answer: a command, SENDs that are carried out in one go, or what is no command. */
 export type Request =
-  | Exclude<Command.ClientCommand, Command.Send>
+  | { readonly _tag: "CONNECT"; readonly username: Name.Name }
+  | Command.Sync
+  | Command.SyncInbox
   /** Where it is one, it may have to be asked whether it may go to its target. */
   | { readonly _tag: "SENDS"; readonly batch: Batch; readonly asks: Name.Target | undefined }
   | { readonly _tag: "NONE"; readonly error: Decline.DeclineError }
@@ -23,6 +25,8 @@ const requestOf = (line: Framer.Line): Request => {
       error: line.reason === "TooLong" ? new Decline.LineTooLong({}) : new Decline.InvalidCommand({})
     }
   }
+  const username = Command.usernameIn(line)
+  if (username !== undefined) return { _tag: "CONNECT", username }
   const read = Command.readClientLine(line)
   if (Result.isFailure(read)) return { _tag: "NONE", error: read.failure }
   const command = read.success

@@ -9,6 +9,7 @@ import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 import * as Net from "node:net"
 import { Entrance, type Options as EntranceOptions, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
+import { heedless } from "./NetConnection.ts"
 import * as UnixSocket from "./UnixSocket.ts"
 
 /** Connections that wait to be accepted: a whole office may come back at once after a restart. */
@@ -97,7 +98,7 @@ const make = Effect.fnUntraced(function*(
     early.push(socket)
   }
   server.on("connection", (socket) => {
-    socket.on("error", () => {}) // "close" follows
+    socket.on("error", heedless)
     take(socket)
   })
   const address = yield* open(server)

@@ -21,6 +21,9 @@ const resetWithin = 50
 
 const nothing = Buffer.alloc(0)
 
+/** Of an error: "close" follows. */
+export const heedless = () => {}
+
 /** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
 export const ipOf = (address: string | undefined): string | undefined =>
   address?.startsWith("::ffff:") === true ? address.slice(7) : address
@@ -60,7 +63,7 @@ export class NetConnection implements Connection {
     socket.setNoDelay(true)
     socket.on("data", (bytes: Uint8Array) => this.#take(bytes))
     socket.on("end", () => this.#tell(this.#end ??= endOfInput))
-    socket.on("error", () => {}) // "close" follows
+    if (socket.listenerCount("error") === 0) socket.on("error", heedless)
     socket.on("close", (hadError) => this.#hasClosed(hadError))
   }
 

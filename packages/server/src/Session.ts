@@ -387,7 +387,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     if (request._tag === "NONE") return Effect.fail(request.error)
     const following = this.#following
     if (following === undefined) { // CPT 3.1
-      return request._tag === "CONNECT" ? this.#login(request) : Effect.fail(new Decline.NotLoggedIn({}))
+      return request._tag === "CONNECT" ? this.#login(request.username) : Effect.fail(new Decline.NotLoggedIn({}))
     }
     switch (request._tag) {
       case "CONNECT":
@@ -441,15 +441,15 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
-  #login(command: Command.Connect, isTurn = false): Answer {
+  #login(username: Name.Name, isTurn = false): Answer {
     const { reviews } = this.#services
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
       return rateLimited
     }
     const { turns } = this.#services
-    if (!isTurn && !turns.isFree("login")) return Effect.flatMap(turns.next("login"), () => this.#login(command, true))
-    return AtOnce.map(connect(this.#services, command, this), (following) => {
+    if (!isTurn && !turns.isFree("login")) return Effect.flatMap(turns.next("login"), () => this.#login(username, true))
+    return AtOnce.map(connect(this.#services, username, this), (following) => {
       this.#following = following
       this.#services.loginDeadline.delete(this)
       if (this.#services.reviews !== reviews) this.review() // what allowed it may no longer hold

@@ -1,5 +1,5 @@
 /** `CONNECT <username>`: its checks in the order of CPT 3.2, and with the name, its inbox (CPT 5.5). */
-import { type Command, Decline, Name } from "@cpt/schema"
+import { Decline, Name } from "@cpt/schema"
 import { Effect, Exit } from "effect"
 import type { Login, Refusal } from "../Accounts.ts"
 import * as AtOnce from "../AtOnce.ts"
@@ -20,7 +20,7 @@ export interface Peer<F extends Follower> extends Bearer, From {
 /** Gives who now bears the name, until it leaves the directory, and follows its inbox. To be run uninterruptibly. */
 export const connect = <F extends Follower>(
   services: Services,
-  { username }: Command.Connect,
+  username: Name.Name,
   peer: Peer<F>
 ): Effect.Effect<F, Decline.DeclineError> => {
   const { directory, store } = services
