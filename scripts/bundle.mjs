@@ -76,12 +76,13 @@ const identified = {
  * For a script's loop: the commands that are clients, and the help, by themselves. In one bundle with the others they would
  * carry whatever of a module anybody uses, such as what an HTTP API needs of Schema: a fifth of the main file.
  */
+const othersAlone = [
+  /\/cli\/src\/commands\/(?!(?:Send|Sync|Tail|GroupArgument)\.ts$)\w+\.ts$/,
+  /\/effect\/dist\/cli\/internal\/completions\// // `bin/cpt.cjs` looks for them in the other bundle
+]
 const clientsOnly = {
   name: "clients-only",
-  load: (id) =>
-    /\/cli\/src\/commands\/(?!(?:Send|Sync|Tail|GroupArgument)\.ts$)\w+\.ts$|\/effect\/dist\/cli\/internal\/completions\//.test(id)
-      ? "export {}"
-      : undefined
+  load: (id) => othersAlone.some((file) => file.test(id)) ? "export {}" : undefined
 }
 
 /** Writes what `input` says, and what that imports. Gives the names of all files that are in it. */

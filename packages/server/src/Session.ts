@@ -16,7 +16,16 @@ import type { Batch } from "./Batch.ts"
 import { connect, type Peer, permitted } from "./commands/Connect.ts"
 import { mayBeSent } from "./commands/Send.ts"
 import { mayFollow, sync } from "./commands/Sync.ts"
-import { type Connection, type Ear, type EndOfInput, type Heard, type Left, next, type PeerGone, peerGone } from "./Connection.ts"
+import {
+  type Connection,
+  type Ear,
+  type EndOfInput,
+  type Heard,
+  type Left,
+  next,
+  type PeerGone,
+  peerGone
+} from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
 import { countOf, type Gate, Intake, kept, type Request, type Sends } from "./Intake.ts"
 import { type Counted, type Limit, reasonOf } from "./Metrics.ts"
