@@ -35,6 +35,9 @@ import { uptime } from "./Uptime.ts"
 /** How often peers are looked for that no longer answer what is under way to them: found within 45 s (CPT 3.2). */
 const findDeadEvery = Duration.seconds(10)
 
+/** Of how many in one go: of 5,000 who have come lately it took 50 ms. */
+const lookedAtOnce = 32
+
 /** How often addresses are forgotten that limits need not know any more. */
 const forgetEvery = Duration.seconds(10)
 
@@ -210,21 +213,17 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     Effect.forkScoped
   )
   // CPT 3.2
-  yield* Effect.promise(Kernel.dead).pipe(
-    Effect.flatMap((dead) =>
-      Effect.forEach(
-        sessions,
-        ({ connection }) => {
-          connection.keepAlive()
-          const key = dead.size === 0 ? undefined : connection.key()
-          return key !== undefined && dead.has(key) ? connection.cut("its host is gone") : Effect.void
-        },
-        { discard: true }
-      )
-    ),
-    Effect.schedule(Schedule.spaced(findDeadEvery)),
-    Effect.forkScoped
-  )
+  const findDead = Effect.gen(function*() {
+    const dead = yield* Effect.promise(Kernel.dead)
+    let looked = 0
+    for (const { connection } of sessions) {
+      connection.keepAlive()
+      const key = dead.size === 0 ? undefined : connection.key()
+      if (key !== undefined && dead.has(key)) yield* connection.cut("its host is gone")
+      if (++looked % lookedAtOnce === 0) yield* Effect.yieldNow
+    }
+  })
+  yield* Effect.forkScoped(Effect.schedule(findDead, Schedule.spaced(findDeadEvery)))
 
   const running = yield* Effect.forEach(
     open,

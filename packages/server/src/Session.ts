@@ -187,6 +187,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   #end(over: Exit.Exit<void, EndOfInput | PeerGone>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
+      yield* this.#turnToEnd
       const concluded = yield* Effect.exit(this.#conclude(over))
       this.outbox.flush()
       if (!this.#isStopping) yield* this.#leave
@@ -202,6 +203,13 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
         this.#ended?.openUnsafe()
       }))
     )
+  }
+
+  /** Thousands may go at once. Whether an ACK was seen can only be found out now. */
+  get #turnToEnd(): Effect.Effect<void> {
+    const { turns } = this.#services
+    const mayEnd = this.#isToStop || this.outbox.awaitsConfirmation() || turns.isFree("end")
+    return mayEnd ? Exit.void : turns.next("end")
   }
 
   /** Says why not, and ends; with time for the peer to read it, or at once. */

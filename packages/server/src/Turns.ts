@@ -1,6 +1,6 @@
 /**
  * Turns of the event loop, for what takes long, so that it keeps nobody waiting who wants little. Who has sent a lot in one
- * go, reads a long history, or logs in together with a thousand others, does a part of it in each turn that they get, in
+ * go, reads a long history, or comes or goes together with a thousand others, does a part of it in each turn that they get, in
  * the order in which they ask; and between two turns of the event loop everybody else is served. So a flood slows down
  * those who make it, together.
  */
@@ -12,7 +12,7 @@ import type { Settings } from "./ServerConfig.ts"
 const shares = 512
 
 /** What is done in one turn, in shares. */
-export const parts = { lines: 256, page: 128, login: 64, handshake: shares } as const
+export const parts = { lines: 256, page: 128, login: 64, end: 64, handshake: shares } as const
 type Part = keyof typeof parts
 
 interface Waiting {

@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import { cpus, tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface, type Interface } from "node:readline"
@@ -76,7 +76,8 @@ const on = (core: number) => [
 /** MB of memory, and descriptors. */
 const stateOf = ({ pid }: ChildProcess) => ({
   memory: Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]) / 1024,
-  descriptors: readdirSync(`/proc/${pid}/fd`).length
+  // To list thousands of them would keep the server waiting
+  descriptors: statSync(`/proc/${pid}/fd`).size || readdirSync(`/proc/${pid}/fd`).length
 })
 
 const table: Array<ReadonlyArray<string>> = [[
