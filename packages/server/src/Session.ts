@@ -52,7 +52,7 @@ const largeRead = 16 * 1024
 const atOnce = 128
 
 /** As how many of them counts one that is no SEND. */
-const otherLine = 8
+const otherLine = 32
 
 /** Milliseconds after which whoever has to wait is looked at again: it may have gone. */
 const longestPause = 1000

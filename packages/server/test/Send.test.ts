@@ -1,8 +1,11 @@
 /** Section 4 of docs/protocol.md, over TCP. */
 import { layerMemory } from "@cpt/server"
-import { describe } from "@effect/vitest"
-import { failingAppends } from "./support/stores.ts"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Latch } from "effect"
+import { Buffer } from "node:buffer"
+import { failingAppends, gated } from "./support/stores.ts"
 import { transcript } from "./support/Transcript.ts"
+import { overTcp } from "./support/World.ts"
 
 const script = String.raw
 
@@ -354,4 +357,27 @@ describe("CPT 4.8: a SEND that was declined", () => {
     `,
     { store: failingAppends }
   )
+})
+
+describe("CPT 3.6: what comes while the disk is busy", () => {
+  it.live("is stored in one go then, and not packet by packet", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const given: Array<number> = []
+      const { connect } = yield* overTcp({ store: gated(gate.await, (messages) => given.push(messages)) })
+      const alice = yield* connect
+      const say = (line: string) => alice.say(Buffer.from(`${line}\n`))
+      const turn = Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
+      yield* say("CONNECT alice")
+      yield* alice.hear
+      for (let i = 0; i < 40; i++) {
+        yield* say(`SEND g ${i}`)
+        yield* Effect.repeat(turn, { times: 2 }) // each is a packet of its own, which the server has read
+      }
+      yield* gate.open
+      for (let i = 0; i < 40; i++) assert.strictEqual(yield* alice.hear, "ACK")
+      assert.isAtMost(given.length, 3, `${given}`)
+      yield* say("SYNC g 0")
+      for (let i = 0; i < 40; i++) assert.isTrue((yield* alice.hear).endsWith(` ${i}`))
+    }))
 })

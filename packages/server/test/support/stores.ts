@@ -31,6 +31,16 @@ export const failingAppends = over((store) => ({
       : store.append(sender, batch)
 }))
 
+/** Stores nothing before the gate is open, and says how many messages it is given at a time. */
+export const gated = (gate: Effect.Effect<void>, given: (messages: number) => void) =>
+  over((store) => ({
+    append: (sender, batch) => {
+      given(batch.count)
+      const copy = copyOf(batch)
+      return Effect.andThen(gate, Effect.suspend(() => store.append(sender, copy)))
+    }
+  }))
+
 /** Cannot read these targets: `broken` at all, and `half` behind its first page. */
 export const failingReads = over((store) => ({
   read: (target, options) =>
