@@ -77,7 +77,7 @@ function load(name) {
   if (chunks[name]) return chunks[name].exports
   var chunk = chunks[name] = { exports: {} }
   var file = path.join(dist, name)
-  var source = fs.readFileSync(file, "latin1") // it is ASCII
+  var source = fs.readFileSync(file, "utf8") // it is ASCII, and Node has a shorter way for this
   // It begins with a comment, a hash of its text
   var key = [process.version, process.arch, command, source.slice(2, 18)].join("-")
   var cache = folder && path.join(folder, key)
