@@ -37,6 +37,12 @@ const served = (listener: ReturnType<typeof Listener.tcp>, settings: Partial<Ser
     })
   )
 
+/** Also by a reset: who is cut while they speak may get one. */
+const closed = (socket: Socket) =>
+  Effect.callback<void>((resume) => {
+    socket.once("close", () => resume(Effect.void))
+  })
+
 const connected = (port: number) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -263,7 +269,7 @@ describe("TLS", () => {
       const silent = yield* connected(port)
       const slow = yield* connected(port)
       slow.write(Buffer.from("1603010200", "hex")) // the beginning of a ClientHello
-      const over = Effect.promise(() => Promise.all([silent, slow].map((socket) => once(socket, "close"))))
+      const over = Effect.all([closed(silent), closed(slow)], { concurrency: "unbounded" })
       const dripping = Effect.forever(Effect.delay(Effect.sync(() => slow.write("\0")), "20 millis"))
       yield* Effect.raceFirst(over, dripping)
       const late = yield* connected(port)
@@ -281,7 +287,7 @@ describe("TLS", () => {
       const port = yield* started({ credentials }, { maxSessions: 3 })
       for (let n = 0; n < 3; n++) yield* connected(port)
       const more = yield* connected(port)
-      yield* Effect.promise(() => once(more, "close"))
+      yield* closed(more)
     }))
 
   it.live("is over at once with a peer that says nothing and goes, or speaks in clear text", () =>
