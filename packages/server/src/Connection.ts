@@ -1,8 +1,9 @@
 /**
  * A connection, as a session sees it. What arrives is given to the session at once, where it arrives; a fiber is made only
- * for what that leaves to do (with SENDs read by hand, this halved the CPU of an ACK). Nobody is read while what was left is not done: backpressure is TCP's. Writing never waits: what has been written goes
- * out in order, and whoever writes looks at `isFull` first, or waits for `drained` after. A peer that takes nothing for
- * the write deadline is cut off (CPT 5.8), so every wait here ends.
+ * for what that leaves to do (with SENDs read by hand, this halved the CPU of an ACK). While that is not done, little more
+ * is read, to be heard in one go then: backpressure is TCP's. Writing never waits: what has been written goes out in order,
+ * and whoever writes looks at `isFull` first, or waits for `drained` after. A peer that takes nothing for the write
+ * deadline is cut off (CPT 5.8), so every wait here ends.
  *
  * Two kinds: `NetConnection` is a `node:net` socket, which can tell what the kernel has taken and whether anything moves;
  * `OtherConnection` is any other `Socket` (WebSocket, in memory).
