@@ -33,7 +33,7 @@ const unused = Layer.mergeAll(
   Layer.succeed(ChildProcessSpawner.ChildProcessSpawner, ChildProcessSpawner.make(() => never))
 )
 
-// Nobody would see them, but for those of `cpt serve` that are sent elsewhere (`serve/Otlp.ts`), and the first one takes 1 ms
+// The first one takes 1 ms, and nobody would see them, but for those that `cpt serve` sends to a collector (`Otlp.ts`)
 const noSpans = Layer.succeed(References.TracerEnabled, false)
 
 const layer = Layer.mergeAll(Output.layer, noSpans, NodeFileSystem.layer, NodePath.layer, NodeStdio.layer, unused)

@@ -166,7 +166,7 @@ export class Plain {
     session.socket.resume().end()
   }
 
-  /** Anew: it is to speak in so many milliseconds. */
+  /** Anew: it is to speak in so many milliseconds. In real time, since those who test it are processes of their own. */
   waits(session: Session, millis: number, why: string): void {
     clearTimeout(session.timer)
     session.timer = setTimeout(() => this.tires(session, why), millis)

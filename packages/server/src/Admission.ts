@@ -17,6 +17,8 @@ const patience = Duration.millis(50)
 const maxRefused = 1000
 
 const admitted = Exit.succeed("admitted" as const)
+const refusedAtTheEnd = (session: Session) =>
+  Effect.as(session.refuse(new Decline.ShuttingDown({}), true), "refused" as const)
 
 export class Admission {
   readonly sessions = new Set<Session>()
@@ -37,13 +39,13 @@ export class Admission {
 
   /** Lets it in, or refuses it. Whether it has come too fast has been looked at, if there was something before. */
   admit(session: Session, isKnown: boolean): Effect.Effect<"admitted" | "refused"> {
-    if (this.isClosed) return Effect.as(session.refuse(new Decline.ShuttingDown({}), true), "refused")
+    if (this.isClosed) return refusedAtTheEnd(session)
     if (!isKnown && session.address?.connects() === false) return this.#refuse(session, "max-connects")
     const limit = this.#limitOf(session)
     if (limit === undefined) return this.#enter(session)
     if (this.#refused >= maxRefused) return this.#refuse(session, limit)
     return Effect.andThen(this.#counted(Effect.sleep(patience)), () => {
-      if (this.isClosed) return Effect.as(session.refuse(new Decline.ShuttingDown({}), true), "refused")
+      if (this.isClosed) return refusedAtTheEnd(session)
       const limit = this.#limitOf(session)
       return limit === undefined ? this.#enter(session) : this.#refuse(session, limit)
     })

@@ -32,6 +32,7 @@ export interface Ear {
   readonly heard: (left: Heard) => void
 }
 
+/** What is left to do of what was heard, or why nothing more will be. */
 export type Heard = Effect.Effect<Left, EndOfInput | PeerGone>
 
 export interface Connection {

@@ -85,7 +85,7 @@ const make = Effect.fnUntraced(function*(
   options: EntranceOptions = {}
 ): Effect.fn.Return<NetServer, SocketServer.SocketServerError, Scope.Scope> {
   const server = yield* Effect.acquireRelease(
-    Effect.sync(() => Net.createServer({ allowHalfOpen: true, noDelay: true }).on("error", () => {})), // of one connection
+    Effect.sync(() => Net.createServer({ allowHalfOpen: true, noDelay: true }).on("error", heedless)), // of one connection
     (server) =>
       Effect.callback<void>((resume) => {
         server.close(() => resume(Effect.void))

@@ -27,7 +27,7 @@ const maxEarly = { chunks: 64, bytes: 64 * 1024 }
 
 const nothing = Buffer.alloc(0)
 
-/** Of an error: "close" follows. */
+/** Of the error of a socket: "close" follows. */
 export const heedless = () => {}
 
 /** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
@@ -38,7 +38,8 @@ export const ipOf = (address: string | undefined): string | undefined =>
 export class NetConnection implements Connection {
   readonly #socket: Socket
   readonly #options: Options
-  readonly #client: Client | undefined
+  /** Asked for when it comes: later it cannot be. */
+  readonly remoteAddress: string | undefined
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   #ear: Ear | undefined // who listens
   #key: Kernel.Key | undefined
@@ -65,16 +66,12 @@ export class NetConnection implements Connection {
     this.#socket = socket
     this.#options = options
     this.#fork = fork
-    this.#client = client
+    this.remoteAddress = client === undefined ? ipOf(socket.remoteAddress) : client.address
     socket.setNoDelay(true)
     socket.on("data", (bytes: Uint8Array) => this.#take(bytes))
     socket.on("end", () => this.#tell(this.#end ??= endOfInput))
     if (socket.listenerCount("error") === 0) socket.on("error", heedless)
     socket.on("close", (hadError) => this.#hasClosed(hadError))
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#client === undefined ? ipOf(this.#socket.remoteAddress) : this.#client.address
   }
 
   get certificate(): Certificate | undefined {

@@ -169,14 +169,15 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     const ended = Effect.ensuring(served, Effect.sync(() => leave(session)))
     return isTraced ? Effect.withSpan(ended, "cpt.session", { kind: "server" }) : ended
   }
+  const serveNet: typeof serve = (session, admitted) =>
+    Effect.ensuring(serve(session, admitted), session.connection.destroy)
   const netConnection = (socket: Net.Socket, client?: Arrival["client"]) =>
     new NetConnection(socket, config, services.fork, client)
   /** Gives what waits: for who is let in, nothing does. */
   const begin = (socket: Net.Socket, client?: Arrival["client"], before?: Before): Effect.Effect<void> => {
-    const connection = netConnection(socket, client)
-    const session = arrive(connection, before)
+    const session = arrive(netConnection(socket, client), before)
     const admitted = admission.admit(session, before !== undefined)
-    if (isTraced || !AtOnce.isDone(admitted)) return Effect.ensuring(serve(session, admitted), connection.destroy)
+    if (isTraced || !AtOnce.isDone(admitted)) return serveNet(session, admitted)
     session.begin(over)
     return Exit.void
   }
@@ -190,10 +191,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       fibers.add(fiber)
       return Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
         Option.isSome(net)
-          ? Effect.flatMap(ProxiedClient, (client) => {
-            const connection = netConnection(net.value, client)
-            return Effect.ensuring(serve(arrive(connection)), connection.destroy)
-          })
+          ? Effect.flatMap(ProxiedClient, (client) => serveNet(arrive(netConnection(net.value, client))))
           : Effect.scoped(
             Effect.flatMap(OtherConnection.make(socket, config), (connection) => serve(arrive(connection)))
           )).pipe(

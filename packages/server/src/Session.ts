@@ -73,8 +73,6 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Of a process, no two have the same. */
   readonly id = ++lastId
   readonly connection: Connection
-  /** Where the peer is; undefined if that is not on a network. */
-  readonly remoteAddress: string | undefined
   readonly outbox: Outbox
   /** What it is limited by, beside itself; undefined if its address is not. */
   readonly address: Address | undefined
@@ -94,7 +92,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #farewell: Decline.DeclineError | undefined
   #pauseIsOver: Latch.Latch | undefined
   #isClosing = false
-  #isStopping = false
+  #isStopping = false // and the peer has been told so
   #isDeaf = false
   #isLate = false
   #hasHeard = false
@@ -104,7 +102,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #why: string | undefined // it ended
   #over: Over | undefined
   #answering: Fiber.Fiber<void> | undefined // where that has to wait
-  #isToStop = false
+  #isToStop = false // the server stops; what was heard before is answered first
   #hasEnded = false
   #ended: Latch.Latch | undefined
 
@@ -116,7 +114,6 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   ) {
     this.#services = services
     this.connection = connection
-    this.remoteAddress = connection.remoteAddress // it cannot be asked for when that is over
     this.address = address
     this.pace = new Pace(services)
     this.startedAt = startedAt
@@ -266,6 +263,10 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   announce(line: Uint8Array): boolean {
     this.#following?.announce(line)
     return this.#following !== undefined
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.connection.remoteAddress
   }
 
   get certificate(): Connection["certificate"] {

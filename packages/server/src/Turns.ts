@@ -1,8 +1,8 @@
 /**
  * Turns of the event loop, for what takes long, so that it keeps nobody waiting who wants little. Who has sent a lot in one
- * go, reads a long history, or comes or goes together with a thousand others, does a part of it in each turn that they get, in
- * the order in which they ask; and between two turns of the event loop everybody else is served. So a flood slows down
- * those who make it, together.
+ * go, reads a long history, or comes or goes together with a thousand others, does a part of it in each turn that they
+ * get, in the order in which they ask; and between two turns of the event loop everybody else is served. So a flood slows
+ * down those who make it, together.
  */
 import { Effect, Semaphore } from "effect"
 import type { LimitHits } from "./LimitHits.ts"

@@ -78,7 +78,7 @@ const logs = (level: MutableRef.MutableRef<Level>) =>
   })).pipe(Layer.provide(OtlpLogger.layerFromConfig({ mergeWithExisting: false })))
 
 const senders = (level: MutableRef.MutableRef<Level>) => ({
-  // They are off in every command (`bin.ts`)
+  // Spans are off in every command (`bin.ts`)
   TRACES: Layer.merge(OtlpTracer.layerFromConfig(), Layer.succeed(References.TracerEnabled, true)),
   LOGS: logs(level),
   METRICS: OtlpMetrics.layerFromConfig()

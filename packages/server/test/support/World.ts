@@ -98,8 +98,12 @@ export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
   return { ...server, connect: Scope.provide(open, scope) } satisfies World
 })
 
-/** Tells of each connection, and whether it has become a session at once. */
-const observed = (listener: AnyListener, arrived: (socket: Socket, isSession: boolean) => void): AnyListener =>
+/** Tells when the server has begun a session at once, and otherwise when it has done with the connection. */
+const observed = (
+  listener: AnyListener,
+  begun: (socket: Socket, port: number) => void,
+  ended: (port: number) => void
+): AnyListener =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.map(SocketServer.SocketServer, (server): Listener.NetServer => {
@@ -108,8 +112,10 @@ const observed = (listener: AnyListener, arrived: (socket: Socket, isSession: bo
         ...server,
         accept: (handler) =>
           server.accept((socket, passage) => {
+            const { remotePort: port = 0 } = socket
             const left = handler(socket, passage)
-            arrived(socket, Exit.isExit(left))
+            if (!Exit.isExit(left)) return Effect.ensuring(left, Effect.sync(() => ended(port)))
+            begun(socket, port)
             return left
           })
       }
@@ -127,17 +133,17 @@ export const overTcp = Effect.fnUntraced(function*(options: Options = {}) {
     return made
   }
   let sessions: Server["Service"]["sessions"] = () => []
-  const listener = observed(Listener.tcp({ port: 0 }), (socket, isSession) => {
-    const { remotePort } = socket
-    const session = isSession ? [...sessions(0)].at(-1) : undefined
-    /** The session ends some turns after its socket. */
+  const ended = (port: number) => Deferred.doneUnsafe(servedOf(port), Effect.void)
+  const listener = observed(Listener.tcp({ port: 0 }), (socket, port) => {
+    const id = [...sessions(0)].at(-1)?.id ?? assert.fail("no session has begun")
+    /** It ends some turns after its socket. */
     const look = () => {
-      const [next] = session === undefined ? [] : sessions(session.id - 1)
-      if (next !== undefined && next.id === session?.id) return void setImmediate(look)
-      if (remotePort !== undefined) Deferred.doneUnsafe(servedOf(remotePort), Effect.void)
+      const [next] = sessions(id - 1)
+      if (next?.id === id) setImmediate(look)
+      else ended(port)
     }
     socket.once("close", look)
-  })
+  }, ended)
   const { address, ...server } = yield* serve(listener, options)
   sessions = server.sessions
   const port = address !== undefined && "port" in address ? address.port : assert.fail("not on a port")
