@@ -198,7 +198,14 @@ const rows: ReadonlyArray<Row> = [
   acks("on disk: ack, 1 connection", { connections: 1 }, disk),
   acks("on disk: ack, 50 connections", {}, disk),
   acks("on disk: pipelined x64, 50 connections", { window: 64 }, disk),
-  { name: "ack at half of full load", scenario: "paced", kinds: memory, figures: ["p99", "p999"] },
+  // Half of its turns have something in them that the machine does by itself
+  {
+    name: "ack at half of full load",
+    scenario: "paced",
+    options: { turns: 5 * turns },
+    kinds: memory,
+    figures: ["p99", "p999"]
+  },
   fanOut("fan-out to 100, 1 publisher", {}),
   fanOut("fan-out to 100, 4 publishers", { publishers: 4 }),
   fanOut("fan-out to 1,000 in 50 groups", { subscribers: 1000, ...inGroups }),
@@ -226,7 +233,8 @@ try {
       // What is full load has to be known of this minute
       const { ours } = await measure("acks", {}, row.kinds, 0)
       const half = Math.round(median(ours.map(({ rate }) => rate)) / 2000) * 1000
-      await compare({ ...row, name: `${row.name} (${half.toLocaleString("en")} a second)`, options: { rate: half } })
+      const name = `${row.name} (${half.toLocaleString("en")} a second)`
+      await compare({ ...row, name, options: { ...row.options, rate: half } })
     } else await compare(row)
   }
   if ("cpt send".includes(values.only)) {
