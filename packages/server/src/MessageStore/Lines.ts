@@ -39,18 +39,20 @@ class Segment {
   first = 0 // lines before this one have been dropped
   count = 0
 
-  /** @param size bytes that there must be room for */
-  constructor(size: number) {
-    const isFirst = size <= firstSegment.bytes
-    const lines = isFirst ? firstSegment.lines : size >> 6
+  /**
+   * @param size bytes that there must be room for
+   * @param lines how many there will be: the index grows if there are more
+   */
+  constructor(size: number, lines: number) {
     if (size >= segmentBytes) { // this much stays until it is let go
-      const memory = Uncounted.allocate(lines * (8 + 4) + size)
+      const index = lines * (8 + 4)
+      const memory = Uncounted.allocate(index + size)
       this.timestamps = new Float64Array(memory, 0, lines)
       this.ends = new Uint32Array(memory, lines * 8, lines)
-      this.bytes = Buffer.from(memory, lines * (8 + 4), size)
+      this.bytes = Buffer.from(memory, index, size)
       return
     }
-    this.bytes = isFirst ? firstBytes() : Buffer.allocUnsafeSlow(size)
+    this.bytes = size <= firstSegment.bytes ? firstBytes() : Buffer.allocUnsafeSlow(size)
     this.ends = new Uint32Array(lines)
     this.timestamps = new Float64Array(lines)
   }
@@ -203,14 +205,14 @@ export class Lines {
       this.#capacity += last.capacity - before
       return last
     }
-    const segment = new Segment(Math.max(size, segmentBytes))
+    const segment = new Segment(Math.max(size, segmentBytes), last.count + (last.count >> 3) + firstSegment.lines)
     this.#segments.push(segment)
     this.#capacity += segment.capacity
     return segment
   }
 
   #begin(size: number): Segment {
-    const segment = new Segment(size)
+    const segment = new Segment(size, firstSegment.lines)
     this.#segments = [segment] // of just this size: mostly it is the only one
     this.#capacity = segment.capacity
     return segment
