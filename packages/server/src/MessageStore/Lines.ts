@@ -6,7 +6,6 @@
 import { Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
-import * as Uncounted from "./Uncounted.ts"
 
 /** Bytes of a line that is a string as long as it is the only one: so a million names with one message take a fifth. */
 const singleBytes = 256
@@ -32,9 +31,9 @@ const firstBytes = (): Buffer => {
 
 /** Lines in one piece of memory, growing until it is full. What has been written never changes: sockets hold views into it. */
 class Segment {
-  bytes: Buffer<ArrayBufferLike>
-  ends: Uint32Array<ArrayBufferLike>
-  timestamps: Float64Array<ArrayBufferLike>
+  bytes: Buffer
+  ends: Uint32Array
+  timestamps: Float64Array
   length = 0
   first = 0 // lines before this one have been dropped
   count = 0
@@ -44,14 +43,6 @@ class Segment {
    * @param lines how many there will be: the index grows if there are more
    */
   constructor(size: number, lines: number) {
-    if (size >= segmentBytes) { // this much stays until it is let go
-      const index = lines * (8 + 4)
-      const memory = Uncounted.allocate(index + size)
-      this.timestamps = new Float64Array(memory, 0, lines)
-      this.ends = new Uint32Array(memory, lines * 8, lines)
-      this.bytes = Buffer.from(memory, index, size)
-      return
-    }
     this.bytes = size <= firstSegment.bytes ? firstBytes() : Buffer.allocUnsafeSlow(size)
     this.ends = new Uint32Array(lines)
     this.timestamps = new Float64Array(lines)
@@ -92,11 +83,6 @@ class Segment {
     this.ends[this.count] = this.length
     this.timestamps[this.count] = timestamp
     this.count++
-  }
-
-  /** It has been dropped. Who still has a view into it may look. */
-  letGo(): void {
-    Uncounted.letGo(this.bytes.buffer)
   }
 
   startOf(index: number): number {
@@ -283,7 +269,6 @@ export class Lines {
     this.#singleAt = Timestamp.fromMillis(segment.timestamps[segment.first]!)
     this.#segments = none
     this.#capacity = 0
-    segment.letGo()
   }
 
   /** Drops the oldest lines, a segment of them; gives the timestamp of the last one. There must be some. */
@@ -291,7 +276,6 @@ export class Lines {
     if (this.#single !== "") return this.dropFirst().timestamp
     const segment = this.#segments.shift()!
     this.#capacity -= segment.capacity
-    segment.letGo()
     return Timestamp.fromMillis(segment.timestamps[segment.count - 1]!)
   }
 
