@@ -96,6 +96,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #isDeaf = false
   #isLate = false
   #hasHeard = false
+  #asked: Name.Name | undefined // to be logged in as
+  #refused: string | undefined // that, the last time that it was
   #refusedLogins = 0
   #declinesInARow = 0
   #left: Following | undefined // what it was following, at the end
@@ -461,6 +463,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   #login(username: Name.Name, isTurn = false): Answer {
     const { reviews } = this.#services
+    this.#asked = username
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
       return rateLimited
@@ -507,6 +510,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
         if (error._tag === "PeerGone") return Effect.fail(error)
         if (isConnect && this.#following === undefined) {
           this.#services.metrics.logins.add(reasonOf(error))
+          this.#refused = `${this.#asked}: ${error.reason}`
           if (error._tag !== "StorageUnavailable") this.#refusedLogins++
           if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
         }
@@ -637,6 +641,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       session: this.id,
       ...this.#left !== undefined && { user: this.#left.username },
       ...config.logAddresses && this.remoteAddress !== undefined && { address: this.remoteAddress },
+      ...this.#refused !== undefined && { refused: this.#refused },
       seconds: Math.round(uptime(clock) - this.startedAt) / 1000,
       messages: this.acknowledged,
       delivered: this.#left?.delivered ?? 0,

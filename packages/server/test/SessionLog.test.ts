@@ -115,4 +115,19 @@ describe("the end of a session", () => {
       yield* say(names, "CONNECT system", "CONNECT system", "CONNECT system")
       assert.strictEqual((yield* ended)["why"], "declined: username_taken")
     }))
+
+  it.live("says whose login was refused last, and why, also if another was not", () =>
+    Effect.gen(function*() {
+      const { ended, world } = yield* logged()
+      const who = yield* login(world, "ann")
+      const other = yield* world.connect
+      yield* say(other, "CONNECT system", "CONNECT ann", "CONNECT bob")
+      assert.strictEqual(yield* other.hear, "DECLINE username_taken")
+      assert.strictEqual(yield* other.hear, "DECLINE username_taken")
+      assert.strictEqual(yield* other.hear, "ACCEPT")
+      yield* other.halfClose
+      assert.deepInclude(yield* ended, { user: "bob", refused: "ann: username_taken" })
+      yield* who.halfClose
+      assert.notProperty(yield* ended, "refused")
+    }))
 })
