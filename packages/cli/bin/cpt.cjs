@@ -28,7 +28,7 @@ var isClient = args.length === 0 ||
 // V8 lets its young generation grow to some 30 MB where much is kept, as of thousands of logins. With 12 MB a connection
 // takes a quarter less memory (9 KB instead of 12), and nothing gets slower. It looks through its whole heap whenever 12 MB
 // have come, and counts buffers too, so that messages of 8 KB make it do that ten times a second, for a fifth of the time;
-// where the heap may have 64 MB before it does, they take a third less. And where there is no other core, its four
+// where the heap may have 64 MB before it does, they take a fifth less. And where there is no other core, its four
 // threads for garbage and for fast code take 80 % of the only one, at times for 0.1 s; one takes half. It can only be said
 // when Node starts, so Node starts once more, as the same process. Sockets that systemd has opened would be closed by that;
 // its unit says it itself.

@@ -96,8 +96,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #isDeaf = false
   #isLate = false
   #hasHeard = false
-  #asked: Name.Name | undefined // to be logged in as
-  #refused: string | undefined // that, the last time that it was
+  #refused: string | undefined // whose login, and why, the last time that one was
   #refusedLogins = 0
   #declinesInARow = 0
   #left: Following | undefined // what it was following, at the end
@@ -367,7 +366,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Undefined if nothing is left to do before the next one; else what that is, which goes on by itself. */
   #answerNow(request: Request, goOn: () => Left): Left | undefined {
     const done = this.#carryOut(request)
-    if (!AtOnce.isThere(done)) return this.#settle(done, countOf(request), request._tag === "CONNECT", goOn)
+    if (!AtOnce.isThere(done)) {
+      return this.#settle(done, countOf(request), request._tag === "CONNECT" ? request.username : undefined, goOn)
+    }
     this.#succeed(done.value, countOf(request), 0)
     const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
     return room === undefined ? undefined : Effect.flatMap(room, goOn)
@@ -377,7 +378,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #answerLater(request: Request, goOn: () => Left): Left {
     const count = countOf(request)
     this.hit("rate-limit")
-    if (this.pace.isFlood) return this.#settle(rateLimited, count, false, goOn)
+    if (this.pace.isFlood) return this.#settle(rateLimited, count, undefined, goOn)
     const later = request._tag === "SENDS" ? kept(request) : request
     this.outbox.flush()
     return Effect.flatMap(this.#pause(() => this.pace.wait(count)), () => {
@@ -463,7 +464,6 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   #login(username: Name.Name, isTurn = false): Answer {
     const { reviews } = this.#services
-    this.#asked = username
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
       return rateLimited
@@ -498,8 +498,12 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
   }
 
-  /** Carries it out, which is declined if it fails, so many times, and goes on. */
-  #settle(done: Answer, times: number, isConnect: boolean, goOn: () => Left): Left {
+  /**
+   * Carries it out, which is declined if it fails, so many times, and goes on.
+   *
+   * @param asked who is to be logged in, where it is that
+   */
+  #settle(done: Answer, times: number, asked: Name.Name | undefined, goOn: () => Left): Left {
     const since = performance.now()
     return Effect.matchEffect(done, {
       onSuccess: (named) => {
@@ -508,9 +512,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       },
       onFailure: (error) => {
         if (error._tag === "PeerGone") return Effect.fail(error)
-        if (isConnect && this.#following === undefined) {
+        if (asked !== undefined && this.#following === undefined) {
           this.#services.metrics.logins.add(reasonOf(error))
-          this.#refused = `${this.#asked}: ${error.reason}`
+          this.#refused = `${asked}: ${error.reason}`
           if (error._tag !== "StorageUnavailable") this.#refusedLogins++
           if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
         }
