@@ -29,7 +29,7 @@ const nothing = Buffer.alloc(0)
  * where they stand says `take`, then `next` as long as there is one: most lines then never become a string.
  */
 export class Framer {
-  /** What the line stands in. Not to be used after the next `take`: it may be the socket's again. */
+  /** What the line stands in. Not to be used after the next `take` or `keep`: it may be the socket's again. */
   bytes: Buffer = nothing
   /** The line is from here … */
   start = 0
@@ -62,7 +62,7 @@ export class Framer {
     return lines
   }
 
-  /** As `push`, for whoever then goes from line to line, to the last one. */
+  /** As `push`, for whoever then goes from line to line, to the last one, or says `keep`. */
   take(chunk: Uint8Array): void {
     const bytes = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     this.bytes = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])
@@ -84,6 +84,16 @@ export class Framer {
     this.end = lf > this.start && bytes[lf - 1] === CR ? lf - 1 : lf
     this.isTooLong = this.end - this.start > this.#maxLineBytes
     return true
+  }
+
+  /** The bytes that were taken may change from now on: copies those from this line on. There must be one. */
+  keep(): void {
+    const { bytes, start } = this
+    if (bytes.length === 0) return // the line is too long, and not there
+    this.bytes = Buffer.from(bytes.subarray(start))
+    this.start = 0
+    this.end -= start
+    this.#from -= start
   }
 
   /** The line as a text. */

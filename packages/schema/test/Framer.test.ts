@@ -189,6 +189,32 @@ describe("Framer", () => {
       many
     )
 
+    it.prop(
+      "CPT 1.6: what is kept is not what the bytes become after",
+      [
+        inputBytes(8),
+        Arbitrary.array(int(0, 1_000_000), { maxLength: 10 }),
+        Arbitrary.array(int(0, 2), { minLength: 8 })
+      ],
+      ([input, seeds, keeps]) => {
+        const framer = new Framer.Framer(8)
+        const got: Array<Framer.Line> = []
+        for (const chunk of cutAt(input.slice(), seeds.map((seed) => seed % (input.length + 1)))) {
+          framer.take(chunk)
+          for (let line = 0; framer.next(); line++) {
+            if (keeps[line % keeps.length] === 0) {
+              framer.keep()
+              chunk.fill(0x3f)
+            }
+            got.push(framer.line())
+          }
+          chunk.fill(0x3f)
+        }
+        assert.deepStrictEqual(got, [...oracle(input, 8)])
+      },
+      many
+    )
+
     it("CPT 1.6: a line that comes one byte at a time is read, at the limit of either side", () => {
       for (const max of [Limits.maxLineBytes, Limits.maxReceivedLineBytes]) {
         const framer = new Framer.Framer(max)

@@ -32,11 +32,12 @@ export class Batch {
     this.count = 0
   }
 
-  /** The same, for later: whoever has the bytes does not change them until then. */
+  /** The same, for later, with the bytes. There must be a message. */
   copy(): Batch {
-    const copy = new Batch(this.bytes)
+    const from = this.starts[0]!
+    const copy = new Batch(Buffer.from(this.bytes.subarray(from, this.ends[this.count - 1])))
     for (let index = 0; index < this.count; index++) {
-      copy.add(this.targets[index]!, this.starts[index]!, this.ends[index]!)
+      copy.add(this.targets[index]!, this.starts[index]! - from, this.ends[index]! - from)
     }
     return copy
   }

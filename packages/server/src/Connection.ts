@@ -24,8 +24,8 @@ export type Left = Effect.Effect<void, PeerGone>
 /** Who hears what arrives. */
 export interface Ear {
   /**
-   * Does what can be done at once, and gives what is left; undefined if that is nothing. The bytes must not change before
-   * that is done.
+   * Does what can be done at once, and gives what is left; undefined if that is nothing. The bytes may change after the
+   * call.
    */
   readonly hear: (bytes: Uint8Array) => Left | undefined
   /** Something is left to do, or nothing more will come. From now on it hears nothing. */

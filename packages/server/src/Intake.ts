@@ -39,7 +39,7 @@ const requestOf = (line: Framer.Line): Request => {
 const readNow = new Batch(Buffer.alloc(0))
 const sendsNow: Sends = { _tag: "SENDS", batch: readNow, asks: undefined }
 
-/** SENDs that are not carried out before anything else is read. */
+/** SENDs that are not carried out at once. */
 export const kept = (sends: Sends): Sends => sends === sendsNow ? { ...sendsNow, batch: readNow.copy() } : sends
 
 export const countOf = (request: Request): number => request._tag === "SENDS" ? request.batch.count : 1
@@ -60,10 +60,15 @@ export class Intake {
     this.#framer = new Framer.Framer(maxLineBytes)
   }
 
-  /** Takes bytes, which must not change before all lines in them are read; false if there is none. */
+  /** Takes bytes, which must not change before all lines in them are read, or `keep` is said; false if there is none. */
   take(bytes: Uint8Array): boolean {
     this.#framer.take(bytes)
     return this.hasLine = this.#framer.next()
+  }
+
+  /** The bytes may change from now on. */
+  keep(): void {
+    if (this.hasLine) this.#framer.keep()
   }
 
   /**

@@ -7,6 +7,7 @@ import { type Certificate, fromShown } from "./Certificate.ts"
 import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, PeerGone, peerGone } from "./Connection.ts"
 import * as Kernel from "./Kernel.ts"
 import type { Client } from "./Listener/ProxyHeader.ts"
+import { readShared } from "./SharedRead.ts"
 
 export interface Options {
   readonly writeDeadline: Duration.Duration
@@ -68,7 +69,9 @@ export class NetConnection implements Connection {
     this.#fork = fork
     this.remoteAddress = client === undefined ? ipOf(socket.remoteAddress) : client.address
     socket.setNoDelay(true)
-    socket.on("data", (bytes: Uint8Array) => this.#take(bytes))
+    const take = (bytes: Uint8Array) => this.#take(bytes)
+    if (readShared(socket, take)) socket.resume()
+    else socket.on("data", take)
     socket.on("end", () => this.#tell(this.#end ??= endOfInput))
     if (socket.listenerCount("error") === 0) socket.on("error", heedless)
     socket.on("close", (hadError) => this.#hasClosed(hadError))
@@ -221,7 +224,7 @@ export class NetConnection implements Connection {
     const ear = this.#ear
     if (ear === undefined) {
       const early = this.#early ??= []
-      const isFull = early.push(bytes) >= maxEarly.chunks ||
+      const isFull = early.push(Buffer.from(bytes)) >= maxEarly.chunks ||
         early.reduce((sum, { length }) => sum + length, 0) >= maxEarly.bytes
       if (isFull) this.#socket.pause()
       return

@@ -309,16 +309,18 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     if (this.#isDeaf) return undefined // but an unread line would become a reset
     const wait = this.pace.hearBytes(bytes.length)
     // A login waits for nothing but other logins: it would be passed by that of the next connection (CPT 4.4)
-    const left = bytes.length < largeRead || this.#following === undefined
-      ? this.#hearLines(bytes, atOnce)
-      : this.#whenFree((most) => this.#hearLines(bytes, most))
+    const left = !this.#intake.take(bytes)
+      ? undefined
+      : bytes.length < largeRead || this.#following === undefined
+      ? this.#hearLines(atOnce)
+      : this.#whenFree((most) => this.#hearLines(most))
+    if (left !== undefined) this.#intake.keep()
     if (wait === 0) return left
     this.hit("byte-limit")
     return Effect.andThen(left ?? Exit.void, this.#untilBytesAreDue)
   }
 
-  #hearLines(bytes: Uint8Array, most: number): Left | undefined {
-    if (!this.#intake.take(bytes)) return undefined
+  #hearLines(most: number): Left | undefined {
     this.#hasHeard = true
     const noted = this.#noteAck()
     if (AtOnce.isThere(noted)) return this.#answer(most, false)

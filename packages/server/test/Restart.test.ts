@@ -5,7 +5,6 @@ import { Effect, Fiber, Latch, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { copyOf } from "./support/stores.ts"
 import { type Connection, end, overTcp, type World } from "./support/World.ts"
 
 const say = (connection: Connection, lines: string) => connection.say(Buffer.from(lines))
@@ -87,7 +86,7 @@ describe("CPT 3.2: a name whose bearer is gone while its last message is being s
           MessageStore.of({
             ...store,
             append: (sender, batch) => {
-              const kept = copyOf(batch)
+              const kept = batch.copy()
               return Effect.andThen(disk.await, Effect.suspend(() => store.append(sender, kept)))
             }
           }))

@@ -1,8 +1,7 @@
 /** Stores that misbehave, over the one in memory. */
 import { Decline, Timestamp } from "@cpt/schema"
-import { Batch, layerMemory, MessageStore } from "@cpt/server"
+import { layerMemory, MessageStore } from "@cpt/server"
 import { Clock, Effect, Layer } from "effect"
-import { Buffer } from "node:buffer"
 
 type Store = MessageStore["Service"]
 
@@ -10,15 +9,6 @@ const over = (change: (store: Store) => Partial<Store>): Layer.Layer<MessageStor
   Layer.effect(MessageStore, Effect.map(MessageStore, (store) => MessageStore.of({ ...store, ...change(store) }))).pipe(
     Layer.provide(layerMemory())
   )
-
-/** For a store that needs it after the call. */
-export const copyOf = (batch: Batch): Batch => {
-  const copy = new Batch(Buffer.from(batch.bytes))
-  for (let index = 0; index < batch.count; index++) {
-    copy.add(batch.targets[index]!, batch.starts[index]!, batch.ends[index]!)
-  }
-  return copy
-}
 
 const unavailable = Effect.fail(new Decline.StorageUnavailable({}))
 
@@ -36,7 +26,7 @@ export const gated = (gate: Effect.Effect<void>, given: (messages: number) => vo
   over((store) => ({
     append: (sender, batch) => {
       given(batch.count)
-      const copy = copyOf(batch)
+      const copy = batch.copy()
       return Effect.andThen(gate, Effect.suspend(() => store.append(sender, copy)))
     }
   }))
