@@ -47,6 +47,13 @@ const maxWaitingBytes = 32 * 1024 * 1024
 const commitMillis = 4
 const commitMessages = { first: 1024, least: 32, most: 4096 }
 
+/**
+ * Whoever has just got an ACK often has the next message ready. So as long as fewer wait than were committed last, and than
+ * this, the disk waits for so many turns of the event loop, if each brings more: one sync is then for more messages, and 50
+ * who wait for each ACK get 5 to 10 % more of them.
+ */
+const gather = { messages: 128, turns: 4 }
+
 /** Messages of one append that go with the next transaction, however many wait: those of whoever does not send a lot. */
 const smallAppend = 16
 
@@ -173,6 +180,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const waiting: [Commit, ...Array<Commit>] = [new Commit()] // in their order
   const large = new Map<Name.Username, Commit>() // of who has sent a lot that waits: they say the rest behind that
   let underWay: Commit | undefined
+  let lastMessages = 0 // of the last transaction
   let mostMessages = commitMessages.first // of one transaction, but for those of one append, and of small ones
 
   const writer = yield* thread({ ...settings, role: "writer" }, {
@@ -275,7 +283,15 @@ const make = Effect.fnUntraced(function*(options: Options) {
   yield* Effect.gen(function*() {
     yield* somethingWaits.await
     yield* Effect.yieldNow // what else comes in this tick goes with it
+    const expected = Math.min(lastMessages, gather.messages)
+    for (let turn = 0, before = 0; turn < gather.turns; turn++) {
+      const { messages } = waiting[0]
+      if (messages === before || messages >= expected) break
+      before = messages
+      yield* Effect.yieldNow
+    }
     const commit = underWay = waiting[0]
+    lastMessages = commit.messages
     if (waiting.length === 1) {
       waiting[0] = new Commit()
       somethingWaits.closeUnsafe()
