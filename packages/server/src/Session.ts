@@ -308,10 +308,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     this.#services.metrics.receivedBytes += bytes.length
     if (this.#isDeaf) return undefined // but an unread line would become a reset
     const wait = this.pace.hearBytes(bytes.length)
+    const hasLine = this.#intake.take(bytes)
     // A login waits for nothing but other logins: it would be passed by that of the next connection (CPT 4.4)
-    const left = !this.#intake.take(bytes)
-      ? undefined
-      : bytes.length < largeRead || this.#following === undefined
+    const left = bytes.length < largeRead || hasLine && this.#following === undefined
       ? this.#hearLines(atOnce)
       : this.#whenFree((most) => this.#hearLines(most))
     if (left !== undefined) this.#intake.keep()
@@ -321,6 +320,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   #hearLines(most: number): Left | undefined {
+    if (!this.#intake.hasLine) return undefined
     this.#hasHeard = true
     const noted = this.#noteAck()
     if (AtOnce.isThere(noted)) return this.#answer(most, false)

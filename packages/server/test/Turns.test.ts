@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { Buffer } from "node:buffer"
 import { LimitHits } from "../src/LimitHits.ts"
 import { Metrics } from "../src/Metrics.ts"
 import { defaults } from "../src/ServerConfig.ts"
 import { Turns } from "../src/Turns.ts"
+import { overTcp } from "./support/World.ts"
 
 const make = Effect.gen(function*() {
   const metrics = yield* Metrics
@@ -86,4 +88,28 @@ describe("Turns", () => {
       yield* read
       assert.strictEqual(most, 5)
     }))
+})
+
+describe("a line without end", () => {
+  for (const [who, first] of [["who has logged in", "CONNECT ann\n"], ["a stranger", ""]] as const) {
+    it.live(`of ${who} is read in turns`, () =>
+      Effect.gen(function*() {
+        const world = yield* overTcp({ settings: { byteLimit: Infinity } })
+        const [crowd, size] = [8, 4_000_000]
+        for (let index = 0; index < crowd; index++) {
+          const connection = yield* world.connect
+          const login = first.replace("ann", `ann${index}`)
+          yield* Effect.forkScoped(connection.say(Buffer.from(login + "x".repeat(size))))
+        }
+        let [most, before] = [0, world.metrics.receivedBytes]
+        while (before < crowd * size) {
+          yield* oneTurn
+          const now = world.metrics.receivedBytes
+          most = Math.max(most, now - before)
+          before = now
+        }
+        // Each may be read once, to wait for its turn then, and two have it
+        assert.isAtMost(most, (crowd + 2) * 65_536)
+      }))
+  }
 })

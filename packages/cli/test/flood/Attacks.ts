@@ -212,6 +212,17 @@ export const attacks: ReadonlyArray<Attack> = [
     }
   },
   {
+    name: "endless lines, no login",
+    begin: (target) => {
+      const bytes = Buffer.alloc(64 * 1024, "x")
+      return crowd(50, target, (index) => {
+        const stranger = peer(target, addressOf(index))
+        pour(stranger.socket, () => bytes)
+        return stranger
+      })
+    }
+  },
+  {
     name: "long lines",
     begin: (target) => {
       const line = Buffer.from(`SEND g ${"x".repeat(8000)}\n`.repeat(8))
