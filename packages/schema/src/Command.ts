@@ -4,7 +4,7 @@
  *
  * A line is given without its end. What bytes make a line is the Framer's business.
  */
-import { Effect, Result, Schema, SchemaIssue, SchemaTransformation } from "effect"
+import { Effect, Result, Schema, SchemaIssue, SchemaParser, SchemaTransformation } from "effect"
 import { type DeclineError, InvalidCommand, UnsupportedCommand } from "./Decline.ts"
 import { Message } from "./Message.ts"
 import { GroupName, isName, Name, Target } from "./Name.ts"
@@ -198,13 +198,16 @@ export const ServerCommandFromLine = Schema.String.pipe(
   Schema.decodeTo(ServerCommand, lineForm(splitServer, joinServer))
 )
 
-const decodeClient = Schema.decodeUnknownResult(ClientCommandFromLine)
+const decodeClient = SchemaParser.decodeUnknownResult(ClientCommandFromLine)
+
+// Made once, and no `SchemaError` is made: the stack of an error was half of what a line takes that is no command
+const [invalid, unsupported] = [new InvalidCommand({}), new UnsupportedCommand({})]
 
 /** Reads a client's line; what cannot be read is already the error that the server declines it with (CPT 3.3). */
 export const readClientLine = (line: string): Result.Result<ClientCommand, InvalidCommand | UnsupportedCommand> =>
   Result.mapError(
     decodeClient(line),
-    () => serverWords.has(wordOf(line)) ? new UnsupportedCommand({}) : new InvalidCommand({})
+    () => serverWords.has(wordOf(line)) ? unsupported : invalid
   )
 
 /**

@@ -18,17 +18,15 @@ export type Request =
 
 export type Sends = Extract<Request, { _tag: "SENDS" }>
 
+const none = (error: Decline.DeclineError): Request => ({ _tag: "NONE", error })
+const [tooLong, notUtf8] = [none(new Decline.LineTooLong({})), none(new Decline.InvalidCommand({}))]
+
 const requestOf = (line: Framer.Line): Request => {
-  if (typeof line !== "string") {
-    return {
-      _tag: "NONE",
-      error: line.reason === "TooLong" ? new Decline.LineTooLong({}) : new Decline.InvalidCommand({})
-    }
-  }
+  if (typeof line !== "string") return line.reason === "TooLong" ? tooLong : notUtf8
   const username = Command.usernameIn(line)
   if (username !== undefined) return { _tag: "CONNECT", username }
   const read = Command.readClientLine(line)
-  if (Result.isFailure(read)) return { _tag: "NONE", error: read.failure }
+  if (Result.isFailure(read)) return none(read.failure)
   const command = read.success
   return command._tag === "SEND"
     ? { _tag: "SENDS", batch: Batch.of([command.target, command.message]), asks: command.target }

@@ -60,7 +60,10 @@ const longestPause = 1000
 const accept = bytesOf(Command.serverLine(new Command.Accept({})))
 const endSync = bytesOf(Command.serverLine(new Command.EndSync({})))
 
+// Made once: an error's stack was half of what a DECLINE costs
 const rateLimited = Exit.fail(new Decline.RateLimited({}))
+const notLoggedIn = Exit.fail(new Decline.NotLoggedIn({}))
+const alreadyLoggedIn = Exit.fail(new Decline.AlreadyLoggedIn({}))
 
 /** SENDs give how many names they have brought into use. */
 type Answer = Effect.Effect<number | void, Decline.DeclineError | PeerGone>
@@ -306,13 +309,15 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   hear(bytes: Uint8Array): Left | undefined {
     this.received += bytes.length
     this.#services.metrics.receivedBytes += bytes.length
-    if (this.#isDeaf) return undefined // but an unread line would become a reset
+    const isLarge = bytes.length >= largeRead
+    // Not to be heard, but an unread line would become a reset
+    if (this.#isDeaf) return isLarge ? this.#whenFree(() => undefined) : undefined
     const wait = this.pace.hearBytes(bytes.length)
     const hasLine = this.#intake.take(bytes)
     // A login waits for nothing but other logins: it would be passed by that of the next connection (CPT 4.4)
-    const left = bytes.length < largeRead || hasLine && this.#following === undefined
-      ? this.#hearLines(atOnce)
-      : this.#whenFree((most) => this.#hearLines(most))
+    const left = isLarge && !(hasLine && this.#following === undefined)
+      ? this.#whenFree((most) => this.#hearLines(most))
+      : this.#hearLines(atOnce)
     if (left !== undefined) this.#intake.keep()
     if (wait === 0) return left
     this.hit("byte-limit")
@@ -355,7 +360,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       const left = this.pace.takes(count) ? this.#answerNow(request, goOn) : this.#answerLater(request, goOn)
       if (left !== undefined) return left
     }
-    return this.outbox.writeAll()
+    return this.outbox.writeAll() ?? (this.#isClosing ? Exit.void : undefined)
   }
 
   /** Goes on when it is its turn, maybe now, with as much as may be done in one. */
@@ -368,10 +373,12 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Undefined if nothing is left to do before the next one; else what that is, which goes on by itself. */
   #answerNow(request: Request, goOn: () => Left): Left | undefined {
     const done = this.#carryOut(request)
-    if (!AtOnce.isThere(done)) {
-      return this.#settle(done, countOf(request), request._tag === "CONNECT" ? request.username : undefined, goOn)
-    }
-    this.#succeed(done.value, countOf(request), 0)
+    const count = countOf(request)
+    const asked = request._tag === "CONNECT" ? request.username : undefined
+    const error = AtOnce.failure(done)
+    if (error !== undefined && error._tag !== "PeerGone") this.#fail(error, count, asked)
+    else if (AtOnce.isThere(done)) this.#succeed(done.value, count, 0)
+    else return this.#settle(done, count, asked, goOn)
     const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
     return room === undefined ? undefined : Effect.flatMap(room, goOn)
   }
@@ -407,14 +414,14 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   #carryOut(request: Request): Answer {
-    if (request._tag === "NONE") return Effect.fail(request.error)
+    if (request._tag === "NONE") return Exit.fail(request.error)
     const following = this.#following
     if (following === undefined) { // CPT 3.1
-      return request._tag === "CONNECT" ? this.#login(request.username) : Effect.fail(new Decline.NotLoggedIn({}))
+      return request._tag === "CONNECT" ? this.#login(request.username) : notLoggedIn
     }
     switch (request._tag) {
       case "CONNECT":
-        return Effect.fail(new Decline.AlreadyLoggedIn({}))
+        return alreadyLoggedIn
       case "SENDS":
         return this.#send(following.username, request)
       case "SYNC":
@@ -496,10 +503,6 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     if (this.#isClosing) this.#why = `declined: ${error.reason}`
   }
 
-  #declineAll(error: Decline.DeclineError, times: number): void {
-    for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
-  }
-
   /**
    * Carries it out, which is declined if it fails, so many times, and goes on.
    *
@@ -514,16 +517,21 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       },
       onFailure: (error) => {
         if (error._tag === "PeerGone") return Effect.fail(error)
-        if (asked !== undefined && this.#following === undefined) {
-          this.#services.metrics.logins.add(reasonOf(error))
-          this.#refused = `${asked}: ${error.reason}`
-          if (error._tag !== "StorageUnavailable") this.#refusedLogins++
-          if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
-        }
-        this.#declineAll(error, times)
+        this.#fail(error, times, asked)
         return goOn()
       }
     })
+  }
+
+  /** Something could not be done that was said, so many times. */
+  #fail(error: Decline.DeclineError, times: number, asked: Name.Name | undefined): void {
+    if (asked !== undefined && this.#following === undefined) {
+      this.#services.metrics.logins.add(reasonOf(error))
+      this.#refused = `${asked}: ${error.reason}`
+      if (error._tag !== "StorageUnavailable") this.#refusedLogins++
+      if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
+    }
+    for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
   }
 
   /** It has reached a limit. */
@@ -609,7 +617,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       }
       const rest = yield* Effect.forkChild(
         Effect.catch(
-          this.#next,
+          Effect.forever(Effect.flatten(this.#next)),
           // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
           (error) => this.#isStopping && error._tag === "EndOfInput" ? this.#goodbye : Effect.void
         )

@@ -5,7 +5,7 @@ import { LimitHits } from "../src/LimitHits.ts"
 import { Metrics } from "../src/Metrics.ts"
 import { defaults } from "../src/ServerConfig.ts"
 import { Turns } from "../src/Turns.ts"
-import { overTcp } from "./support/World.ts"
+import { end, overTcp } from "./support/World.ts"
 
 const make = Effect.gen(function*() {
   const metrics = yield* Metrics
@@ -112,4 +112,21 @@ describe("a line without end", () => {
         assert.isAtMost(most, (crowd + 2) * 65_536)
       }))
   }
+
+  it.live("behind the last word is read over, in turns: what is left unread would become a reset", () =>
+    Effect.gen(function*() {
+      const world = yield* overTcp()
+      const words = "BOGUS\n".repeat(50) + "x".repeat(200_000)
+      const crowd = Array.from({ length: 8 }, () =>
+        Effect.gen(function*() {
+          const connection = yield* world.connect
+          yield* Effect.forkScoped(connection.say(Buffer.from(words)))
+          for (let line = 0; line < 20; line++) {
+            assert.strictEqual(yield* connection.hear, "DECLINE invalid_command")
+          }
+          assert.strictEqual(yield* connection.hear, end)
+        }))
+      yield* Effect.all(crowd, { concurrency: "unbounded" })
+      while (world.metrics.receivedBytes < crowd.length * words.length) yield* oneTurn
+    }))
 })

@@ -223,6 +223,18 @@ export const attacks: ReadonlyArray<Attack> = [
     }
   },
   {
+    name: "endless lines, after the last word",
+    begin: (target) => {
+      const bytes = Buffer.alloc(64 * 1024, "x")
+      return crowd(50, target, (index) => {
+        const refused = peer(target, addressOf(index))
+        refused.socket.write("BOGUS\n".repeat(50))
+        pour(refused.socket, () => bytes)
+        return refused
+      })
+    }
+  },
+  {
     name: "long lines",
     begin: (target) => {
       const line = Buffer.from(`SEND g ${"x".repeat(8000)}\n`.repeat(8))
