@@ -26,6 +26,9 @@ const resetWithin = 50
  */
 const maxEarly = { chunks: 64, bytes: 64 * 1024 }
 
+/** Bytes of a chunk behind which nothing is read early: it would have to be copied, and there is enough to do. */
+const largeChunk = 16 * 1024
+
 const nothing = Buffer.alloc(0)
 
 /** Of the error of a socket: "close" follows. */
@@ -231,7 +234,9 @@ export class NetConnection implements Connection {
     }
     try {
       const left = ear.hear(bytes)
-      if (left !== undefined) this.#tell(Exit.succeed(left))
+      if (left === undefined) return
+      if (bytes.length >= largeChunk) this.#socket.pause()
+      this.#tell(Exit.succeed(left))
     } catch (defect) {
       this.#tell(Exit.die(defect)) // ends the session, and not the server
     }
