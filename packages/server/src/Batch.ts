@@ -26,6 +26,11 @@ export class Batch {
     this.ends[index] = end
   }
 
+  /** Bytes from the first text to the end of the last. There must be a message. */
+  get size(): number {
+    return this.ends[this.count - 1]! - this.starts[0]!
+  }
+
   /** For the next one. */
   reset(bytes: Buffer): void {
     this.bytes = bytes

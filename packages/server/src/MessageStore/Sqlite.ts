@@ -42,10 +42,12 @@ const maxWaitingBytes = 32 * 1024 * 1024
 
 /**
  * Milliseconds of one transaction, about, but for its sync, which takes as long for one message as for many: what comes
- * meanwhile waits for the next one. How many messages that are is found out: to new names they take ten times as long.
+ * meanwhile waits for the next one. How many messages that are is found out: to new names they take ten times as long. Long
+ * ones take theirs to be written, with the sync; of them there are so many bytes at most.
  */
-const commitMillis = 4
+const commitMillis = 2
 const commitMessages = { first: 1024, least: 32, most: 4096 }
+const commitBytes = 512 * 1024
 
 /**
  * Whoever has just got an ACK often has the next message ready. So as long as fewer wait than were committed last, and than
@@ -54,8 +56,8 @@ const commitMessages = { first: 1024, least: 32, most: 4096 }
  */
 const gather = { messages: 128, turns: 4 }
 
-/** Messages of one append that go with the next transaction, however many wait: those of whoever does not send a lot. */
-const smallAppend = 16
+/** What goes with the next transaction, however much waits: appends of whoever does not send a lot. */
+const smallAppend = { messages: 16, bytes: 4096 }
 
 /** Names that are looked up at the same time. */
 const maxLookUps = 256
@@ -210,15 +212,16 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** The transaction that takes what comes behind all that waits. */
   const last = (): Commit => {
     const last = waiting.at(-1)
-    if (last !== undefined && last.ops.length < mostMessages) return last
+    if (last !== undefined && last.ops.length < mostMessages && last.size < commitBytes) return last
     const commit = new Commit()
     waiting.push(commit)
     return commit
   }
 
   /** The one that takes what somebody says: not behind all that others have said, if it is little. */
-  const commitFor = (sender: Name.Username, messages: number): Commit => {
-    if (messages <= smallAppend) return large.get(sender) ?? waiting[0]
+  const commitFor = (sender: Name.Username, messages: number, bytes: number): Commit => {
+    const isSmall = messages <= smallAppend.messages && bytes <= smallAppend.bytes
+    if (isSmall) return large.get(sender) ?? waiting[0]
     const commit = last()
     commit.large.push(sender)
     large.set(sender, commit)
@@ -226,7 +229,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   }
 
   const append = (sender: Name.Username, batch: Batch, now: number) => {
-    const commit = commitFor(sender, batch.count)
+    const commit = commitFor(sender, batch.count, batch.size)
     const before = commit.size
     const from = commit.ops.length
     for (let index = 0; index < batch.count; index++) {
@@ -405,7 +408,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     // It need not be on disk: it goes with the next message
     confirm: (sender) => {
-      commitFor(sender, 0).say(op.confirm, sender)
+      commitFor(sender, 0, 0).say(op.confirm, sender)
       return Exit.void
     },
 
