@@ -4,6 +4,7 @@
  * which question, and when there is time for what.
  */
 import { statSync } from "node:fs"
+import { setPriority } from "node:os"
 import type { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, workerData } from "node:worker_threads"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
@@ -67,6 +68,9 @@ const fullLog = 4000
 
 /** Milliseconds that the log's new beginning waits for who reads in it; a backup reads for long. */
 const logPatience = 20
+
+/** Of the reader, where all share one core: with 500 who read, an ACK took 2.3 ms without it, and 1.1 with it. */
+const readerNice = 4
 
 /** Bytes of the log's file that are left to be used again when there is nothing to do. */
 const idleLogBytes = 4 * 1024 * 1024
@@ -176,7 +180,18 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
   }
 }
 
+/** Who reads histories keeps those waiting less who say something; a reader alone is as fast. */
+const stepBack = () => {
+  if (process.platform !== "linux") return // it would be the whole process
+  try {
+    setPriority(readerNice)
+  } catch {
+    // Where that is not allowed, it is as it was
+  }
+}
+
 const serveReader = (port: MessagePort, { file }: Settings) => {
+  stepBack()
   const db: DatabaseSync = openReadOnly(file)
   const reader = new Reader(db)
   return {
