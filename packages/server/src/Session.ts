@@ -375,10 +375,12 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     const done = this.#carryOut(request)
     const count = countOf(request)
     const asked = request._tag === "CONNECT" ? request.username : undefined
-    const error = AtOnce.failure(done)
-    if (error !== undefined && error._tag !== "PeerGone") this.#fail(error, count, asked)
-    else if (AtOnce.isThere(done)) this.#succeed(done.value, count, 0)
-    else return this.#settle(done, count, asked, goOn)
+    if (AtOnce.isThere(done)) this.#succeed(done.value, count, 0)
+    else {
+      const error = AtOnce.failure(done)
+      if (error === undefined || error._tag === "PeerGone") return this.#settle(done, count, asked, goOn)
+      this.#fail(error, count, asked)
+    }
     const room = this.outbox.isLarge() ? this.outbox.writeAll() : undefined
     return room === undefined ? undefined : Effect.flatMap(room, goOn)
   }

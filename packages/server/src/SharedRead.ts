@@ -2,7 +2,7 @@
  * What comes on sockets, read into one buffer that they share. By itself Node makes a buffer of 64 KB for each read and
  * cuts it to size: an eighth of the CPU of an ACK, and garbage of which V8 counts all 64 KB. For sockets that connect, Node
  * has `onread` instead; a server's cannot be made with it. So what that option does is done here to one that is made
- * already, where Node's sockets are as they were from 12 on; elsewhere they read as they always do.
+ * already, where Node's sockets are as they are in 22 and 24; elsewhere they read as they always do.
  */
 import { Buffer } from "node:buffer"
 import type { Socket } from "node:net"

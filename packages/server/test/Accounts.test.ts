@@ -4,9 +4,8 @@ import { Account, Accounts, Batch, layerMemory, layerSqlite, type MessageStore }
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Layer, Schema } from "effect"
 import { Buffer } from "node:buffer"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { newFolder } from "./support/folder.ts"
 import { patiently } from "./support/patience.ts"
 import { distant, lineByLine } from "./support/stores.ts"
 import { timedTranscript, transcript } from "./support/Transcript.ts"
@@ -295,10 +294,7 @@ const hear = ({ hear }: Connection) => patiently(hear, () => assert.fail("waited
 /** A database of its own. */
 const onDisk: Layer.Layer<MessageStore, unknown> = Layer.unwrap(
   Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-      (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-    ),
+    newFolder,
     (folder) => layerSqlite({ file: join(folder, "messages.db") })
   )
 )

@@ -13,20 +13,15 @@ import {
 } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Layer, Logger, Result, Schema } from "effect"
-import { mkdtempSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { renameSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Certificate from "../src/Certificate.ts"
 import * as IpRange from "../src/IpRange.ts"
 import { Kept } from "../src/Keeper.ts"
 import * as Rows from "../src/Keeper/Rows.ts"
+import { newFolder } from "./support/folder.ts"
 import { patiently } from "./support/patience.ts"
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
-)
 
 const user = (name: string) => Name.Username.make(name)
 const group = (name: string) => Name.GroupName.make(name)
@@ -166,7 +161,7 @@ describe("what is declared in a file", () => {
 
   it.live("holds, also when the file changes, but for what is not right", () =>
     Effect.gen(function*() {
-      const file = join(yield* folder, "accounts.json")
+      const file = join(yield* newFolder, "accounts.json")
       const { layer, lines, said } = log()
       yield* write(file, {
         accounts: [{ name: "bob", ranges: ["10.1.2.3/8", "::1"] }, { name: "carol", certificates: ["CN=carol"] }],
@@ -220,7 +215,7 @@ describe("what is declared in a file", () => {
 
   it.live("keeps a server from starting, if it is not right", () =>
     Effect.gen(function*() {
-      const file = join(yield* folder, "accounts.json")
+      const file = join(yield* newFolder, "accounts.json")
       const whyNot = Effect.map(
         Effect.flip(Effect.scoped(opened(Accounts.layerFile(file), layerMemory()))),
         ({ message }) => message
@@ -234,7 +229,7 @@ describe("what is declared in a file", () => {
 
   it.live("is not to be changed elsewhere", () =>
     Effect.gen(function*() {
-      const file = join(yield* folder, "accounts.json")
+      const file = join(yield* newFolder, "accounts.json")
       yield* write(file, { accounts: [{ name: "bob" }] })
       const { declared, store } = yield* opened(Accounts.layerFile(file), layerMemory())
       const errors = [
@@ -262,7 +257,7 @@ describe("what is declared in the database", () => {
 
   it.live("is there again, with every rule, and what names are", () =>
     Effect.gen(function*() {
-      const file = join(yield* folder, "messages.db")
+      const file = join(yield* newFolder, "messages.db")
       const bob = {
         name: user("bob"),
         locked: true,
@@ -292,7 +287,7 @@ describe("what is declared in the database", () => {
 
   it.live("makes an inbox private for good, also when it is no longer declared, and whoever decides who logs in", () =>
     Effect.gen(function*() {
-      const file = join(yield* folder, "messages.db")
+      const file = join(yield* newFolder, "messages.db")
       const send = (store: MessageStore["Service"], to: string) =>
         store.append(user("ann"), Batch.of([Name.Target.make(to), Message.Message.make("a word in private")]))
       yield* kept(file, ({ declared, store }) =>
@@ -319,7 +314,7 @@ describe("what is declared in the database", () => {
 
   it.live("is kept with a crash right after, and copied by a backup", () =>
     Effect.gen(function*() {
-      const data = yield* folder
+      const data = yield* newFolder
       const [file, copy] = [join(data, "messages.db"), join(data, "copy.db")]
       yield* kept(file, ({ declared }) =>
         Effect.gen(function*() {
@@ -331,7 +326,7 @@ describe("what is declared in the database", () => {
 
   it.live("that cannot be written is not declared, and the change is refused", () =>
     Effect.gen(function*() {
-      const file = join(yield* folder, "messages.db")
+      const file = join(yield* newFolder, "messages.db")
       yield* kept(file, ({ declared, store }) =>
         Effect.gen(function*() {
           const other = new DatabaseSync(file)
@@ -349,7 +344,7 @@ describe("what is declared in the database", () => {
 
   it.live("is found wrong where it is", () =>
     Effect.gen(function*() {
-      const data = yield* folder
+      const data = yield* newFolder
       const file = join(data, "messages.db")
       yield* kept(file, ({ declared, store }) =>
         Effect.gen(function*() {

@@ -3,11 +3,10 @@ import { Accounts, layerMemory, Listener, Server, ServerConfig } from "@cpt/serv
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Layer } from "effect"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
 import { connect, type Socket } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import { newFolder } from "./support/folder.ts"
 
 const listening = (listener: ReturnType<typeof Listener.tcp>, settings: Partial<ServerConfig.Settings> = {}) =>
   Server.layer(listener).pipe(
@@ -71,10 +70,7 @@ describe.runIf(process.platform === "linux")("a peer on this machine", () => {
 
   it.live("that closes after it has read the ACK does, also over a Unix socket (CPT 4.4)", () =>
     Effect.gen(function*() {
-      const folder = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-      )
+      const folder = yield* newFolder
       const path = join(folder, "socket")
       yield* listening(Listener.unix(path))
       for (const place of [yield* started(), path]) {

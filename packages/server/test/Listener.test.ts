@@ -2,13 +2,13 @@ import { Decline } from "@cpt/schema"
 import { Accounts, Credentials, layerMemory, Listener, Server } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
-import { existsSync, mkdtempSync, rmSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { connect, type Socket } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { connect as connectTls } from "node:tls"
 import { cert, key } from "./support/certificate.ts"
+import { newFolder } from "./support/folder.ts"
 
 type AnyListener = ReturnType<typeof Listener.tcp>
 
@@ -40,10 +40,7 @@ const session = (socket: Socket, lines: string) =>
   })
 
 const newPath = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-  ),
+  newFolder,
   (folder) => join(folder, "socket")
 )
 

@@ -3,9 +3,8 @@ import { layerMemory, layerSqlite, Metrics } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { newFolder } from "./support/folder.ts"
 import { type Connection, end, overTcp } from "./support/World.ts"
 
 const say = (connection: Connection, ...lines: ReadonlyArray<string>) =>
@@ -14,14 +13,9 @@ const say = (connection: Connection, ...lines: ReadonlyArray<string>) =>
 const hear = (connection: Connection, lines: number) =>
   Effect.forEach(Array.from({ length: lines }), () => connection.hear)
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-)
-
 const stores = {
   "in memory": Effect.succeed(layerMemory()),
-  "on disk": Effect.map(folder, (folder) => layerSqlite({ file: join(folder, "messages.db") }))
+  "on disk": Effect.map(newFolder, (folder) => layerSqlite({ file: join(folder, "messages.db") }))
 }
 
 describe("Metrics", () => {

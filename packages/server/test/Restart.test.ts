@@ -2,9 +2,8 @@
 import { layerMemory, layerSqlite, MessageStore } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Layer } from "effect"
-import { mkdtempSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { newFolder } from "./support/folder.ts"
 import { type Connection, end, overTcp, type World } from "./support/World.ts"
 
 const say = (connection: Connection, lines: string) => connection.say(Buffer.from(lines))
@@ -33,10 +32,7 @@ const synced = Effect.fnUntraced(function*(world: World, count: number) {
 })
 
 const file = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-  ),
+  newFolder,
   (folder) => join(folder, "messages.db")
 )
 

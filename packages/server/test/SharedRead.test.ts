@@ -4,19 +4,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { Buffer } from "node:buffer"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Tls from "node:tls"
 import { readShared } from "../src/SharedRead.ts"
 import { cert, key } from "./support/certificate.ts"
+import { newFolder } from "./support/folder.ts"
 import { overTcp } from "./support/World.ts"
-
-const temporary = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-)
 
 const tcp = { open: () => Net.createServer({ allowHalfOpen: true }), event: "connection", join: Net.connect }
 const tls = {
@@ -80,7 +74,7 @@ describe("readShared", () => {
   for (const [what, kind] of [["in clear text", tcp], ["over TLS", tls]] as const) {
     it.live(`reads all sockets into the same bytes, ${what}; they pause, go on, and end`, () =>
       Effect.gen(function*() {
-        const pairs = yield* connections(kind, join(yield* temporary, "s"), 2)
+        const pairs = yield* connections(kind, join(yield* newFolder, "s"), 2)
         const [ann, bob] = pairs.map(([, accepted]) => new Heard(accepted))
         const [[annSays, annIsHeard], [bobSays]] = [pairs[0]!, pairs[1]!]
         assert.isTrue(ann!.isShared && bob!.isShared) // as this Node's sockets are
@@ -106,7 +100,7 @@ describe("readShared", () => {
 
   it.live("leaves a socket alone in which something waits", () =>
     Effect.gen(function*() {
-      const [[client, accepted]] = [(yield* connections(tcp, join(yield* temporary, "s"), 1))[0]!]
+      const [[client, accepted]] = [(yield* connections(tcp, join(yield* newFolder, "s"), 1))[0]!]
       client.write("early")
       yield* Effect.promise(() => once(accepted, "readable"))
       assert.isFalse(readShared(accepted, () => assert.fail("it was said before")))
@@ -115,7 +109,7 @@ describe("readShared", () => {
 })
 
 describe("what is heard from many who speak at the same time", () => {
-  const onDisk = Layer.unwrap(Effect.map(temporary, (folder) => layerSqlite({ file: join(folder, "messages.db") })))
+  const onDisk = Layer.unwrap(Effect.map(newFolder, (folder) => layerSqlite({ file: join(folder, "messages.db") })))
 
   // More than is answered at once, so that others are read before the rest is
   for (const [place, store] of [["in memory", layerMemory()], ["on disk", onDisk]] as const) {

@@ -118,6 +118,17 @@ const user = (target: Target, address: string, then: (socket: Socket) => void): 
 const sendsTo = (target: () => string, lines: number): Buffer =>
   Buffer.from(Array.from({ length: lines }, () => `SEND ${target()} hello\n`).join(""))
 
+const endless = Buffer.alloc(64 * 1024, "x")
+
+/** Who say this, and then a line without end, and never log in. */
+const strangers = (first: string): Attack["begin"] => (target) =>
+  crowd(50, target, (index) => {
+    const stranger = peer(target, addressOf(index))
+    stranger.socket.write(first)
+    pour(stranger.socket, () => endless)
+    return stranger
+  })
+
 /** The group that `prepare` fills. */
 const bigGroup = "big"
 
@@ -206,34 +217,12 @@ export const attacks: ReadonlyArray<Attack> = [
   },
   {
     name: "endless lines",
-    begin: (target) => {
-      const bytes = Buffer.alloc(64 * 1024, "x")
-      return crowd(50, target, (index) => user(target, addressOf(index), (socket) => pour(socket, () => bytes)))
-    }
+    begin: (target) =>
+      crowd(50, target, (index) => user(target, addressOf(index), (socket) => pour(socket, () => endless)))
   },
-  {
-    name: "endless lines, no login",
-    begin: (target) => {
-      const bytes = Buffer.alloc(64 * 1024, "x")
-      return crowd(50, target, (index) => {
-        const stranger = peer(target, addressOf(index))
-        pour(stranger.socket, () => bytes)
-        return stranger
-      })
-    }
-  },
-  {
-    name: "endless lines, after the last word",
-    begin: (target) => {
-      const bytes = Buffer.alloc(64 * 1024, "x")
-      return crowd(50, target, (index) => {
-        const refused = peer(target, addressOf(index))
-        refused.socket.write("BOGUS\n".repeat(50))
-        pour(refused.socket, () => bytes)
-        return refused
-      })
-    }
-  },
+  { name: "endless lines, no login", begin: strangers("") },
+  // So many that the server says its last word to them
+  { name: "endless lines, after the last word", begin: strangers("BOGUS\n".repeat(50)) },
   {
     name: "long lines",
     begin: (target) => {

@@ -4,20 +4,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Queue } from "effect"
 import { X509Certificate } from "node:crypto"
 import { once } from "node:events"
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { connect, type TLSSocket } from "node:tls"
 import { alice, authority, cert, key, server } from "../support/certificate.ts"
+import { newFolder } from "../support/folder.ts"
 import { patiently } from "../support/patience.ts"
 
 const old = { key, cert }
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-)
 
 const put = (folder: string, pair: { readonly key: string; readonly cert: string }) => {
   writeFileSync(join(folder, "tls.crt"), pair.cert)
@@ -91,7 +86,7 @@ describe("Credentials in files", () => {
   for (const [how, make, change] of ways) {
     it.live(`that ${how} are shown from then on, and sessions go on`, () =>
       Effect.gen(function*() {
-        const at = yield* folder
+        const at = yield* newFolder
         const { connected, logged, shown } = yield* started(yield* make(at))
         assert.strictEqual(yield* shown, fingerprint(cert))
         const before = yield* connected
@@ -104,7 +99,7 @@ describe("Credentials in files", () => {
 
   it.live("that are not right are reported once and change nothing, until they are", () =>
     Effect.gen(function*() {
-      const at = yield* folder
+      const at = yield* newFolder
       const files = put(at, old)
       const { logged, shown } = yield* started(files)
       writeFileSync(files.cert, server.cert) // its key is still to come
@@ -122,7 +117,7 @@ describe("Credentials in files", () => {
 
   it.live("are also read when somebody asks, and used when all else is ready", () =>
     Effect.gen(function*() {
-      const at = yield* folder
+      const at = yield* newFolder
       const { credentials, shown } = yield* started(put(at, old))
       put(at, server)
       const use = yield* credentials.prepare
@@ -137,7 +132,7 @@ describe("Credentials in files", () => {
 
   it.live("trust other clients from then on, also where those resume a session", () =>
     Effect.gen(function*() {
-      const at = yield* folder
+      const at = yield* newFolder
       const clientCa = join(at, "ca.crt")
       writeFileSync(clientCa, authority)
       const files = { ...put(at, old), clientCa }

@@ -2,17 +2,7 @@ import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Layer, Logger, Schedule } from "effect"
 import { hash } from "node:crypto"
-import {
-  copyFileSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync
-} from "node:fs"
-import { tmpdir } from "node:os"
+import { copyFileSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Batch } from "../../src/Batch.ts"
@@ -20,13 +10,11 @@ import * as Database from "../../src/Database.ts"
 import { type Appended, MessageStore } from "../../src/MessageStore.ts"
 import { layerSqlite, type Options } from "../../src/MessageStore/Sqlite.ts"
 import { messageStoreSuite } from "../../src/testing/index.ts"
+import { newFolder } from "../support/folder.ts"
 
 /** A file that is not there yet, in a folder that goes with the test. */
 const newFile = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => mkdtempSync(join(tmpdir(), "cpt-"))),
-    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-  ),
+  newFolder,
   (folder) => join(folder, "messages.db")
 )
 
