@@ -263,9 +263,10 @@ const paced = async (server: Server) => {
 
 /** Publishers send to groups, and all who follow these take it: lines that arrive. Whoever is asleep does not read at all. */
 const fanOut = async (server: Server) => {
-  const [subscribers, asleep, publishers, groups] = [
+  const [subscribers, asleep, stored, publishers, groups] = [
     option("subscribers", 100),
     option("asleep", 0),
+    option("stored", 0), // messages of 8 KB in each group beforehand: 512 are more than the system has buffers for
     option("publishers", 1),
     option("groups", 1)
   ]
@@ -276,13 +277,14 @@ const fanOut = async (server: Server) => {
     const sleepers = await logins(server, asleep, (index) => `sleeper${index}`)
     await Promise.all(sleepers.map((peer, index) => sync(peer, names[index % groups]!)))
     for (const { socket } of sleepers) socket.pause()
-    // More than the system has buffers for, so that the server knows them to be slow
-    for (const name of names) await preload(writers[0]!, name, 512, 8000)
+  }
+  if (stored > 0) {
+    for (const name of names) await preload(writers[0]!, name, stored, 8000)
     await wait(1000) // for the clock to be later than the last timestamp
   }
 
   const followers = await logins(server, subscribers, (index) => `follower${index}`)
-  const after = asleep > 0 ? Date.now() : 0
+  const after = stored > 0 ? Date.now() : 0
   await Promise.all(followers.map((peer, index) => sync(peer, names[index % groups]!, after)))
   let bytes = 0
   let expected = Infinity

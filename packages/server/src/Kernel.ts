@@ -54,7 +54,6 @@ const read = async (): Promise<string | undefined> => {
 }
 
 let reading: Promise<string | undefined> = Promise.resolve(undefined)
-let readAt = -Infinity // it began
 let next: Promise<string | undefined> | undefined
 
 /** Whether a peer still speaks, has ended its side, or is gone: it has answered with a reset. */
@@ -64,18 +63,10 @@ export type Presence = "here" | "leaving" | "gone"
 const tableNow = (): Promise<string | undefined> => {
   next ??= reading.then(() => {
     next = undefined
-    readAt = performance.now()
     return reading = read()
   })
   return next
 }
-
-/**
- * The same, or one that was read a moment ago. Of 500 who sleep each one asks every few seconds, at other times than the
- * rest, and reading a table takes some milliseconds: that took a third of the only core.
- */
-const tableWithin = (millis: number): Promise<string | undefined> =>
-  performance.now() - readAt < millis ? reading : tableNow()
 
 /**
  * What the kernel knows of a peer; undefined if that is not known. Asked beside the event loop: a table is long where there
@@ -94,13 +85,28 @@ export const presence = async (key: Key): Promise<Presence | undefined> => {
 
 const established = "01 "
 
-/** Bytes that the peer had not acknowledged, so many milliseconds ago at the most; undefined if that is not known. */
+/** What has been sent and not acknowledged: key, bytes, `TIMER:WHEN`, and how often it was sent again. Few rows have that. */
+const underWay =
+  /(:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} (?!0{8})([0-9A-F]{8}):[0-9A-F]{8} ([0-9A-F]{2}:)[0-9A-F]{8} ([0-9A-F]{8})/g
+
+/** The bytes under way to those peers who have not acknowledged all. */
+export const bytesIn = (table: string): ReadonlyMap<Key, number> =>
+  new Map(Array.from(table.matchAll(underWay), ([, key = "", bytes = ""]) => [key, Number.parseInt(bytes, 16)]))
+
+let counted: Promise<ReadonlyMap<Key, number>> = reading.then(() => new Map())
+let countedAt = -Infinity // at the earliest
+
+/**
+ * Bytes that the peer had not acknowledged, so many milliseconds ago at the most; undefined if there were none, or that is
+ * not known. All who ask within that time share a table and what it was searched for: of 500 who sleep each one asks every
+ * few seconds, at other times than the rest, and a table is long where many are connected.
+ */
 export const unacknowledged = async (key: Key, within: number): Promise<number | undefined> => {
-  const table = await tableWithin(within)
-  const at = table?.indexOf(key) ?? -1
-  if (table === undefined || at === -1) return undefined
-  // "… 01 TX_QUEUE:RX_QUEUE …"
-  return Number.parseInt(table.slice(at + key.length + 3, at + key.length + 11), 16)
+  if (performance.now() - countedAt >= within) {
+    countedAt = performance.now()
+    counted = tableNow().then((table = "") => bytesIn(table))
+  }
+  return (await counted).get(key)
 }
 
 /** Sent again and again without an answer, for some 25 seconds at the least: each time the kernel waits twice as long. */
@@ -109,18 +115,13 @@ const deadAfter = 7
 /** The connections whose peers no longer answer. Keepalive does not find them while bytes are under way to them. */
 export const dead = async (): Promise<ReadonlySet<Key>> => deadIn(await tableNow() ?? "")
 
-/** Few rows are of connections that have sent something, and only those are read: a table may be a megabyte. */
 export const deadIn = (table: string): ReadonlySet<Key> => {
   const found = new Set<Key>()
-  for (let at = 0; (at = table.indexOf(hasSent, at)) !== -1; at += hasSent.length) {
-    const row = /(:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} \S+$/.exec(
-      table.slice(table.lastIndexOf("\n", at) + 1, at)
-    )
-    const retries = table.slice(at, at + 64).split(" ")[2] ?? ""
-    if (row?.[1] !== undefined && Number.parseInt(retries, 16) >= deadAfter) found.add(row[1])
+  for (const [, key = "", , timer, retries = ""] of table.matchAll(underWay)) {
+    if (timer === sendsAgain && Number.parseInt(retries, 16) >= deadAfter) found.add(key)
   }
   return found
 }
 
-/** Behind the bytes that are under way: the timer runs until they are sent again. */
-const hasSent = " 01:"
+/** This timer runs until what is under way is sent again. Another one asks a peer that sleeps whether it has room. */
+const sendsAgain = "01:"

@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { deadIn } from "../src/Kernel.ts"
+import { bytesIn, deadIn } from "../src/Kernel.ts"
 
 const head =
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n"
 
+const hex = (n: number) => n.toString(16).toUpperCase().padStart(8, "0")
+
 /** A row as Linux writes it (`get_tcp4_sock`). */
-const row = (index: number, key: string, state: string, timer: string, retries: number) =>
-  `${String(index).padStart(4)}: 0100007F${key}${state} 00000123:00000000 ${timer}:00000452 ${
-    retries.toString(16).toUpperCase().padStart(8, "0")
+const row = (index: number, key: string, state: string, timer: string, retries: number, bytes = 0x123) =>
+  `${String(index).padStart(4)}: 0100007F${key}${state} ${hex(bytes)}:00000000 ${timer}:00000452 ${
+    hex(retries)
   }     0        0 19 1 00000000e99a399c 100 0 0 10 0                        \n`
 
 const [one, two, three] = [":9900 0100007F:8001 ", ":9900 0100007F:8002 ", ":9900 0100000A:0101 "]
@@ -17,7 +19,7 @@ describe("deadIn", () => {
   it("CPT 3.2: finds who has been sent the same seven times, and nobody else", () => {
     const rows = [
       row(0, ":9900 00000000:0000 ", "0A", "00", 0),
-      row(1, one, "01", "00", 0), // nothing is under way
+      row(1, one, "01", "00", 0, 0), // nothing is under way
       row(10, two, "01", "01", 6),
       row(100, three, "01", "01", 7),
       row(101, ":9900 0100007F:8003 ", "01", "02", 9), // keepalive
@@ -27,5 +29,19 @@ describe("deadIn", () => {
     assert.deepStrictEqual([...deadIn(head + rows.join("") + head)], [three, six])
     assert.deepStrictEqual([...deadIn(head + rows.slice(0, 3).join(""))], [])
     assert.deepStrictEqual([...deadIn("")], [])
+  })
+})
+
+describe("bytesIn", () => {
+  it("CPT 5.8: counts what each peer has not acknowledged, of all who have not acknowledged something", () => {
+    const rows = [
+      row(0, ":9900 00000000:0000 ", "0A", "00", 0, 0),
+      row(1, one, "01", "00", 0, 0),
+      row(10, two, "01", "01", 6, 1),
+      row(100, three, "01", "04", 0, 0x27ab00),
+      row(10_000, six, "08", "01", 17, 0xffffffff)
+    ]
+    assert.deepStrictEqual([...bytesIn(head + rows.join("") + head)], [[two, 1], [three, 0x27ab00], [six, 0xffffffff]])
+    assert.deepStrictEqual([...bytesIn("")], [])
   })
 })
