@@ -111,6 +111,7 @@ const run = async (name: string) => {
     if (name.includes("SYNC")) await prepare(port, 100_000)
     const victim = new Helper([...on(0), ...canGoFirst ? ["chrt", "-f", "10"] : []], [
       "--conditions=source",
+      "--single-threaded", // of V8's threads, the one that goes first would wait for those that cannot run: for a second
       fileURLToPath(new URL("Victim.ts", import.meta.url)),
       String(port)
     ])

@@ -556,6 +556,12 @@ const isSource = import.meta.url.endsWith(".ts")
 /** How often a thread that fails is asked whether it works again. */
 const probeEvery = "1 second"
 
+/**
+ * Questions that a thread is asked at the same time. Node hands over all that it has answered in one turn of the event loop,
+ * and with each a session goes on: when 500 came and followed something, others waited for 70 ms.
+ */
+const maxAsked = 16
+
 /** What the writer has done by itself. */
 type Housekeeping = Extract<Reply, { readonly trimmed: unknown }>
 
@@ -567,6 +573,8 @@ const thread = Effect.fnUntraced(
     readonly lastSteps?: () => Steps | undefined
   } = {}) {
     const waiting = new Map<number, (reply: Reply) => void>()
+    const later: Array<() => void> = [] // to be asked
+    let asked = 0
     let lastId = 0
     let isGone = false
     let isFailing = false
@@ -596,7 +604,7 @@ const thread = Effect.fnUntraced(
     worker.on("message", (reply: Reply) => {
       if ("trimmed" in reply) return onHousekeeping?.(reply)
       const answer = waiting.get(reply.id)
-      waiting.delete(reply.id)
+      if (waiting.delete(reply.id) && asked-- === maxAsked && later.length > 0) setImmediate(askOn)
       answer?.(reply)
     })
     worker.on("error", () => {}) // "exit" follows
@@ -606,12 +614,17 @@ const thread = Effect.fnUntraced(
       waiting.clear()
     })
 
+    const askOn = () => {
+      for (let ask; asked < maxAsked && (ask = later.shift()) !== undefined; asked++) ask()
+    }
+
     const send = (question: Question, given: ReadonlyArray<ArrayBuffer> = []) =>
       Effect.callback<Reply>((resume) => {
         if (isGone) return resume(Effect.succeed({ id: 0, error: "the database's thread has ended" }))
         const id = ++lastId
         waiting.set(id, (reply) => resume(Effect.succeed(reply)))
-        worker.postMessage({ ...question, id } satisfies Request, given)
+        later.push(() => worker.postMessage({ ...question, id } satisfies Request, given))
+        if (later.length === 1) askOn()
       })
 
     const ask = <A>(

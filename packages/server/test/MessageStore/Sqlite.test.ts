@@ -453,6 +453,32 @@ describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {
     }))
 })
 
+describe("layerSqlite, asked by many at once", () => {
+  it.live("lets other things happen between its answers", () =>
+    Effect.gen(function*() {
+      const store = yield* opened(yield* newFile)
+      const answers = new Map<number, number>() // in each turn of the event loop
+      let turn = 0
+      const count = Effect.sync(() => {
+        answers.set(turn, (answers.get(turn) ?? 0) + 1)
+        const until = performance.now() + 0.1 // as long as a login takes, in which the thread goes on
+        while (performance.now() < until);
+      })
+      let isOver = false
+      const next = () => {
+        turn++
+        if (!isOver) setImmediate(next)
+      }
+      next()
+      const asked = Array.from({ length: 500 }, (_, index) => store.kindOf(Name.Target.make(`name${index}`)))
+      yield* Effect.forEach(asked, (ask) => Effect.andThen(ask, count), { concurrency: 500 })
+      isOver = true
+      const each = [...answers.values()]
+      assert.strictEqual(each.reduce((sum, count) => sum + count), 500)
+      assert.isAtMost(Math.max(...each), 16)
+    }))
+})
+
 describe("layerSqlite, of what is watched", () => {
   it.live("has the newest in memory within its bound, and gives the same as the disk", () =>
     Effect.gen(function*() {
