@@ -302,7 +302,7 @@ const hear = (peer: Peer, chunk: Buffer) => {
   }
 }
 
-createServer({ noDelay: true }, (socket) => {
+const server = createServer({ noDelay: true }, (socket) => {
   const peer = new Peer(socket)
   socket.on("data", (chunk) => hear(peer, peer.rest === undefined ? chunk : Buffer.concat([peer.rest, chunk])))
   socket.on("drain", () => {
@@ -315,4 +315,8 @@ createServer({ noDelay: true }, (socket) => {
     peer.isFull = true
     for (const { log } of peer.cursors) log.followers.splice(log.followers.findIndex((other) => other.peer === peer), 1)
   })
-}).listen({ port, host: "127.0.0.1", backlog: 4096 }, () => console.log("listening"))
+})
+server.listen({ port, host: "127.0.0.1", backlog: 4096 }, () => {
+  const address = server.address()
+  console.log(`listening on port :${typeof address === "object" ? address?.port : ""}`)
+})

@@ -131,6 +131,10 @@ export class Following implements Reader<PeerGone> {
     return this.#parts.outbox.write(lines)
   }
 
+  isTaken(): boolean {
+    return this.#parts.connection.untaken() === 0
+  }
+
   #count(messages: number): void {
     this.delivered += messages
     this.#parts.metrics.deliveries += messages

@@ -44,6 +44,8 @@ export interface Page {
   readonly last: boolean
   /** Messages behind the start of this page, up to this timestamp, are no longer kept (CPT 5.4); 0 if none is missing. */
   readonly missingThrough: Timestamp.Timestamp
+  /** Gives the memory of `lines` back at once, when nobody reads in it any more. It need not be called. */
+  readonly release?: (() => void) | undefined
 }
 
 /** What a name is, as far as it has been used: `open` has only been sent to (CPT 2.2). */

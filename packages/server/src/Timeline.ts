@@ -58,7 +58,7 @@ export class Timelines extends Context.Service<Timelines, {
     target: Name.Name,
     after: Timestamp.Timestamp,
     except?: Name.Username
-  ) => Effect.Effect<Pick<Page, "lines" | "count" | "through" | "last">, Decline.StorageUnavailable>
+  ) => Effect.Effect<Omit<Page, "missingThrough">, Decline.StorageUnavailable>
   /** What is followed, and by how many; but for inboxes. */
   readonly groups: () => Iterable<{ readonly name: Name.Name; readonly followers: number }>
 }>()("@cpt/server/Timelines") {
@@ -232,13 +232,11 @@ const make = Effect.gen(function*() {
   }
 
   const read = (target: Name.Name, after: Timestamp.Timestamp, except?: Name.Username) =>
-    AtOnce.map(store.read(target, { after, except }), ({ count, last, lines, missingThrough, through }) => ({
+    AtOnce.map(store.read(target, { after, except }), ({ lines, missingThrough, ...page }) => ({
       lines: missingThrough === 0
         ? lines
         : Buffer.concat([noticeLine(target, Notice.missing(missingThrough)), lines]),
-      count,
-      through,
-      last
+      ...page
     }))
 
   // One pass a tick, after every session that had something to read in it: one write a follower, however many messages

@@ -2,7 +2,7 @@
  * `npm run floods`: every attack on a server of its own, with its defaults, and what comes of it: for somebody who does
  * nothing wrong, and for the server's memory and descriptors. Prints a table.
  *
- *     npm run floods -- [--only WORD] [--seconds 15] [--disk] [--scale 1] [-- FLAGS OF cpt serve]
+ *     npm run floods -- [--only WORD] [--seconds 15] [--disk | --stick] [--scale 1] [-- FLAGS OF cpt serve]
  *
  * Where there are `taskset` and `chrt`, the server has one core, attackers another, and who measures goes first.
  */
@@ -24,7 +24,8 @@ const { positionals, values } = parseArgs({
     seconds: { type: "string", default: "15" },
     settle: { type: "string", default: "35" },
     scale: { type: "string", default: "1" },
-    disk: { type: "boolean", default: false }
+    disk: { type: "boolean", default: false },
+    stick: { type: "boolean", default: false } // the measuring stick of the benchmark, which has no limits
   }
 })
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
@@ -96,16 +97,10 @@ const shown = ([reason, times]: [string, unknown]) => `${reason || "cut"} ${time
 const run = async (name: string) => {
   const folder = mkdtempSync(join(tmpdir(), "cpt-floods-"))
   const place = values.disk ? ["--data", folder] : ["--memory"]
-  const server = new Helper(on(1), [
-    here("../../bin/cpt.cjs"),
-    "serve",
-    "--port",
-    "0",
-    "--exempt",
-    "127.0.0.1",
-    ...place,
-    ...positionals
-  ])
+  const command = values.stick
+    ? [here("../../benchmark/stick.ts"), "0", String(2 ** 20)]
+    : [here("../../bin/cpt.cjs"), "serve", "--port", "0", "--exempt", "127.0.0.1", ...place, ...positionals]
+  const server = new Helper(on(1), command)
   try {
     const port = Number(/:(\d+)/.exec(await server.line())?.[1])
     if (name.includes("SYNC")) await prepare(port, 100_000)

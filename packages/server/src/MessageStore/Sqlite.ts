@@ -429,7 +429,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
             count,
             through: Timestamp.fromMillis(through),
             last,
-            missingThrough: Timestamp.fromMillis(missingThrough)
+            missingThrough: Timestamp.fromMillis(missingThrough),
+            release: () => page.lines.buffer.transfer(0)
           }
         })
       }),

@@ -390,7 +390,8 @@ export const messageStoreSuite = <E>(
         Effect.gen(function*() {
           yield* append(store, series("ann", "red", 3))
           for (const name of ["red", "nobody"]) {
-            const page = yield* store.read(target(name), { after: at(now + 1000) })
+            const { release, ...page } = yield* store.read(target(name), { after: at(now + 1000) })
+            release?.()
             assert.deepStrictEqual(
               { ...page, lines: page.lines.length },
               { lines: 0, count: 0, through: at(now + 1000), last: true, missingThrough: Timestamp.epoch }
