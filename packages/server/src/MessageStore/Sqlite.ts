@@ -94,11 +94,8 @@ class Commit {
   message(code: Op, now: number, sender: Name.Username, { bytes, ends, starts, targets }: Batch, index: number): void {
     const [target, start, end] = [targets[index]!, starts[index]!, ends[index]!]
     const length = this.#length + end - start
-    if (length > this.#texts.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * length)
-      this.#texts.copy(larger, 0, 0, this.#length)
-      this.#texts = larger
-    }
+    // The memory grows, mostly where it is: the smaller one would be garbage, for V8 to look for
+    if (length > this.#texts.length) this.#texts = Buffer.from(this.#texts.buffer.transfer(2 * length))
     bytes.copy(this.#texts, this.#length, start, end)
     this.#length = length
     this.size += end - start + messageOverhead
