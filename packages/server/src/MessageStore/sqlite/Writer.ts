@@ -394,6 +394,7 @@ export class Writer {
     }
     row.recent = nothing
     row.recentCount = 0
+    row.lineHead = undefined
   }
 
   /**
@@ -498,7 +499,8 @@ const addRecent = (row: Row, timestamp: number, lines: Buffer, start: number, en
   const at = row.recentCount === 0 ? 0 : ends[row.recentCount - 1]!
   const length = at + end - start
   if (length > row.recent.bytes.length) {
-    const bytes = Buffer.allocUnsafeSlow(Math.max(1024, 2 * length))
+    // Most names that are new have one, and 1 KB for each of them would be too much
+    const bytes = at === 0 ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(Math.max(1024, 2 * length))
     row.recent.bytes.copy(bytes, 0, 0, at)
     row.recent = { bytes, ends, timestamps }
   }
