@@ -93,7 +93,7 @@ const underWay =
 export const bytesIn = (table: string): ReadonlyMap<Key, number> =>
   new Map(Array.from(table.matchAll(underWay), ([, key = "", bytes = ""]) => [key, Number.parseInt(bytes, 16)]))
 
-let counted: Promise<ReadonlyMap<Key, number>> = reading.then(() => new Map())
+let counted: Promise<ReadonlyMap<Key, number>> = Promise.resolve(new Map())
 let countedAt = -Infinity // at the earliest
 
 /**
