@@ -68,11 +68,7 @@ class Helper {
   }
 }
 
-/** On a core, before what else runs on the machine. */
-const on = (core: number) => [
-  ...canPin ? ["taskset", "-c", String(core)] : [],
-  ...canGoFirst ? ["nice", "-n", "-15"] : []
-]
+const on = (core: number) => canPin ? ["taskset", "-c", String(core)] : []
 
 /** MB of memory, and descriptors. */
 const stateOf = ({ pid }: ChildProcess) => ({

@@ -50,6 +50,13 @@ const commitMessages = { first: 1024, least: 32, most: 4096 }
 const commitBytes = 512 * 1024
 
 /**
+ * Milliseconds that a message takes, after a transaction in which it was so many: the mean of late, but of those that bring
+ * names into use the most of late, since every few transactions take much longer, with what is brought to its place.
+ */
+const messageMillis = (before: number, now: number, isNaming: boolean): number =>
+  isNaming ? Math.max(now, 0.95 * before) : 0.9 * before + 0.1 * now
+
+/**
  * Whoever has just got an ACK often has the next message ready. So as long as fewer wait than were committed last, and than
  * this, the disk waits for so many turns of the event loop, if each brings more: one sync is then for more messages, and 50
  * who wait for each ACK get 5 to 10 % more of them.
@@ -181,6 +188,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   let underWay: Commit | undefined
   let lastMessages = 0 // of the last transaction
   let mostMessages = commitMessages.first // of one transaction, but for those of one append, and of small ones
+  let millisEach = commitMillis / mostMessages
 
   const writer = yield* thread({ ...settings, role: "writer" }, {
     onHousekeeping: ({ trimmed }) => {
@@ -302,9 +310,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
     underWay = undefined
     if (Exit.isSuccess(committed)) {
       const millis = performance.now() - begin
-      if (commit.ops.length >= mostMessages) {
-        const factor = Math.min(2, Math.max(0.5, commitMillis / (millis - committed.value.syncMillis)))
-        mostMessages = Math.min(commitMessages.most, Math.max(commitMessages.least, mostMessages * factor))
+      const { named, syncMillis } = committed.value
+      const steps = commit.ops.length
+      if (steps >= commitMessages.least) {
+        millisEach = messageMillis(millisEach, Math.max(0, millis - syncMillis) / steps, 2 * named.length > steps)
+        mostMessages = Math.min(commitMessages.most, Math.max(commitMessages.least, commitMillis / millisEach))
       }
       metrics.commitSeconds.observe(millis / 1000)
       metrics.commitMessages.observe(commit.messages)
