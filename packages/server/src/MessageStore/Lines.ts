@@ -7,10 +7,6 @@ import { Timestamp } from "@cpt/schema"
 import { Buffer } from "node:buffer"
 import type { Page } from "../MessageStore.ts"
 
-/** Bytes of a line that is a string as long as it is the only one: so a million names with one message take a fifth. */
-const singleBytes = 256
-const scratch = Buffer.allocUnsafeSlow(singleBytes) // in which it is made
-
 const firstSegment = { bytes: 1024, lines: 8 } // the index is in V8's heap, as it is for so few
 const segmentBytes = 256 * 1024 // also the bound of a page
 
@@ -105,14 +101,14 @@ class Segment {
   }
 }
 
-const isAt = (bytes: Uint8Array, start: number, head: Uint8Array): boolean => {
+export const isAt = (bytes: Uint8Array, start: number, head: Uint8Array): boolean => {
   let at = 0
   while (at < head.length && bytes[start + at] === head[at]) at++
   return at === head.length
 }
 
 /** Writes a line, of its head and its text. */
-const write = (to: Buffer, at: number, head: Uint8Array, bytes: Buffer, start: number, end: number): void => {
+export const write = (to: Buffer, at: number, head: Uint8Array, bytes: Buffer, start: number, end: number): void => {
   for (let index = 0; index < head.length; index++) to[at + index] = head[index]! // so short, a loop is faster
   const textAt = at + head.length
   bytes.copy(to, textAt, start, end)
@@ -120,49 +116,38 @@ const write = (to: Buffer, at: number, head: Uint8Array, bytes: Buffer, start: n
 }
 
 const LF = 10
-const none: Array<Segment> = []
 
 export class Lines {
-  #single = "" // the only line, a character a byte
-  #singleAt = Timestamp.epoch
-  #segments: Array<Segment> = none
-  #capacity = 0 // of the segments
+  readonly #segments: Array<Segment> = []
 
   /** Bytes of memory that it takes. */
-  get capacity(): number {
-    return this.#capacity + this.#single.length
-  }
+  capacity = 0
 
   get isEmpty(): boolean {
-    return this.#segments.length === 0 && this.#single === ""
-  }
-
-  /** There is one, which takes little more than its bytes. */
-  get isSingle(): boolean {
-    return this.#single !== ""
+    return this.#segments.length === 0
   }
 
   /** How many there are. */
   get count(): number {
-    return this.#segments.reduce((sum, { count, first }) => sum + count - first, this.#single === "" ? 0 : 1)
+    return this.#segments.reduce((sum, { count, first }) => sum + count - first, 0)
   }
 
   /** The bytes of the line that was added last. There must be one. */
   last(): Uint8Array {
-    if (this.#single !== "") this.#unfold(0)
     const segment = this.#segments.at(-1)!
     return segment.bytes.subarray(segment.startOf(segment.count - 1), segment.length)
+  }
+
+  /** The bytes of the only line; undefined if there is none, or others. */
+  only(): Buffer | undefined {
+    const [segment, next] = this.#segments
+    if (segment === undefined || next !== undefined || segment.first < segment.count - 1) return undefined
+    return segment.bytes.subarray(segment.startOf(segment.first), segment.length)
   }
 
   /** Adds a line at the end, of its head and its text, which is in `bytes`; gives its size, with the line's end. */
   add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): number {
     const size = head.length + end - start + 1
-    if (size <= singleBytes && this.isEmpty) {
-      write(scratch, 0, head, bytes, start, end)
-      this.#single = scratch.toString("latin1", 0, size)
-      this.#singleAt = timestamp
-      return size
-    }
     const segment = this.#segmentFor(size)
     write(segment.bytes, segment.length, head, bytes, start, end)
     segment.close(size, timestamp)
@@ -183,35 +168,20 @@ export class Lines {
 
   /** A segment with room for a line at the end. */
   #room(size: number): Segment {
-    if (this.#single !== "") return this.#unfold(size)
     const last = this.#segments.at(-1)
-    if (last === undefined) return this.#begin(size)
-    const before = last.capacity
-    if (last.reserve(size)) {
-      this.#capacity += last.capacity - before
-      return last
+    if (last !== undefined) {
+      const before = last.capacity
+      if (last.reserve(size)) {
+        this.capacity += last.capacity - before
+        return last
+      }
     }
-    const segment = new Segment(Math.max(size, segmentBytes), last.count + (last.count >> 3) + firstSegment.lines)
+    const segment = last === undefined
+      ? new Segment(size, firstSegment.lines) // of just this size: mostly it is the only one
+      : new Segment(Math.max(size, segmentBytes), last.count + (last.count >> 3) + firstSegment.lines)
     this.#segments.push(segment)
-    this.#capacity += segment.capacity
+    this.capacity += segment.capacity
     return segment
-  }
-
-  #begin(size: number): Segment {
-    const segment = new Segment(size, firstSegment.lines)
-    this.#segments = [segment] // of just this size: mostly it is the only one
-    this.#capacity = segment.capacity
-    return segment
-  }
-
-  /** The only line is one of more; gives a segment with room for another. */
-  #unfold(size: number): Segment {
-    const line = this.#single
-    this.#single = ""
-    const segment = this.#begin(line.length)
-    segment.bytes.write(line, "latin1")
-    segment.close(line.length, this.#singleAt)
-    return this.#segmentFor(size)
   }
 
   /** Lines behind `after`, at most a segment of them, but for those that begin with `except`; undefined without any. */
@@ -219,11 +189,6 @@ export class Lines {
     after: Timestamp.Timestamp,
     except: Uint8Array | undefined
   ): Pick<Page, "lines" | "count" | "through"> | undefined {
-    if (this.#single !== "") {
-      const lines = Buffer.from(this.#single, "latin1")
-      const isWanted = this.#singleAt > after && (except === undefined || !isAt(lines, 0, except))
-      return isWanted ? { lines, count: 1, through: this.#singleAt } : undefined
-    }
     for (const segment of this.#segments) {
       let from = segment.indexAfter(after)
       if (except !== undefined) { while (from < segment.count && segment.beginsWith(from, except)) from++ }
@@ -244,44 +209,24 @@ export class Lines {
 
   /** Drops the oldest line; gives its bytes and its timestamp. There must be one. */
   dropFirst(): { readonly size: number; readonly timestamp: Timestamp.Timestamp } {
-    if (this.#single !== "") {
-      const size = this.#single.length
-      this.#single = ""
-      return { size, timestamp: this.#singleAt }
-    }
     const segment = this.#segments[0]!
     const index = segment.first++
     if (segment.first === segment.count) this.dropSegment()
-    this.#fold()
     return {
       size: segment.ends[index]! - segment.startOf(index),
       timestamp: Timestamp.fromMillis(segment.timestamps[index]!)
     }
   }
 
-  /** If a short line is the only one now, it takes no more than it needs. */
-  #fold(): void {
-    const [segment] = this.#segments
-    if (segment === undefined || segment.first < segment.count - 1 || this.#segments.length > 1) return
-    const start = segment.startOf(segment.first)
-    if (segment.length - start > singleBytes) return
-    this.#single = segment.bytes.toString("latin1", start, segment.length)
-    this.#singleAt = Timestamp.fromMillis(segment.timestamps[segment.first]!)
-    this.#segments = none
-    this.#capacity = 0
-  }
-
   /** Drops the oldest lines, a segment of them; gives the timestamp of the last one. There must be some. */
   dropSegment(): Timestamp.Timestamp {
-    if (this.#single !== "") return this.dropFirst().timestamp
     const segment = this.#segments.shift()!
-    this.#capacity -= segment.capacity
+    this.capacity -= segment.capacity
     return Timestamp.fromMillis(segment.timestamps[segment.count - 1]!)
   }
 
   /** Drops all lines up to this timestamp. */
   dropThrough(timestamp: Timestamp.Timestamp): void {
-    if (this.#single !== "" && this.#singleAt <= timestamp) this.dropFirst()
     for (let segment; (segment = this.#segments[0]) !== undefined;) {
       segment.first = segment.indexAfter(timestamp)
       if (segment.first < segment.count) return

@@ -9,11 +9,11 @@ import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
 import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
-import { Chain, type Link } from "./Chain.ts"
-import { Head, headOf } from "./Head.ts"
-import { Lines } from "./Lines.ts"
+import { Chain } from "./Chain.ts"
+import { Entry, nameBytes } from "./Entry.ts"
+import { headOf } from "./Head.ts"
 import { NameMap } from "./NameMap.ts"
-import { type Member, Order, unnumbered } from "./Order.ts"
+import { Order } from "./Order.ts"
 
 export interface MemoryLimits {
   /** Messages kept, over all targets. */
@@ -36,64 +36,11 @@ const messageOverhead = 32
 const pageNames = 1000
 
 /**
- * What a name counts beside its message, if it has one, and if it has more: within the bound of bytes, by itself. With one it
- * takes less, but is seven objects that the garbage collector looks at: with 700,000 such names, that kept everybody waiting.
- */
-const nameBytes = { one: 1024, more: 2048 }
-
-/**
- * … and a name of which it is remembered that messages are missing when none is left, within an eighth as much: for the
- * oldest it is forgotten.
+ * What a name counts of which it is remembered that messages are missing when none is left, within an eighth of the bound of
+ * bytes: for the oldest it is forgotten.
  */
 const emptiedBytes = 256
 
-/** What is kept of one name. Made bit by bit: most names are those of users who only listen. */
-class Entry implements Member, Link<Entry> {
-  number = unnumbered
-  older: Entry | undefined
-  newer: Entry | undefined
-  readonly name: Name.Name
-  kind: Kind
-  head = Timestamp.epoch // of the last message, also of one that is gone
-  missingThrough = Timestamp.epoch
-  lines: Lines | undefined
-  watchers: ReadonlyArray<Watcher> = nobody
-  weight = 0 // bytes that it takes beside its messages
-  #lineHead: Head | undefined
-  constructor(name: Name.Name, kind: Kind) {
-    this.name = name
-    this.kind = kind
-  }
-
-  get isEmpty(): boolean {
-    return this.lines === undefined
-  }
-
-  /** Weighs it again; gives by how much it is heavier. */
-  weigh(): number {
-    const before = this.weight
-    this.weight = this.lines === undefined ? 0 : this.lines.isSingle ? nameBytes.one : nameBytes.more
-    return this.weight - before
-  }
-
-  /** Adds a message of a batch and tells of it; gives its line's size. */
-  add(sender: Name.Username, batch: Batch, index: number, timestamp: Timestamp.Timestamp): number {
-    const { bytes, ends, starts } = batch
-    const head = this.#lineHead ?? new Head(this.name)
-    if (this.lines !== undefined) this.#lineHead = head // of a name that gets a single message, none is kept
-    const lines = this.lines ??= new Lines()
-    head.set(sender, timestamp)
-    this.head = timestamp
-    const size = lines.add(head.bytes, bytes, starts[index]!, ends[index]!, timestamp)
-    if (this.watchers.length > 0) {
-      const appended = { sender, timestamp, line: lines.last() }
-      for (const watcher of this.watchers) watcher.tell(appended)
-    }
-    return size
-  }
-}
-
-const nobody: ReadonlyArray<Watcher> = []
 const none = Exit.succeed(0)
 const nothing = new Uint8Array(0)
 
@@ -150,11 +97,8 @@ class Memory {
 
   #dropOldest(): void {
     const entry = this.#order.shift()
-    if (entry?.lines === undefined) return
-    const { size, timestamp } = entry.lines.dropFirst()
-    this.#bytes -= size + messageOverhead
-    entry.missingThrough = timestamp
-    if (entry.lines.isEmpty) entry.lines = undefined
+    if (entry === undefined) return
+    this.#bytes -= entry.dropFirst() + messageOverhead
     this.#namesBytes += entry.weigh()
     if (!entry.isEmpty) return
     this.#order.leave(entry)
@@ -172,7 +116,7 @@ class Memory {
     const entry = this.#entries.get(target)
     if (entry === undefined) return emptyPage(after, Timestamp.epoch)
     const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
-    const page = entry.lines?.page(after, except === undefined ? undefined : Buffer.from(headOf(target, except)))
+    const page = entry.page(after, except === undefined ? undefined : Buffer.from(headOf(target, except)))
     if (page !== undefined) return { ...page, last: page.through === entry.head, missingThrough }
     const through = entry.head > after ? entry.head : after
     return emptyPage(through, missingThrough)
@@ -209,7 +153,7 @@ class Memory {
       if (page.push(entry) === 2 * pageNames) cut()
     }
     cut()
-    return { groups: page.map(({ lines, name }) => ({ name, messages: lines?.count ?? 0 })), through }
+    return { groups: page.map(({ count, name }) => ({ name, messages: count })), through }
   }
 
   kindOf(name: string): Kind | undefined {
