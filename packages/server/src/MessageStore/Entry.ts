@@ -83,19 +83,20 @@ export class Entry implements Member, Link<Entry> {
     else if (this.head > 0) this.#missingThrough = this.head
     head.set(sender, timestamp)
     const size = head.bytes.length + end - start + 1
+    let lines: Lines | undefined
     if (isFirst && size <= singleBytes && this.watchers.length === 0) {
       write(scratch, 0, head.bytes, bytes, start, end)
       this.#single = scratch.toString("latin1", 0, size)
     } else {
-      const lines = this.#unfold()
+      lines = this.#unfold()
       lines.add(head.bytes, bytes, start, end, timestamp)
-      if (this.watchers.length > 0) {
-        const appended = { sender, timestamp, line: lines.last() }
-        for (const watcher of this.watchers) watcher.tell(appended)
-      }
     }
     this.#highHead = Math.floor(timestamp / low)
     this.#lowHead = timestamp % low
+    if (lines !== undefined && this.watchers.length > 0) {
+      const appended = { sender, timestamp, line: lines.last() }
+      for (const watcher of this.watchers) watcher.tell(appended)
+    }
     return size
   }
 
@@ -117,9 +118,9 @@ export class Entry implements Member, Link<Entry> {
     }
     const { size, timestamp } = lines.dropFirst()
     this.#missingThrough = timestamp
-    const only = lines.only()
-    if (only !== undefined && only.length <= singleBytes) this.#single = only.toString("latin1")
-    if (only !== undefined && only.length <= singleBytes || lines.isEmpty) this.#lines = undefined
+    // If a short line is the only one now, it takes no more than it needs
+    this.#single = lines.only(singleBytes) ?? ""
+    if (this.#single !== "" || lines.isEmpty) this.#lines = undefined
     return size
   }
 

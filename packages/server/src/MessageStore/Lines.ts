@@ -101,6 +101,7 @@ class Segment {
   }
 }
 
+/** Whether these bytes stand there. */
 export const isAt = (bytes: Uint8Array, start: number, head: Uint8Array): boolean => {
   let at = 0
   while (at < head.length && bytes[start + at] === head[at]) at++
@@ -116,12 +117,16 @@ export const write = (to: Buffer, at: number, head: Uint8Array, bytes: Buffer, s
 }
 
 const LF = 10
+const none: Array<Segment> = []
 
 export class Lines {
-  readonly #segments: Array<Segment> = []
+  #segments: Array<Segment> = none
+  #capacity = 0
 
   /** Bytes of memory that it takes. */
-  capacity = 0
+  get capacity(): number {
+    return this.#capacity
+  }
 
   get isEmpty(): boolean {
     return this.#segments.length === 0
@@ -138,20 +143,20 @@ export class Lines {
     return segment.bytes.subarray(segment.startOf(segment.count - 1), segment.length)
   }
 
-  /** The bytes of the only line; undefined if there is none, or others. */
-  only(): Buffer | undefined {
-    const [segment, next] = this.#segments
-    if (segment === undefined || next !== undefined || segment.first < segment.count - 1) return undefined
-    return segment.bytes.subarray(segment.startOf(segment.first), segment.length)
+  /** The only line, a character a byte; undefined if there are others, or none, or if it has more bytes than these. */
+  only(most: number): string | undefined {
+    const [segment] = this.#segments
+    if (segment === undefined || segment.first < segment.count - 1 || this.#segments.length > 1) return undefined
+    const start = segment.startOf(segment.first)
+    return segment.length - start > most ? undefined : segment.bytes.toString("latin1", start, segment.length)
   }
 
-  /** Adds a line at the end, of its head and its text, which is in `bytes`; gives its size, with the line's end. */
-  add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): number {
+  /** Adds a line at the end, of its head and its text, which is in `bytes`. */
+  add(head: Uint8Array, bytes: Buffer, start: number, end: number, timestamp: Timestamp.Timestamp): void {
     const size = head.length + end - start + 1
     const segment = this.#segmentFor(size)
     write(segment.bytes, segment.length, head, bytes, start, end)
     segment.close(size, timestamp)
-    return size
   }
 
   /** Adds a line that there is already, with its end. */
@@ -169,18 +174,22 @@ export class Lines {
   /** A segment with room for a line at the end. */
   #room(size: number): Segment {
     const last = this.#segments.at(-1)
-    if (last !== undefined) {
-      const before = last.capacity
-      if (last.reserve(size)) {
-        this.capacity += last.capacity - before
-        return last
-      }
+    if (last === undefined) return this.#begin(size)
+    const before = last.capacity
+    if (last.reserve(size)) {
+      this.#capacity += last.capacity - before
+      return last
     }
-    const segment = last === undefined
-      ? new Segment(size, firstSegment.lines) // of just this size: mostly it is the only one
-      : new Segment(Math.max(size, segmentBytes), last.count + (last.count >> 3) + firstSegment.lines)
+    const segment = new Segment(Math.max(size, segmentBytes), last.count + (last.count >> 3) + firstSegment.lines)
     this.#segments.push(segment)
-    this.capacity += segment.capacity
+    this.#capacity += segment.capacity
+    return segment
+  }
+
+  #begin(size: number): Segment {
+    const segment = new Segment(size, firstSegment.lines)
+    this.#segments = [segment] // of just this size: mostly it is the only one
+    this.#capacity = segment.capacity
     return segment
   }
 
@@ -221,7 +230,7 @@ export class Lines {
   /** Drops the oldest lines, a segment of them; gives the timestamp of the last one. There must be some. */
   dropSegment(): Timestamp.Timestamp {
     const segment = this.#segments.shift()!
-    this.capacity -= segment.capacity
+    this.#capacity -= segment.capacity
     return Timestamp.fromMillis(segment.timestamps[segment.count - 1]!)
   }
 

@@ -187,8 +187,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const large = new Map<Name.Username, Commit>() // of who has sent a lot that waits: they say the rest behind that
   let underWay: Commit | undefined
   let lastMessages = 0 // of the last transaction
-  let mostMessages = commitMessages.first // of one transaction, but for those of one append, and of small ones
-  let millisEach = commitMillis / mostMessages
+  let millisEach = commitMillis / commitMessages.first
+  /** Of one transaction, but for those of one append, and of small ones. */
+  const mostMessages = () => Math.min(commitMessages.most, Math.max(commitMessages.least, commitMillis / millisEach))
 
   const writer = yield* thread({ ...settings, role: "writer" }, {
     onHousekeeping: ({ trimmed }) => {
@@ -217,7 +218,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   /** The transaction that takes what comes behind all that waits. */
   const last = (): Commit => {
     const last = waiting.at(-1)
-    if (last !== undefined && last.ops.length < mostMessages && last.size < commitBytes) return last
+    if (last !== undefined && last.ops.length < mostMessages() && last.size < commitBytes) return last
     const commit = new Commit()
     waiting.push(commit)
     return commit
@@ -314,7 +315,6 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const steps = commit.ops.length
       if (steps >= commitMessages.least) {
         millisEach = messageMillis(millisEach, Math.max(0, millis - syncMillis) / steps, 2 * named.length > steps)
-        mostMessages = Math.min(commitMessages.most, Math.max(commitMessages.least, commitMillis / millisEach))
       }
       metrics.commitSeconds.observe(millis / 1000)
       metrics.commitMessages.observe(commit.messages)
