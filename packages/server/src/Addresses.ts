@@ -5,13 +5,16 @@
  * It is bounded: addresses with a session are as many as there are sessions; others are forgotten when they say nothing
  * any more, or when there are too many of them.
  */
-import { Result } from "effect"
+import { Duration, Result } from "effect"
 import { IpNetwork, NetAddress } from "effect/net"
 import type { Settings } from "./ServerConfig.ts"
 import { TokenBucket } from "./TokenBucket.ts"
 
 /** Milliseconds after which each bucket of an address is full again. */
 const minute = 60_000
+
+/** How long it takes until who is too much hears so: it would come again at once, and as fast as it can. */
+export const holdOff = Duration.millis(500)
 
 /** Addresses without a session that are remembered; when there are more, an eighth of them is forgotten. */
 const maxRecent = 65_536

@@ -4,6 +4,7 @@
  */
 import { Decline } from "@cpt/schema"
 import { Duration, Effect, Exit } from "effect"
+import { holdOff } from "./Addresses.ts"
 import type { Connection } from "./Connection.ts"
 import type { Before } from "./Listener/Arrivals.ts"
 import type { Limit } from "./Metrics.ts"
@@ -13,7 +14,7 @@ import { Session } from "./Session.ts"
 /** How long a connection waits for room before it is refused: a session that has just ended may not have been noticed. */
 const patience = Duration.millis(50)
 
-/** Connections that are given that time, and time to read why they are refused. When there are more, they get none. */
+/** Connections that are given these times, and time to read why they are refused. When there are more, they get none. */
 const maxRefused = 1000
 
 const admitted = Exit.succeed("admitted" as const)
@@ -72,7 +73,9 @@ export class Admission {
   #refuse(session: Session, limit: Limit): Effect.Effect<"refused"> {
     this.#services.limitHits.hit(limit, limit === "max-sessions" ? undefined : session.address?.name)
     const error = limit === "max-sessions" ? new Decline.ServerFull({}) : new Decline.TooManyConnections({})
-    return Effect.as(this.#counted(session.refuse(error, this.#refused < maxRefused)), "refused")
+    const hasTime = this.#refused < maxRefused
+    const told = session.refuse(error, hasTime)
+    return Effect.as(this.#counted(hasTime ? Effect.delay(told, holdOff) : told), "refused")
   }
 
   #counted(effect: Effect.Effect<void>): Effect.Effect<void> {

@@ -88,13 +88,17 @@ export class Duplicates {
 
 const nothing = Buffer.alloc(0)
 
-/** Whether two messages of a batch are: mostly their first bytes tell. */
+/** Bytes of two messages that mostly tell; where they do not, the rest is compared natively, which has its price. */
+const few = 32
+
+/** Whether two messages of a batch are. */
 const areEqual = ({ bytes, ends, starts, targets }: Batch, one: number, other: number): boolean => {
   const [from, start, length] = [starts[one]!, starts[other]!, ends[one]! - starts[one]!]
   if (length !== ends[other]! - start || targets[one] !== targets[other]) return false
   let at = 0
-  while (at < length && bytes[from + at] === bytes[start + at]) at++
-  return at === length
+  while (at < length && at < few && bytes[from + at] === bytes[start + at]) at++
+  if (at < few) return at === length
+  return bytes.compare(bytes, start + at, start + length, from + at, from + length) === 0
 }
 
 const remember = (last: Last, { bytes, ends, starts, targets }: Batch, index: number, now: number): void => {

@@ -10,7 +10,7 @@
 import { Command, Decline, Limits, type Name, Notice } from "@cpt/schema"
 import { Cause, Duration, Effect, Exit, Fiber, Latch, Option } from "effect"
 import type { Refusal } from "./Accounts.ts"
-import type { Address } from "./Addresses.ts"
+import { type Address, holdOff } from "./Addresses.ts"
 import * as AtOnce from "./AtOnce.ts"
 import type { Batch } from "./Batch.ts"
 import { connect, type Peer, permitted } from "./commands/Connect.ts"
@@ -53,6 +53,9 @@ const atOnce = 128
 
 /** As how many of them counts one that is no SEND. */
 const otherLine = 32
+
+/** Milliseconds for which whoever has sent that much does not count as one who says little. */
+const lately = 1000
 
 /** Milliseconds after which whoever has to wait is looked at again: it may have gone. */
 const longestPause = 1000
@@ -102,6 +105,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #refused: string | undefined // whose login, and why, the last time that one was
   #refusedLogins = 0
   #declinesInARow = 0
+  #lotAt: number | undefined // when it has said a lot in one go, on the clock of `uptime`
   #left: Following | undefined // what it was following, at the end
   #why: string | undefined // it ended
   #over: Over | undefined
@@ -363,9 +367,18 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return this.outbox.writeAll() ?? (this.#isClosing ? Exit.void : undefined)
   }
 
+  /** Whether it has not said a lot in one go lately. */
+  #isBrief(): boolean {
+    if (this.#lotAt === undefined) return true
+    if (uptime(this.#services.clock) - this.#lotAt < lately) return false
+    this.#lotAt = undefined
+    return true
+  }
+
   /** Goes on when it is its turn, maybe now, with as much as may be done in one. */
   #whenFree(go: (most: number) => Left | undefined): Left | undefined {
-    const { turns } = this.#services
+    const { clock, turns } = this.#services
+    this.#lotAt = uptime(clock)
     if (turns.isFree("lines")) return go(parts.lines)
     return Effect.flatMap(turns.next("lines"), () => this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void)
   }
@@ -425,6 +438,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       case "CONNECT":
         return alreadyLoggedIn
       case "SENDS":
+        if (this.#isBrief()) this.#services.turns.serves()
         return this.#send(following.username, request)
       case "SYNC":
       case "SYNC_INBOX":
@@ -474,12 +488,12 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   #login(username: Name.Name, isTurn = false): Answer {
-    const { reviews } = this.#services
+    const { clock, reviews, turns } = this.#services
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
-      return rateLimited
+      const until = uptime(clock) + Duration.toMillis(holdOff)
+      return Effect.andThen(this.#pause(() => this.#isToStop ? 0 : until - uptime(clock)), rateLimited)
     }
-    const { turns } = this.#services
     if (!isTurn && !turns.isFree("login")) return Effect.flatMap(turns.next("login"), () => this.#login(username, true))
     return AtOnce.map(connect(this.#services, username, this), (following) => {
       this.#following = following
@@ -625,8 +639,10 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
         )
       )
       yield* this.connection.end
-      yield* Effect.timeoutOption(Fiber.await(rest), linger)
+      const isOver = Option.isSome(yield* Effect.timeoutOption(Fiber.await(rest), linger))
       yield* Fiber.interrupt(rest)
+      // What it has gone on to say is thrown away by the kernel, which takes long where that is a lot
+      if (!isOver && !this.#isToStop) yield* this.#services.turns.next("lines")
     }).pipe(Effect.ignore)
   }
 

@@ -2,7 +2,7 @@
  * Turns of the event loop, for what takes long, so that it keeps nobody waiting who wants little. Who has sent a lot in one
  * go, reads a long history, or comes or goes together with a thousand others, does a part of it in each turn that they
  * get, in the order in which they ask; and between two turns of the event loop everybody else is served. So a flood slows
- * down those who make it, together.
+ * down those who make it, together; and as long as somebody else says something, it does not have all the time there is.
  */
 import { Effect, Semaphore } from "effect"
 import type { LimitHits } from "./LimitHits.ts"
@@ -14,6 +14,16 @@ const shares = 512
 /** What is done in one turn, in shares. */
 export const parts = { lines: 256, page: 128, login: 64, end: 64, handshake: shares } as const
 type Part = keyof typeof parts
+
+/**
+ * What a crowd gets beside others: milliseconds between two turns, and what there is in one. So it has about a third of the
+ * processor, and not all that there is: a message that comes finds it idle, and so does the thread that commits it where
+ * there is no other core.
+ */
+const beside = { pause: 1, shares: 256 }
+
+/** Milliseconds for which others are taken to be there: people write seldom. */
+const lately = 100
 
 interface Waiting {
   readonly part: Part
@@ -29,6 +39,9 @@ export class Turns {
   readonly #pages = Semaphore.makeUnsafe(0)
   #permits = 0
   #readers = 0
+  #isCrowd = false // more is wanted than fits into one turn
+  #hasServed = false
+  #servedAt = -Infinity
 
   constructor(config: Pick<Settings, "maxSyncs">, hits: LimitHits) {
     this.#config = config
@@ -71,19 +84,37 @@ export class Turns {
     }).pipe(Effect.ensuring(Effect.sync(() => this.#readers--)))
   }
 
+  /** Somebody is served who takes no turns. */
+  serves(): void {
+    this.#hasServed = true
+  }
+
   #begin(): void {
     if (!this.#isOver) return
     this.#isOver = false
-    setImmediate(() => {
-      this.#isOver = true
-      this.#left = shares
-      let index = 0
-      for (; index < this.#waiting.length && this.#left >= parts[this.#waiting[index]!.part]; index++) {
-        this.#left -= parts[this.#waiting[index]!.part]
-      }
-      const now = this.#waiting.splice(0, index)
-      if (this.#waiting.length > 0 || now.length > 0) this.#begin()
-      for (const { go } of now) go()
-    })
+    if (this.#isCrowd && this.#areOthers()) setTimeout(() => this.#go(beside.shares), beside.pause)
+    else setImmediate(() => this.#go(shares))
+  }
+
+  #areOthers(): boolean {
+    const now = performance.now()
+    if (this.#hasServed) this.#servedAt = now
+    this.#hasServed = false
+    return now - this.#servedAt < lately
+  }
+
+  #go(left: number): void {
+    this.#isOver = true
+    this.#left = left
+    let index = 0
+    for (; index < this.#waiting.length; index++) {
+      const part = parts[this.#waiting[index]!.part]
+      if (this.#left < part && index > 0) break
+      this.#left -= part
+    }
+    const now = this.#waiting.splice(0, index)
+    this.#isCrowd = this.#waiting.length > 0 || this.#readers > this.#config.maxSyncs
+    if (this.#waiting.length > 0 || now.length > 0) this.#begin()
+    for (const { go } of now) go()
   }
 }

@@ -1,6 +1,9 @@
 /** Limits of sessions and of addresses: what is said, to whom, and when it is over. In memory under TestClock, or over TCP. */
-import { describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Buffer } from "node:buffer"
 import { timedTranscript, transcript } from "./support/Transcript.ts"
+import { end, overTcp } from "./support/World.ts"
 
 const script = String.raw
 
@@ -82,6 +85,33 @@ describe("--max-failed-logins", () => {
     `,
     { settings: { exempt: [], maxFailedLogins: 2 } }
   )
+})
+
+describe("who comes again and again", () => {
+  /** Milliseconds until the last of these lines has come. */
+  const took = (said: string, lines: ReadonlyArray<string>, settings: Parameters<typeof overTcp>[0]) =>
+    Effect.gen(function*() {
+      const world = yield* overTcp(settings)
+      const connection = yield* world.connect
+      const begin = performance.now()
+      if (said !== "") yield* connection.say(Buffer.from(said))
+      for (const line of lines) assert.strictEqual(yield* connection.hear, line)
+      return performance.now() - begin
+    })
+
+  it.live("cannot do so faster than twice a second", () =>
+    Effect.gen(function*() {
+      const settings = { exempt: [], maxConnects: 0 }
+      assert.isAtLeast(yield* took("", ["DECLINE too_many_connections", end], { settings }), 450)
+    }))
+
+  it.live("nor try names faster", () =>
+    Effect.gen(function*() {
+      const settings = { exempt: [], maxFailedLogins: 1 }
+      const said = "CONNECT system\nCONNECT system\nCONNECT system\n"
+      const lines = ["DECLINE username_taken", "DECLINE rate_limited", "DECLINE rate_limited", end]
+      assert.isAtLeast(yield* took(said, lines, { settings }), 900)
+    }))
 })
 
 /** So many SENDs, in one go. */

@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { Buffer } from "node:buffer"
 import { LimitHits } from "../src/LimitHits.ts"
@@ -58,6 +58,69 @@ describe("Turns", () => {
       )
       isCounting = false
       assert.strictEqual(new Set(seen).size, 3)
+    }))
+
+  /** A crowd that wants so many turns, and how far it has come. */
+  const crowd = (turns: Turns, size: number) =>
+    Effect.gen(function*() {
+      let done = 0
+      yield* Effect.forEach(
+        Array.from({ length: size }, () => turns.next("lines")),
+        (next) => Effect.forkChild(Effect.map(next, () => done++))
+      )
+      yield* Effect.yieldNow
+      return () => done
+    })
+
+  const fakeTimers = Effect.acquireRelease(
+    Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "performance"] })),
+    () => Effect.sync(() => vi.useRealTimers())
+  )
+
+  it.live("leaves time to others, while there are any, where more is wanted than fits into a turn", () =>
+    Effect.gen(function*() {
+      yield* fakeTimers
+      const { turns } = yield* make
+      turns.serves()
+      const done = yield* crowd(turns, 6)
+      yield* oneTurn
+      assert.strictEqual(done(), 2, "it was not known yet how many there are")
+      for (let turn = 0; turn < 10; turn++) yield* oneTurn
+      assert.strictEqual(done(), 2)
+      vi.advanceTimersByTime(1)
+      assert.strictEqual(done(), 3, "less at once, too")
+      vi.advanceTimersByTime(2)
+      assert.strictEqual(done(), 5)
+      vi.advanceTimersByTime(100)
+      yield* oneTurn
+      assert.strictEqual(done(), 6)
+    }))
+
+  it.live("has no pause for a crowd beside which nobody has said anything lately", () =>
+    Effect.gen(function*() {
+      yield* fakeTimers
+      const { turns } = yield* make
+      turns.serves()
+      const before = yield* crowd(turns, 3)
+      yield* oneTurn
+      vi.advanceTimersByTime(200)
+      yield* oneTurn
+      assert.strictEqual(before(), 3)
+      const done = yield* crowd(turns, 6)
+      for (let turn = 0; turn < 3; turn++) yield* oneTurn
+      assert.strictEqual(done(), 6)
+    }))
+
+  it.live("has none for a few either, who each get a turn at once", () =>
+    Effect.gen(function*() {
+      yield* fakeTimers
+      const { turns } = yield* make
+      for (let round = 0; round < 5; round++) {
+        turns.serves()
+        const done = yield* crowd(turns, 2)
+        yield* oneTurn
+        assert.strictEqual(done(), 2)
+      }
     }))
 
   it.live("is not held up by who has given up", () =>

@@ -589,6 +589,17 @@ export const messageStoreSuite = <E>(
           assert.strictEqual(yield* count(store, "blue"), 2)
         }))
 
+      test("are equal to their last byte, however long", (store) =>
+        Effect.gen(function*() {
+          const lengths = [1, 2, 31, 32, 33, 64, 8000]
+          const drafts = lengths.flatMap((length) => {
+            const [one, other] = ["x".repeat(length), `${"x".repeat(length - 1)}y`]
+            return [one, one, other, other].map((text) => draft("ann", "red", text))
+          })
+          yield* append(store, drafts)
+          assert.strictEqual(yield* count(store), 2 * lengths.length)
+        }))
+
       test("are over with the sender's first other message", (store) =>
         Effect.gen(function*() {
           yield* append(store, [hi, draft("ann", "red", "ho"), hi])
