@@ -42,6 +42,7 @@ export class Framer {
 
   readonly #maxLineBytes: number
   #rest: Buffer = nothing // the unfinished line, always a copy: a kept view would keep the socket's whole slab
+  #isOurs = false // `bytes` is a copy already
   #isSkipping = false // inside a line that has been reported as too long
   #from = 0
 
@@ -65,7 +66,8 @@ export class Framer {
   /** As `push`, for whoever then goes from line to line, to the last one, or says `keep`. */
   take(chunk: Uint8Array): void {
     const bytes = chunk instanceof Buffer ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-    this.bytes = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes])
+    this.#isOurs = this.#rest.length > 0
+    this.bytes = this.#isOurs ? Buffer.concat([this.#rest, bytes]) : bytes
     this.#from = 0
   }
 
@@ -89,7 +91,8 @@ export class Framer {
   /** The bytes that were taken may change from now on: copies those from this line on. There must be one. */
   keep(): void {
     const { bytes, start } = this
-    if (bytes.length === 0) return // the line is too long, and not there
+    if (this.#isOurs || bytes.length === 0) return // where there are none, the line is too long, and not there
+    this.#isOurs = true
     this.bytes = Buffer.from(bytes.subarray(start))
     this.start = 0
     this.end -= start

@@ -15,8 +15,8 @@ const portions = 10
 
 const hour = 3600
 
-/** SENDs in one go of whoever has just brought so many names into use: on disk each takes ten times as long as another. */
-const naming = { portion: 32, names: 8 }
+/** SENDs in one go of whoever has just brought so many names into use, and as how many others each counts: they take longer. */
+const naming = { portion: 32, names: 8, weight: 8 }
 
 export class Pace {
   readonly #services: Pick<Services, "clock" | "config">
@@ -79,6 +79,11 @@ export class Pace {
     const portion = isDue ? most : Math.max(1, Math.min(most, rateBurst, Math.floor(rateLimit / portions)))
     if (!this.mayName(portion)) return 1
     return this.#isNaming ? Math.min(portion, naming.portion) : portion
+  }
+
+  /** As how many SENDs so many count in a turn. */
+  weigh(count: number): number {
+    return this.#isNaming ? naming.weight * count : count
   }
 
   /** It has pushed for so long that what is too early is refused. */

@@ -356,7 +356,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       if (most <= 0 && this.#following !== undefined) return this.#whenFree((most) => this.#answer(most, true))
       const request = intake.read(this.#following === undefined ? undefined : this, this.pace.portion(most))
       const count = countOf(request)
-      most -= request._tag === "SENDS" ? count : otherLine
+      most -= request._tag === "SENDS" ? this.pace.weigh(count) : otherLine
       this.pace.hearCommands(count, isRest || intake.hasLine)
       isRest = true
       const rest = most
