@@ -33,7 +33,7 @@ import { bytesOf, Outbox } from "./Outbox.ts"
 import { Pace } from "./Pace.ts"
 import type { Services } from "./Services.ts"
 import { noticeLine, type Timelines } from "./Timeline.ts"
-import { parts } from "./Turns.ts"
+import { lately, parts } from "./Turns.ts"
 import { uptime } from "./Uptime.ts"
 
 /** How long a peer that was told everything may take to end its side. Without it, a reset may eat our last line. */
@@ -51,11 +51,11 @@ let lastId = 0
 const largeRead = 16 * 1024
 const atOnce = 128
 
+/** SENDs in one go of whoever says little. */
+const few = 8
+
 /** As how many of them counts one that is no SEND. */
 const otherLine = 32
-
-/** Milliseconds for which whoever has sent that much does not count as one who says little. */
-const lately = 1000
 
 /** Milliseconds after which whoever has to wait is looked at again: it may have gone. */
 const longestPause = 1000
@@ -367,8 +367,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return this.outbox.writeAll() ?? (this.#isClosing ? Exit.void : undefined)
   }
 
-  /** Whether it has not said a lot in one go lately. */
-  #isBrief(): boolean {
+  /** Whether it says so few SENDs in one go, and has not said a lot lately. */
+  #isBrief(count: number): boolean {
+    if (count > few || this.#intake.hasLine) return false
     if (this.#lotAt === undefined) return true
     if (uptime(this.#services.clock) - this.#lotAt < lately) return false
     this.#lotAt = undefined
@@ -438,7 +439,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       case "CONNECT":
         return alreadyLoggedIn
       case "SENDS":
-        if (this.#isBrief()) this.#services.turns.serves()
+        if (this.#isBrief(request.batch.count)) this.#services.turns.serves()
         return this.#send(following.username, request)
       case "SYNC":
       case "SYNC_INBOX":

@@ -22,8 +22,8 @@ type Part = keyof typeof parts
  */
 const beside = { pause: 1, shares: 256 }
 
-/** Milliseconds for which others are taken to be there: people write seldom. */
-const lately = 100
+/** Milliseconds for which somebody counts as here who has said something, or as one of a crowd who has said a lot. */
+export const lately = 1000
 
 interface Waiting {
   readonly part: Part
@@ -84,7 +84,7 @@ export class Turns {
     }).pipe(Effect.ensuring(Effect.sync(() => this.#readers--)))
   }
 
-  /** Somebody is served who takes no turns. */
+  /** Somebody is served who says little. */
   serves(): void {
     this.#hasServed = true
   }

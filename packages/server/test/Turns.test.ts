@@ -91,7 +91,7 @@ describe("Turns", () => {
       assert.strictEqual(done(), 3, "less at once, too")
       vi.advanceTimersByTime(2)
       assert.strictEqual(done(), 5)
-      vi.advanceTimersByTime(100)
+      vi.advanceTimersByTime(1)
       yield* oneTurn
       assert.strictEqual(done(), 6)
     }))
@@ -103,7 +103,7 @@ describe("Turns", () => {
       turns.serves()
       const before = yield* crowd(turns, 3)
       yield* oneTurn
-      vi.advanceTimersByTime(200)
+      vi.advanceTimersByTime(1001)
       yield* oneTurn
       assert.strictEqual(before(), 3)
       const done = yield* crowd(turns, 6)
@@ -175,6 +175,23 @@ describe("a line without end", () => {
         assert.isAtMost(most, (crowd + 2) * 65_536)
       }))
   }
+
+  it.live("of a crowd is read with a pause after each turn, beside somebody who says something", () =>
+    Effect.gen(function*() {
+      const world = yield* overTcp({ settings: { byteLimit: Infinity } })
+      const ann = yield* world.connect
+      yield* ann.say(Buffer.from("CONNECT ann\nSEND g hi\n"))
+      for (const line of ["ACCEPT", "ACK"]) assert.strictEqual(yield* ann.hear, line)
+      const [begin, before] = [performance.now(), world.metrics.receivedBytes]
+      const [crowd, size] = [8, 2_000_000]
+      for (let index = 0; index < crowd; index++) {
+        const connection = yield* world.connect
+        yield* Effect.forkScoped(connection.say(Buffer.alloc(size, "x")))
+      }
+      while (world.metrics.receivedBytes - before < crowd * size) yield* oneTurn
+      // A read is 64 KiB at most, each of the crowd may be read once to wait for its turn then, and two go before it is one
+      assert.isAtLeast(performance.now() - begin, crowd * size / 65_536 - crowd - 2)
+    }))
 
   it.live("behind the last word is read over, in turns: what is left unread would become a reset", () =>
     Effect.gen(function*() {
