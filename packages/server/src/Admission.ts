@@ -74,8 +74,10 @@ export class Admission {
     this.#services.limitHits.hit(limit, limit === "max-sessions" ? undefined : session.address?.name)
     const error = limit === "max-sessions" ? new Decline.ServerFull({}) : new Decline.TooManyConnections({})
     const hasTime = this.#refused < maxRefused
-    const told = session.refuse(error, hasTime)
-    return Effect.as(this.#counted(hasTime ? Effect.delay(told, holdOff) : told), "refused")
+    const told = (hasTime: boolean) =>
+      Effect.suspend(() => session.refuse(this.isClosed ? new Decline.ShuttingDown({}) : error, hasTime))
+    const held = Effect.onInterrupt(Effect.sleep(holdOff), () => told(false))
+    return Effect.as(this.#counted(hasTime ? Effect.andThen(held, told(true)) : told(false)), "refused")
   }
 
   #counted(effect: Effect.Effect<void>): Effect.Effect<void> {

@@ -230,6 +230,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
       admission.isClosed = true
+      turns.hurry()
       const cutting = yield* Effect.suspend(() =>
         Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
       )

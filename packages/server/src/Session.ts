@@ -381,7 +381,10 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     const { clock, turns } = this.#services
     this.#lotAt = uptime(clock)
     if (turns.isFree("lines")) return go(parts.lines)
-    return Effect.flatMap(turns.next("lines"), () => this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void)
+    return Effect.flatMap(turns.next("lines"), () => {
+      this.#lotAt = uptime(clock) // the turn may have been long in coming
+      return this.#hasToEnd() ? Exit.void : go(parts.lines) ?? Exit.void
+    })
   }
 
   /** Undefined if nothing is left to do before the next one; else what that is, which goes on by itself. */
@@ -492,6 +495,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     const { clock, reviews, turns } = this.#services
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
+      this.outbox.flush()
       const until = uptime(clock) + Duration.toMillis(holdOff)
       return Effect.andThen(this.#pause(() => this.#isToStop ? 0 : until - uptime(clock)), rateLimited)
     }
@@ -629,6 +633,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   get #part(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       this.#isDeaf = true
+      const before = this.received
       if (this.connection.hasEnded() && !this.#isStopping) {
         return yield* this.connection.end // nothing will come that could become a reset
       }
@@ -642,9 +647,15 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       yield* this.connection.end
       const isOver = Option.isSome(yield* Effect.timeoutOption(Fiber.await(rest), linger))
       yield* Fiber.interrupt(rest)
-      // What it has gone on to say is thrown away by the kernel, which takes long where that is a lot
-      if (!isOver && !this.#isToStop) yield* this.#services.turns.next("lines")
+      if (!isOver && this.received > before && !this.#isToStop) yield* this.#turnToGo
     }).pipe(Effect.ignore)
+  }
+
+  /** What a peer has gone on to say is thrown away by the kernel, which takes long where that is a lot. */
+  get #turnToGo(): Effect.Effect<void> {
+    return Effect.ignoreCause(
+      Effect.interruptible(Effect.timeoutOption(this.#services.turns.next("lines"), linger))
+    )
   }
 
   /** The same, but a peer that does not read is not waited for. */

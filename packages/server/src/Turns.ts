@@ -40,8 +40,9 @@ export class Turns {
   #permits = 0
   #readers = 0
   #isCrowd = false // more is wanted than fits into one turn
-  #hasServed = false
+  #hasServed = false // since the last look, without a time: a clock would be one more for each message
   #servedAt = -Infinity
+  #isInAHurry = false
 
   constructor(config: Pick<Settings, "maxSyncs">, hits: LimitHits) {
     this.#config = config
@@ -89,23 +90,33 @@ export class Turns {
     this.#hasServed = true
   }
 
+  /** The server stops: nobody new comes, and who is there has little time. */
+  hurry(): void {
+    this.#isInAHurry = true
+  }
+
   #begin(): void {
     if (!this.#isOver) return
     this.#isOver = false
-    if (this.#isCrowd && this.#areOthers()) setTimeout(() => this.#go(beside.shares), beside.pause)
-    else setImmediate(() => this.#go(shares))
+    setImmediate(() => {
+      // The pause begins here, behind the work of the turn before
+      if (this.#isCrowd && this.#areOthers()) setTimeout(() => this.#go(beside.shares), beside.pause)
+      else this.#go(shares)
+    })
   }
 
   #areOthers(): boolean {
     const now = performance.now()
     if (this.#hasServed) this.#servedAt = now
     this.#hasServed = false
-    return now - this.#servedAt < lately
+    return !this.#isInAHurry && now - this.#servedAt < lately
   }
 
   #go(left: number): void {
     this.#isOver = true
     this.#left = left
+    const wanted = this.#waiting.reduce((sum, { part }) => sum + parts[part], 0)
+    this.#isCrowd = wanted > shares || this.#readers > this.#config.maxSyncs
     let index = 0
     for (; index < this.#waiting.length; index++) {
       const part = parts[this.#waiting[index]!.part]
@@ -113,7 +124,6 @@ export class Turns {
       this.#left -= part
     }
     const now = this.#waiting.splice(0, index)
-    this.#isCrowd = this.#waiting.length > 0 || this.#readers > this.#config.maxSyncs
     if (this.#waiting.length > 0 || now.length > 0) this.#begin()
     for (const { go } of now) go()
   }

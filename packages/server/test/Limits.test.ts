@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
+import { setImmediate } from "node:timers/promises"
 import { timedTranscript, transcript } from "./support/Transcript.ts"
 import { end, overTcp } from "./support/World.ts"
 
@@ -103,6 +104,18 @@ describe("who comes again and again", () => {
     Effect.gen(function*() {
       const settings = { exempt: [], maxConnects: 0 }
       assert.isAtLeast(yield* took("", ["DECLINE too_many_connections", end], { settings }), 450)
+    }))
+
+  // Under TestClock the half second is never over
+  it.effect("hears so, or that the server stops if that comes first", () =>
+    Effect.gen(function*() {
+      const world = yield* overTcp({ settings: { exempt: [], maxConnects: 0 } })
+      const before = world.metrics.limitHits.of("max-connects")
+      const connection = yield* world.connect
+      while (world.metrics.limitHits.of("max-connects") === before) yield* Effect.promise(() => setImmediate())
+      yield* world.stop
+      assert.strictEqual(yield* connection.hear, "DECLINE shutting_down")
+      assert.strictEqual(yield* connection.hear, end)
     }))
 
   it.live("nor try names faster", () =>

@@ -89,11 +89,30 @@ describe("Turns", () => {
       assert.strictEqual(done(), 2)
       vi.advanceTimersByTime(1)
       assert.strictEqual(done(), 3, "less at once, too")
-      vi.advanceTimersByTime(2)
-      assert.strictEqual(done(), 5)
+      for (let turn = 0; turn < 10; turn++) yield* oneTurn
+      assert.strictEqual(done(), 3)
+      turns.hurry()
       vi.advanceTimersByTime(1)
       yield* oneTurn
-      assert.strictEqual(done(), 6)
+      assert.strictEqual(done(), 6, "no longer when the server stops")
+    }))
+
+  it.live("is no crowd any more when what is wanted fits into a turn again", () =>
+    Effect.gen(function*() {
+      yield* fakeTimers
+      const { turns } = yield* make
+      turns.serves()
+      const done = yield* crowd(turns, 5)
+      yield* oneTurn
+      yield* oneTurn
+      vi.advanceTimersByTime(1)
+      assert.strictEqual(done(), 3)
+      yield* oneTurn
+      vi.advanceTimersByTime(1)
+      assert.strictEqual(done(), 4, "the last of three")
+      const more = yield* crowd(turns, 1)
+      yield* oneTurn
+      assert.deepStrictEqual([done(), more()], [5, 1])
     }))
 
   it.live("has no pause for a crowd beside which nobody has said anything lately", () =>
@@ -103,8 +122,8 @@ describe("Turns", () => {
       turns.serves()
       const before = yield* crowd(turns, 3)
       yield* oneTurn
-      vi.advanceTimersByTime(1001)
       yield* oneTurn
+      vi.advanceTimersByTime(1001)
       assert.strictEqual(before(), 3)
       const done = yield* crowd(turns, 6)
       for (let turn = 0; turn < 3; turn++) yield* oneTurn
