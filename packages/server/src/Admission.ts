@@ -73,11 +73,10 @@ export class Admission {
   #refuse(session: Session, limit: Limit): Effect.Effect<"refused"> {
     this.#services.limitHits.hit(limit, limit === "max-sessions" ? undefined : session.address?.name)
     const error = limit === "max-sessions" ? new Decline.ServerFull({}) : new Decline.TooManyConnections({})
-    const hasTime = this.#refused < maxRefused
     const told = (hasTime: boolean) =>
       Effect.suspend(() => session.refuse(this.isClosed ? new Decline.ShuttingDown({}) : error, hasTime))
-    const held = Effect.onInterrupt(Effect.sleep(holdOff), () => told(false))
-    return Effect.as(this.#counted(hasTime ? Effect.andThen(held, told(true)) : told(false)), "refused")
+    const held = Effect.andThen(Effect.onInterrupt(Effect.sleep(holdOff), () => told(false)), told(true))
+    return Effect.as(this.#counted(this.#refused < maxRefused ? held : told(false)), "refused")
   }
 
   #counted(effect: Effect.Effect<void>): Effect.Effect<void> {

@@ -115,14 +115,16 @@ export class Turns {
   #go(left: number): void {
     this.#isOver = true
     this.#left = left
-    const wanted = this.#waiting.reduce((sum, { part }) => sum + parts[part], 0)
-    this.#isCrowd = wanted > shares || this.#readers > this.#config.maxSyncs
-    let index = 0
-    for (; index < this.#waiting.length; index++) {
-      const part = parts[this.#waiting[index]!.part]
-      if (this.#left < part && index > 0) break
-      this.#left -= part
+    let [index, wanted] = [0, 0]
+    for (const { part } of this.#waiting) {
+      wanted += parts[part]
+      if (index === 0 || wanted <= left) {
+        index++
+        this.#left = left - wanted
+      }
+      if (wanted > shares) break // thousands may wait, and it is known that they are a crowd
     }
+    this.#isCrowd = wanted > shares || this.#readers > this.#config.maxSyncs
     const now = this.#waiting.splice(0, index)
     if (this.#waiting.length > 0 || now.length > 0) this.#begin()
     for (const { go } of now) go()

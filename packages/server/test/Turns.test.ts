@@ -72,15 +72,15 @@ describe("Turns", () => {
       return () => done
     })
 
-  const fakeTimers = Effect.acquireRelease(
+  /** The same, with a clock and timers that the test moves. */
+  const makeTimed = Effect.acquireRelease(
     Effect.sync(() => vi.useFakeTimers({ toFake: ["setTimeout", "performance"] })),
     () => Effect.sync(() => vi.useRealTimers())
-  )
+  ).pipe(Effect.andThen(make))
 
   it.live("leaves time to others, while there are any, where more is wanted than fits into a turn", () =>
     Effect.gen(function*() {
-      yield* fakeTimers
-      const { turns } = yield* make
+      const { turns } = yield* makeTimed
       turns.serves()
       const done = yield* crowd(turns, 6)
       yield* oneTurn
@@ -99,8 +99,7 @@ describe("Turns", () => {
 
   it.live("is no crowd any more when what is wanted fits into a turn again", () =>
     Effect.gen(function*() {
-      yield* fakeTimers
-      const { turns } = yield* make
+      const { turns } = yield* makeTimed
       turns.serves()
       const done = yield* crowd(turns, 5)
       yield* oneTurn
@@ -117,8 +116,7 @@ describe("Turns", () => {
 
   it.live("has no pause for a crowd beside which nobody has said anything lately", () =>
     Effect.gen(function*() {
-      yield* fakeTimers
-      const { turns } = yield* make
+      const { turns } = yield* makeTimed
       turns.serves()
       const before = yield* crowd(turns, 3)
       yield* oneTurn
@@ -132,8 +130,7 @@ describe("Turns", () => {
 
   it.live("has none for a few either, who each get a turn at once", () =>
     Effect.gen(function*() {
-      yield* fakeTimers
-      const { turns } = yield* make
+      const { turns } = yield* makeTimed
       for (let round = 0; round < 5; round++) {
         turns.serves()
         const done = yield* crowd(turns, 2)
