@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { bytesIn, deadIn } from "../src/Kernel.ts"
+import { once } from "node:events"
+import { connect, createServer, type Socket } from "node:net"
+import { bytesIn, deadIn, keyOf, presence } from "../src/Kernel.ts"
 
 const head =
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n"
@@ -16,7 +18,7 @@ const [one, two, three] = [":9900 0100007F:8001 ", ":9900 0100007F:8002 ", ":990
 const six = ":9900 0000000000000000FFFF00000100000A:0101 "
 
 describe("deadIn", () => {
-  it("CPT 3.2: finds who has been sent the same seven times, and nobody else", () => {
+  it("CPT 3.2: finds who has been sent the same seven times, and nobody else", async () => {
     const rows = [
       row(0, ":9900 00000000:0000 ", "0A", "00", 0),
       row(1, one, "01", "00", 0, 0), // nothing is under way
@@ -26,14 +28,17 @@ describe("deadIn", () => {
       row(1000, ":9900 0100007F:8004 ", "04", "04", 9), // a closed window
       row(10_000, six, "08", "01", 17)
     ]
-    assert.deepStrictEqual([...deadIn(head + rows.join("") + head)], [three, six])
-    assert.deepStrictEqual([...deadIn(head + rows.slice(0, 3).join(""))], [])
-    assert.deepStrictEqual([...deadIn("")], [])
+    assert.deepStrictEqual([...await deadIn([head + rows.slice(0, 5).join(""), rows.slice(5).join("") + head])], [
+      three,
+      six
+    ])
+    assert.deepStrictEqual([...await deadIn([head + rows.slice(0, 3).join("")])], [])
+    assert.deepStrictEqual([...await deadIn([])], [])
   })
 })
 
 describe("bytesIn", () => {
-  it("CPT 5.8: counts what each peer has not acknowledged, of all who have not acknowledged something", () => {
+  it("CPT 5.8: counts what each peer has not acknowledged, of all who have not acknowledged something", async () => {
     const rows = [
       row(0, ":9900 00000000:0000 ", "0A", "00", 0, 0),
       row(1, one, "01", "00", 0, 0),
@@ -41,7 +46,39 @@ describe("bytesIn", () => {
       row(100, three, "01", "04", 0, 0x27ab00),
       row(10_000, six, "08", "01", 17, 0xffffffff)
     ]
-    assert.deepStrictEqual([...bytesIn(head + rows.join("") + head)], [[two, 1], [three, 0x27ab00], [six, 0xffffffff]])
-    assert.deepStrictEqual([...bytesIn("")], [])
+    assert.deepStrictEqual([...await bytesIn([head + rows.slice(0, 3).join(""), rows.slice(3).join("") + head])], [
+      [two, 1],
+      [three, 0x27ab00],
+      [six, 0xffffffff]
+    ])
+    assert.deepStrictEqual([...await bytesIn([])], [])
+  })
+})
+
+describe.runIf(process.platform === "linux")("presence", () => {
+  it("finds each of some hundred connections, wherever in the table it is, and knows who has gone", async () => {
+    const server = createServer()
+    server.listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const address = server.address()
+    if (address === null || typeof address === "string") throw new Error("no port")
+    const served: Array<Socket> = []
+    server.on("connection", (socket) => served.push(socket.on("error", () => {})))
+    const peers = Array.from({ length: 400 }, () => connect(address.port, "127.0.0.1"))
+    await Promise.all(peers.map((peer) => once(peer, "connect")))
+    while (served.length < peers.length) await once(server, "connection")
+    const keys = served.map((socket) => {
+      const key = keyOf(socket)
+      if (key === undefined) throw new Error("no key")
+      return key
+    })
+    assert.deepStrictEqual(new Set(await Promise.all(keys.map(presence))), new Set(["here"] as const))
+    const gone = served.slice(0, 10)
+    for (const socket of gone) socket.pause()
+    for (const { remotePort } of gone) peers.find(({ localPort }) => localPort === remotePort)?.resetAndDestroy()
+    assert.deepStrictEqual(new Set(await Promise.all(keys.slice(0, 10).map(presence))), new Set(["gone"] as const))
+    assert.strictEqual(await presence(keys[10]!), "here")
+    for (const socket of [...peers, ...served]) socket.destroy()
+    server.close()
   })
 })
