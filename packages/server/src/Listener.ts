@@ -8,6 +8,7 @@ import { Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { SocketServer } from "effect/socket"
 import * as Net from "node:net"
+import { networkInterfaces } from "node:os"
 import { Entrance, type Options as EntranceOptions, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import { heedless } from "./NetConnection.ts"
 import * as UnixSocket from "./UnixSocket.ts"
@@ -148,7 +149,11 @@ const make = Effect.fnUntraced(function*(
 const addressOf = (server: Net.Server): Effect.Effect<NetAddress.SocketAddress, SocketServer.SocketServerError> => {
   const address = server.address()
   if (address === null || typeof address === "string") return Effect.succeed(NetAddress.unixPathAddress(address ?? ""))
-  return Effect.fromResult(NetAddress.inetAddressFromIpString(address.address, address.port)).pipe(
-    Effect.mapError(cannotOpen)
-  )
+  return Effect.try({
+    try: () => {
+      const zones = NetAddress.scopeIdsFromInterfaces(Object.entries(networkInterfaces()))
+      return NetAddress.inetAddressFromNativeUnsafe(address.address, address.port, zones)
+    },
+    catch: cannotOpen
+  })
 }

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { existsSync } from "node:fs"
 import { connect, type Socket } from "node:net"
+import { networkInterfaces } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { connect as connectTls } from "node:tls"
@@ -44,7 +45,23 @@ const newPath = Effect.map(
   (folder) => join(folder, "socket")
 )
 
+/** Of some interface, with its name as the zone. */
+const linkLocal = Object.entries(networkInterfaces())
+  .flatMap(([name, addresses = []]) => addresses.map(({ address }) => `${address}%${name}`))
+  .find((address) => address.startsWith("fe80:"))
+
 describe("Listener", () => {
+  it.live.runIf(linkLocal !== undefined)(
+    "tcp listens on an address of one link, in its zone",
+    () =>
+      Effect.gen(function*() {
+        const addresses = yield* started(Listener.tcp({ host: linkLocal, port: 0 }))
+        assert.match(`${addresses[0]}`, /^\[fe80:.*%\d+\]:\d+$/)
+        const line = yield* session(connect(portOf(addresses), linkLocal), "CONNECT alice\n")
+        assert.strictEqual(line, "ACCEPT\n")
+      })
+  )
+
   it.live("tcp listens on this machine only, on a free port if it is asked to", () =>
     Effect.gen(function*() {
       const addresses = yield* started(Listener.tcp({ port: 0 }))

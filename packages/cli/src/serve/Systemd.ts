@@ -30,7 +30,7 @@ const open = Effect.fnUntraced(function*(env: NodeJS.ProcessEnv) {
     child.on("error", () => {})
     child.on("close", (status) => {
       helper = undefined // there will be another one
-      isMissing = status === 127 || status === null || status < 0
+      isMissing = status === 127 || (status ?? 0) < 0 // null: somebody has killed it
       if (isMissing) fork(Effect.logError("systemd cannot be told how this service is: there is no systemd-notify"))
     })
     return { write: (line: string) => child.stdin.write(line) }
