@@ -34,11 +34,11 @@ export class Admission {
 
   /** A session for a connection. */
   session(connection: Connection, before?: Before): Session {
-    const address = before === undefined ? this.#services.addresses.of(connection.remoteAddress) : before.address
+    const { address } = before?.limits ?? { address: this.#services.addresses.of(connection.remoteAddress) }
     return new Session(this.#services, connection, address, before?.startedAt)
   }
 
-  /** Lets it in, or refuses it. Whether it has come too fast has been looked at, if there was something before. */
+  /** Lets it in, or refuses it. Whether it has come too fast may have been looked at. */
   admit(session: Session, isKnown: boolean): Effect.Effect<"admitted" | "refused"> {
     if (this.isClosed) return refusedAtTheEnd(session)
     if (!isKnown && session.address?.connects() === false) return this.#refuse(session, "max-connects")

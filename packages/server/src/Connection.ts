@@ -32,6 +32,9 @@ export interface Ear {
   readonly heard: (left: Heard) => void
 }
 
+/** What a connection is cut for that has taken nothing of what it was written for too long. */
+export const writeDeadline = "write deadline"
+
 /** What is left to do of what was heard, or why nothing more will be. */
 export type Heard = Effect.Effect<Left, EndOfInput | PeerGone>
 

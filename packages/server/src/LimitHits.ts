@@ -7,14 +7,14 @@ import type { Counted, Limit } from "./Metrics.ts"
 /** Milliseconds between two lines about the same. */
 const quiet = 60_000
 
-/** Lines that are remembered, so that a flood from many addresses does not become one of lines. */
-const maxLines = 1000
+/** Lines about one limit that are remembered, so that a flood from many addresses does not become one of lines. */
+const maxLines = 100
 
 export class LimitHits {
   readonly #metrics: Counted
   readonly #now: () => number
   readonly #log: (limit: Limit, address: string | undefined) => void
-  readonly #said = new Map<string, number>() // what, and when, longest ago first
+  readonly #said = new Map<Limit, Map<string | undefined, number>>() // of whom, and when, longest ago first
 
   /** @param now milliseconds on a clock that nobody sets */
   constructor(metrics: Counted, now: () => number, log: (limit: Limit, address: string | undefined) => void) {
@@ -27,13 +27,14 @@ export class LimitHits {
   hit(limit: Limit, address?: string): void {
     this.#metrics.limitHits.add(limit)
     const now = this.#now()
-    for (const [what, at] of this.#said) {
+    let said = this.#said.get(limit)
+    if (said === undefined) this.#said.set(limit, said = new Map())
+    for (const [whom, at] of said) {
       if (now - at < quiet) break
-      this.#said.delete(what)
+      said.delete(whom)
     }
-    const what = `${limit} ${address}`
-    if (this.#said.has(what) || this.#said.size >= maxLines) return
-    this.#said.set(what, now)
+    if (said.has(address) || said.size >= maxLines) return
+    said.set(address, now)
     this.#log(limit, address)
   }
 }

@@ -7,6 +7,9 @@ import type { Settings } from "./ServerConfig.ts"
 import type { Session } from "./Session.ts"
 import { uptime } from "./Uptime.ts"
 
+/** Milliseconds after which a deadline is looked at again: a reload may have made it shorter. */
+const longestSleep = 1000
+
 export class LoginDeadline {
   readonly #clock: Clock.Clock
   readonly #config: Pick<Settings, "loginDeadline">
@@ -21,7 +24,7 @@ export class LoginDeadline {
 
   add(session: Session): void {
     if (session.startedAt < this.#latest) { // others have been quicker with their handshakes
-      return session.fork(Effect.delay(Effect.sync(() => session.expire()), this.#left(session)))
+      return session.fork(Effect.andThen(this.#isOver(session), Effect.sync(() => session.expire())))
     }
     this.#latest = session.startedAt
     this.#waiting.add(session)
@@ -37,6 +40,13 @@ export class LoginDeadline {
     return Math.max(0, session.startedAt + Duration.toMillis(this.#config.loginDeadline) - uptime(this.#clock))
   }
 
+  #isOver(session: Session): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const left = this.#left(session)
+      return left === 0 ? Effect.void : Effect.delay(this.#isOver(session), Math.min(left, longestSleep))
+    })
+  }
+
   /** Tells each session when its time is over. */
   get watch(): Effect.Effect<never> {
     return Effect.gen({ self: this }, function*() {
@@ -48,7 +58,7 @@ export class LoginDeadline {
           continue
         }
         const left = this.#left(first)
-        if (left > 0) yield* Effect.sleep(left)
+        if (left > 0) yield* Effect.sleep(Math.min(left, longestSleep))
         else {
           this.#waiting.delete(first)
           first.expire()

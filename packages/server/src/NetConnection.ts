@@ -4,7 +4,16 @@ import { Buffer } from "node:buffer"
 import type { Socket } from "node:net"
 import { TLSSocket } from "node:tls"
 import { type Certificate, fromShown } from "./Certificate.ts"
-import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, PeerGone, peerGone } from "./Connection.ts"
+import {
+  type Connection,
+  type Ear,
+  type EndOfInput,
+  endOfInput,
+  type Heard,
+  PeerGone,
+  peerGone,
+  writeDeadline
+} from "./Connection.ts"
 import * as Kernel from "./Kernel.ts"
 import type { Client } from "./Listener/ProxyHeader.ts"
 import { readShared } from "./SharedRead.ts"
@@ -280,7 +289,7 @@ export class NetConnection implements Connection {
         still = now === before ? still + 1 : 0
         before = now
       }
-      yield* this.cut("write deadline")
+      yield* this.cut(writeDeadline)
     })
   }
 

@@ -2,7 +2,16 @@
 import { Effect, Exit, Fiber, Latch } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"
-import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, PeerGone, peerGone } from "./Connection.ts"
+import {
+  type Connection,
+  type Ear,
+  type EndOfInput,
+  endOfInput,
+  type Heard,
+  PeerGone,
+  peerGone,
+  writeDeadline
+} from "./Connection.ts"
 import type { Options } from "./NetConnection.ts"
 
 export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
@@ -31,7 +40,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
     waiting = []
     yield* Effect.timeoutOrElse(writer.write(bytes), {
       duration: options.writeDeadline,
-      orElse: () => cut("write deadline")
+      orElse: () => cut(writeDeadline)
     })
     if (isGone) return
     handedOver += bytes.length

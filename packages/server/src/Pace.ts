@@ -62,14 +62,22 @@ export class Pace {
 
   /** Whether so many of them may be carried out now; they count. */
   takes(count: number): boolean {
-    return this.#isOff || this.#services.config.rateLimit === Infinity || this.#commands.take(count)
+    if (this.#isOff || this.#services.config.rateLimit === Infinity) return true
+    if (!this.#commands.has(this.#due(count))) return false
+    this.#commands.owe(count)
+    return true
   }
 
   /** Milliseconds until they may. */
   wait(count: number): number {
     if (this.#isOff) return 0
     this.#fill()
-    return this.#commands.wait(count, this.#services.config.rateLimit)
+    return this.#commands.wait(this.#due(count), this.#services.config.rateLimit)
+  }
+
+  /** A reload may have made the burst smaller than what waits already: then that is due when the bucket is full. */
+  #due(count: number): number {
+    return Math.min(count, this.#services.config.rateBurst)
   }
 
   /** How many of so many are due in one go, or make sense to wait for. */

@@ -176,7 +176,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   /** Gives what waits: for who is let in, nothing does. */
   const begin = (socket: Net.Socket, client?: Arrival["client"], before?: Before): Effect.Effect<void> => {
     const session = arrive(netConnection(socket, client), before)
-    const admitted = admission.admit(session, before !== undefined)
+    const admitted = admission.admit(session, before?.limits !== undefined)
     if (isTraced || !AtOnce.isDone(admitted)) return serveNet(session, admitted)
     session.begin(over)
     return Exit.void

@@ -24,7 +24,8 @@ import {
   type Left,
   next,
   type PeerGone,
-  peerGone
+  peerGone,
+  writeDeadline
 } from "./Connection.ts"
 import { Following, type Parts } from "./Following.ts"
 import { countOf, type Gate, Intake, kept, type Request, type Sends } from "./Intake.ts"
@@ -200,6 +201,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       if (this.#isStopping) yield* this.#leave
       this.#services.loginDeadline.delete(this)
       if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
+      if (this.connection.cutFor() === writeDeadline) this.hit("write-deadline")
       return yield* concluded
     }).pipe(
       Effect.ensuring(Effect.suspend(() => this.#over?.(this) ?? Effect.void)),

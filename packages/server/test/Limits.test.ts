@@ -306,6 +306,20 @@ describe("--rate-limit", () => {
   )
 
   timedTranscript(
+    "holds what waits no longer than it takes to fill, also when a reload has made the burst smaller",
+    script`
+      ${login}
+      ${sends("A", 300)}
+      ${acks("A", 198)}
+      A: nothing more
+      server: settings {"rateBurst": 5}
+      (3 seconds)
+      ${acks("A", 102)}
+    `,
+    { settings: { rateBurst: 200, rateLimit: 100 } }
+  )
+
+  timedTranscript(
     "may be off",
     script`
       ${login}

@@ -106,6 +106,17 @@ describe("the end of a session", () => {
       }))
   }
 
+  it.live("is counted and said where it comes of a limit: the write deadline", () =>
+    Effect.gen(function*() {
+      const { ended, everything, world } = yield* logged({ writeDeadline: Duration.millis(200) })
+      const hits = world.metrics.limitHits.of("write-deadline")
+      yield* asksForMuchAndSleeps(yield* login(world, "ann"))
+      yield* ended
+      assert.strictEqual(world.metrics.limitHits.of("write-deadline") - hits, 1)
+      const said = JSON.stringify([["a limit is reached"], { limit: "write-deadline", address: "127.0.0.1" }])
+      assert.deepStrictEqual(everything.filter((line) => line.includes("a limit is reached")), [said])
+    }))
+
   it.live("says why, before the login: declined for its reason", () =>
     Effect.gen(function*() {
       const { ended, world } = yield* logged({ loginDeadline: Duration.millis(50) })

@@ -134,6 +134,26 @@ describe("CPT 3.9: a session has 10 seconds to log in", () => {
   )
 })
 
+describe("a shorter time for the login, after a reload", () => {
+  timedTranscript(
+    "holds from then on, for who is there and who comes",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      B: connect
+      server: settings {"loginDeadline": 2000}
+      C: connect
+      (3 seconds)
+      B< DECLINE login_timeout
+      C< DECLINE login_timeout
+      D: connect
+      (2 seconds)
+      D< DECLINE login_timeout
+    `,
+    { settings: { loginDeadline: Duration.hours(1) } }
+  )
+})
+
 describe("CPT 3.15: a session that says nothing", () => {
   timedTranscript(
     "is told so and ended, after as long as the deployment says",

@@ -20,8 +20,8 @@ type Needs = Pick<Services, "addresses" | "clock" | "config" | "limitHits" | "me
 export interface Before {
   /** When it came. */
   readonly startedAt: number
-  /** What it is limited by. */
-  readonly address: Address | undefined
+  /** What it is limited by, if that has been looked at. */
+  readonly limits: { readonly address: Address | undefined } | undefined
 }
 
 export class Arrivals {
@@ -34,8 +34,8 @@ export class Arrivals {
   }
 
   /**
-   * Has a connection served when it has passed. The time that takes is part of the time for the login; meanwhile it counts
-   * as a session of its address.
+   * Has a connection served when it has passed. The time that takes is part of the time for the login; during a handshake
+   * it counts as a session of its address.
    */
   letIn(
     socket: Net.Socket,
@@ -46,7 +46,7 @@ export class Arrivals {
     if (this.#count >= config.maxSessions) return this.#cut(socket, "max-sessions")
     this.#count++
     const startedAt = uptime(clock)
-    let address: Address | undefined
+    let limits: Before["limits"]
     const isWelcome = (remoteAddress: string | undefined) => {
       const from = addresses.of(remoteAddress)
       const limit = from === undefined ? undefined : this.#limitOf(from)
@@ -55,18 +55,18 @@ export class Arrivals {
         return false
       }
       from?.enters()
-      address = from
+      limits = { address: from }
       return true
     }
     return Effect.timeout(passage({ isWelcome, turn: turns.next("handshake") }), config.loginDeadline).pipe(
       Effect.ensuring(Effect.sync(() => {
         this.#count--
-        address?.leaves()
+        limits?.address?.leaves()
       })),
       Effect.matchEffect({
-        onSuccess: (arrival) => serve(arrival, { startedAt, address }),
+        onSuccess: (arrival) => serve(arrival, { startedAt, limits }),
         onFailure: (error) => {
-          if (error._tag === "TimeoutError") return this.#cut(socket, "login-deadline")
+          if (error._tag === "TimeoutError") return this.#cut(socket, "login-deadline", limits?.address)
           const warned = error.isOdd
             ? this.#warn(error.message, error.address ?? ipOf(socket.remoteAddress))
             : Effect.void
@@ -82,10 +82,11 @@ export class Arrivals {
   }
 
   /** Without a word, as there is nobody yet to say one to. */
-  #cut(socket: Net.Socket, limit?: Limit): Effect.Effect<void> {
+  #cut(socket: Net.Socket, limit?: Limit, address?: Address): Effect.Effect<void> {
     return Effect.sync(() => {
       const { limitHits, metrics } = this.#services
-      if (limit !== undefined) limitHits.hit(limit, limit === "max-sessions" ? undefined : ipOf(socket.remoteAddress))
+      const from = address?.name ?? ipOf(socket.remoteAddress)
+      if (limit !== undefined) limitHits.hit(limit, limit === "max-sessions" ? undefined : from)
       socket.destroy()
       metrics.connections++
       metrics.cutConnections++

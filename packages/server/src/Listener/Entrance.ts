@@ -34,7 +34,7 @@ export const ProxiedClient = Context.Reference<Arrival["client"]>("@cpt/server/L
 
 /** What a connection meets on its way in. */
 interface Door {
-  /** Asked when it is known where the peer is. */
+  /** Asked before the handshake, when it is known where the peer is. In clear text there are words for who is not. */
   readonly isWelcome: (remoteAddress: string | undefined) => boolean
   /** Waited for before the handshake, which costs more than all the rest. */
   readonly turn: Effect.Effect<void>
@@ -62,11 +62,10 @@ export class Entrance {
     if (!isProxied && handshake === undefined) return undefined
     const pass = Effect.fnUntraced(function*({ isWelcome, turn }: Door) {
       const client = isProxied ? yield* header(socket) : undefined
+      if (handshake === undefined) return socket.destroyed ? yield* hasEnded : { client, socket }
       if (!isWelcome(client === undefined ? socket.remoteAddress : client.address)) return yield* unwelcome
-      const ready = handshake === undefined
-        ? socket
-        : yield* Effect.mapError(handshake.over(socket, turn), ofClient(client))
-      return ready.destroyed ? yield* hasEnded : { client, socket: ready }
+      const secured = yield* Effect.mapError(handshake.over(socket, turn), ofClient(client))
+      return secured.destroyed ? yield* hasEnded : { client, socket: secured }
     })
     return (door) => Effect.onExit(pass(door), (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
   }

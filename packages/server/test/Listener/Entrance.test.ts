@@ -175,6 +175,25 @@ describe("from a proxy", () => {
       )
       assert.isBelow(performance.now() - before, 290)
     }))
+
+  const limits: ReadonlyArray<readonly [limit: string, settings: Partial<ServerConfig.Settings>, goes: boolean]> = [
+    ["sessions at the same time", { maxSessionsPerAddress: 1 }, false],
+    ["connections in a minute", { maxConnects: 1 }, true]
+  ]
+  for (const [limit, settings, goes] of limits) {
+    it.live(`limits are those of the client's own address, and said in words: ${limit}`, () =>
+      Effect.gen(function*() {
+        const port = yield* started({ proxyFrom }, { exempt: [], ...settings })
+        const from = (address: string, line: string) => `PROXY TCP4 ${address} 192.0.2.9 5000 39168\r\n${line}\n`
+        const first = yield* connected(port)
+        first.write(from("192.0.2.1", "CONNECT ann"))
+        assert.strictEqual(String(yield* Effect.promise(() => once(first, "data"))), "ACCEPT\n")
+        if (goes) yield* session(first, "")
+        const refused = yield* session(yield* connected(port), from("192.0.2.1", "CONNECT bob"))
+        assert.strictEqual(refused, "DECLINE too_many_connections\n")
+        assert.strictEqual(yield* session(yield* connected(port), from("192.0.2.2", "CONNECT bob")), "ACCEPT\n")
+      }))
+  }
 })
 
 describe("from elsewhere", () => {
