@@ -105,13 +105,17 @@ const layer = Layer.mergeAll(
   CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
 )
 
+/** To Effect, a value and no flag. */
+const negativeNumber = /^-(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+
 /**
  * What begins with one - and has more than one letter: no flag of ours, and nearly always a message. Effect would read it
- * as several flags in one, and show the help for the h of "-hello".
+ * as several flags in one, and show the help for the h of "-hello" or of "-2h".
  */
 const bundled = (args: ReadonlyArray<string>): string | undefined => {
   const end = args.indexOf("--")
-  return (end === -1 ? args : args.slice(0, end)).find((arg) => /^-[^-\d][^=]+/.test(arg))
+  const before = end === -1 ? args : args.slice(0, end)
+  return before.find((arg) => /^-[^-][^=]+/.test(arg) && !negativeNumber.test(arg))
 }
 
 /** Runs a command line. It fails after it has said why, with the exit status in the error. */

@@ -12,6 +12,8 @@ export class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {}
 
 export class Output extends Context.Service<Output, {
   readonly write: (text: string) => Effect.Effect<void, Closed | Failure>
+  /** The same for what is only told beside what is done: when nobody reads it any more, that goes on. */
+  readonly tell: (text: string) => Effect.Effect<void, Failure>
   /** Fails when nobody reads stdout any more, also while there is nothing to write, if that can be known. */
   readonly gone: Effect.Effect<never, Closed>
   /** Says something to people, in one line that begins with `cpt: `. */
@@ -39,9 +41,11 @@ export class Output extends Context.Service<Output, {
         isShown = text !== ""
         return Effect.ignore(write(stderr(), `\r${text.slice(0, (stderr().columns || 80) - 1)}\u001B[K`))
       })
+    // On a terminal the line of the progress is in the way, on whichever of the two it was written
+    const say = (text: string) => Effect.andThen(progress(""), Effect.mapError(write(stdout, text), whyNot))
     return Output.of({
-      // On a terminal the line of the progress is in the way, on whichever of the two it was written
-      write: (text) => Effect.andThen(progress(""), Effect.mapError(write(stdout, text), whyNot)),
+      write: say,
+      tell: (text) => Effect.catchTag(say(text), "Closed", () => Effect.void),
       progress,
       gone: Effect.suspend(() => {
         const isOver = Readers.watch()

@@ -64,11 +64,24 @@ const isThere = (file: string): boolean => {
   }
 }
 
+/**
+ * Where a user's settings are; undefined if that cannot be known. A relative path is to be ignored, by the specification of
+ * these directories.
+ */
+export const configFolder = Effect.gen(function*() {
+  const path = yield* Path.Path
+  const named = Option.filter(yield* variable("XDG_CONFIG_HOME"), path.isAbsolute)
+  if (Option.isSome(named)) return path.join(named.value, "cpt")
+  const home = yield* Effect.orElseSucceed(Effect.try({ try: homedir, catch: String }), () => "")
+  return path.isAbsolute(home) ? path.join(home, ".config", "cpt") : undefined
+})
+
 const readConfigFile = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const folder = Option.getOrElse(yield* variable("XDG_CONFIG_HOME"), () => path.join(homedir(), ".config"))
-  const file = path.join(folder, "cpt", "config.json")
+  const folder = yield* configFolder
+  if (folder === undefined) return { file: "", values: nothing }
+  const file = path.join(folder, "config.json")
   if (!isThere(file)) return { file, values: nothing }
   const text = yield* Effect.mapError(
     fs.readFileString(file),
@@ -82,10 +95,11 @@ const readConfigFile = Effect.gen(function*() {
   return { file, values }
 })
 
-/** A value, and how the place is called that it came from. */
+/** A value, how the place is called that it came from, and how near that is to the command line. */
 interface Given {
   readonly from: string
   readonly value: string
+  readonly nearness: number
 }
 
 const refuse = ({ from, value }: Given, why: string) => usage(`${from} "${visible(value)}": ${why}`)
@@ -101,11 +115,12 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
 
   const given = Effect.fnUntraced(function*(key: Key) {
     const flag: Option.Option<string | boolean> = flags[key]
-    if (Option.isSome(flag)) return { from: `--${key}`, value: String(flag.value) }
+    if (Option.isSome(flag)) return { from: `--${key}`, value: String(flag.value), nearness: 2 }
     const inEnvironment = yield* variable(variables[key])
-    if (Option.isSome(inEnvironment)) return { from: variables[key], value: inEnvironment.value }
+    if (Option.isSome(inEnvironment)) return { from: variables[key], value: inEnvironment.value, nearness: 1 }
     const inFile = values[key]
-    return inFile === undefined ? undefined : { from: `"${key}" in ${visible(file)}`, value: String(inFile) }
+    if (inFile === undefined) return undefined
+    return { from: `"${key}" in ${visible(file)}`, value: String(inFile), nearness: 0 }
   })
 
   const setting = <A>(key: Key, parse: (text: string) => Result.Result<A, string>, fallback: A) =>
@@ -129,6 +144,23 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
     )
   })
 
+  const nearness = (key: Key) => Effect.map(given(key), (given) => given?.nearness ?? -1)
+
+  /** A file of TLS also says that it is wanted. What is said nearer to the command line counts. */
+  const wantsTls = Effect.fnUntraced(function*(address: Address.Address) {
+    const switched = yield* given("tls")
+    const files = Math.max(yield* nearness("tls-ca"), yield* nearness("tls-cert"))
+    const isOn = yield* setting("tls", parseSwitch, files >= 0)
+    const isOwnWord = switched !== undefined && switched.nearness >= (yield* nearness("server"))
+    if (!("port" in address)) {
+      return isOwnWord && isOn ? yield* refuse(switched, "over a Unix socket there is no TLS") : false
+    }
+    if (switched !== undefined && !isOn && address.isTls && isOwnWord) {
+      return yield* refuse(switched, "the server is at cpts://, which is with TLS")
+    }
+    return address.isTls || isOn || files > (switched?.nearness ?? -1)
+  })
+
   const address = yield* setting("server", parseAddress, local)
   const timeout = yield* setting("timeout", parseTimeout, Duration.seconds(5))
   if (((yield* given("tls-cert")) === undefined) !== ((yield* given("tls-key")) === undefined)) {
@@ -140,8 +172,7 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   if (cert !== undefined && key !== undefined && !(yield* checks).belongTogether(cert, key)) {
     return yield* usage("--tls-key is not the key of --tls-cert")
   }
-  const wantsTls = yield* setting("tls", parseSwitch, ca !== undefined || cert !== undefined)
-  const isTls = "port" in address && (address.isTls || wantsTls)
+  const isTls = yield* wantsTls(address)
   const name = yield* setting("as", parseName, undefined)
   const settings: Settings = {
     address,

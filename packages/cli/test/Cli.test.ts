@@ -29,6 +29,12 @@ describe("usage", () => {
     [["sync", "g", "h"], /unexpected "h"/],
     [["tail", "g", "--count", "0"], /--count "0"/],
     [["tail", "g", "--cursor-file", "/nonexistent/cursor"], /cursor file \/nonexistent\/cursor/],
+    [["send", "g", "-1 from me, that is risky"], /unknown flag -1 from me.*behind --/],
+    [["send", "g", "-1 vote"], /unknown flag -1 vote.*behind --/],
+    [["send", "g", "hi", "--timeout", "-5h"], /unknown flag -5h/],
+    [["sync", "g", "--since", "-2h"], /unknown flag -2h/],
+    [["send", "g", "hi", "--server", "unix:///tmp/cpt.sock", "--tls"], /--tls "true": .*Unix socket/],
+    [["send", "g", "hi", "--server", "cpts://localhost", "--tls=false"], /--tls "false": .*cpts:\/\//],
     [["bogus"], /unknown command "bogus"/],
     [["sned", "g", "hi"], /unknown command "sned" \(did you mean send\?\)/]
   ]

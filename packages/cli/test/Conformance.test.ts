@@ -62,6 +62,12 @@ describe("cpt conformance", () => {
       ) assert.match(stdout, expected)
     }))
 
+  it.live("has not passed where nobody reads on what it tells", () =>
+    Effect.gen(function*() {
+      const args = ["conformance", yield* ours, "send/4.1", "connect/3.2"]
+      assert.strictEqual((yield* Cpt.run(args, { shell: "| head -1" })).status, 1)
+    }))
+
   it.live("takes unsupported_command for what it is", () =>
     Effect.gen(function*() {
       const address = yield* saying("DECLINE unsupported_command\n")

@@ -126,6 +126,7 @@ describe("cpt check", () => {
       assert.strictEqual(status, 1)
       assert.include(stdout, "things are wrong")
       assert.include(stdout, "counts: red has count 99, and 100 is written")
+      assert.strictEqual((yield* run(["check", file], { shell: "| true" })).status, 1) // also to who does not read why
 
       const bytes = readFileSync(file)
       bytes.fill(0x55, 4096)

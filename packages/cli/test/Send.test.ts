@@ -25,6 +25,18 @@ describe("cpt send TARGET MESSAGE", () => {
       assert.strictEqual(yield* sending.status, 0)
     }))
 
+  it.live("goes on to send when nobody reads any more what --json tells of it", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const lines = Array.from({ length: 200 }, (_, index) => `${index}`)
+      const stdin = lines.map((line) => `${line}\n`).join("")
+      const result = yield* during(
+        run(["send", "g", "--json", ...at(server)], { stdin, shell: "| head -1" }),
+        Effect.flatMap(server.login("alice"), (peer) => acks(peer, ...lines.map((line) => `SEND g ${line}`)))
+      )
+      assert.deepStrictEqual(result, { ...success, stdout: `{"target":"g","message":"0"}\n` })
+    }))
+
   it.live("takes a message that looks like a flag behind --", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
@@ -52,7 +64,7 @@ describe("cpt send TARGET MESSAGE", () => {
         Effect.scoped(Effect.gen(function*() {
           const server = yield* FakeServer.onPort
           const { notes, status } = yield* during(
-            Here.run(["send", "g", "hi", ...at(server), "--timeout", "100ms"]),
+            Here.run(["send", "g", "hi", ...at(server), "--timeout", "500ms"]),
             Effect.gen(function*() {
               const peer = yield* server.login("alice")
               yield* peer.hears("SEND g hi")

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { userInfo } from "node:os"
-import { join } from "node:path"
+import { join, relative } from "node:path"
 import { createServer } from "node:tls"
 import { fileURLToPath } from "node:url"
 import * as FakeServer from "../../client/test/FakeServer.ts"
@@ -72,6 +72,16 @@ describe("settings", () => {
       }
     }))
 
+  it.live("are not read from a relative folder, which would be another one in each directory", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const home = yield* configured("{")
+      const env = { CPT_SERVER: `127.0.0.1:${server.port}`, CPT_USERNAME: "alice" }
+      const near = { ...env, XDG_CONFIG_HOME: relative(process.cwd(), home) }
+      const sent = yield* during(run(send, near), takesHi(server, "alice"))
+      assert.deepStrictEqual(sent, { status: 0, stdout: "", notes: [] })
+    }))
+
   it.live("may be a folder where the config file should be, and that is said", () =>
     Effect.gen(function*() {
       const home = yield* folder
@@ -97,6 +107,24 @@ describe("--tls", () => {
         }),
       "secureConnection"
     )
+
+  it.live("is on where a file for it is named nearer to the command line than that it is off", () =>
+    Effect.gen(function*() {
+      const server = yield* secure()
+      const file = ["--tls-ca", pem("ca")]
+      const to = ["--as", "alice", "--server", `127.0.0.1:${server.port}`]
+      const home = yield* configured(`{"tls":false}`)
+      for (
+        const [args, env] of [
+          [file, { CPT_TLS: "false" }],
+          [file, { XDG_CONFIG_HOME: home }],
+          [[], { CPT_TLS_CA: pem("ca"), XDG_CONFIG_HOME: home }]
+        ] as const
+      ) {
+        const { notes, status } = yield* during(run([...send, ...to, ...args], env), takesHi(server, "alice"))
+        assert.deepStrictEqual([status, notes], [0, []])
+      }
+    }))
 
   it.live("encrypts, and verifies the server", () =>
     Effect.gen(function*() {

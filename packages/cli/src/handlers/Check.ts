@@ -32,7 +32,7 @@ const print = (file: string, report: Database.Report): string => {
 }
 
 export const check = Effect.fnUntraced(function*({ data, file, json }: Input) {
-  const { progress, write } = yield* Output
+  const { progress, tell } = yield* Output
   const path = yield* Path.Path
   const from = Option.isSome(file) ? path.resolve(file.value) : yield* Data.existing(data)
   const report = yield* Database.check(
@@ -42,6 +42,6 @@ export const check = Effect.fnUntraced(function*({ data, file, json }: Input) {
     Effect.ensuring(progress("")),
     Effect.mapError(({ message }) => failed(visible(`cannot check ${from}: ${message}`)))
   )
-  yield* write(json ? `${JSON.stringify({ file: from, ...report })}\n` : print(from, report))
+  yield* tell(json ? `${JSON.stringify({ file: from, ...report })}\n` : print(from, report))
   if (report.problems.length > 0) return yield* silent("failed")
 })

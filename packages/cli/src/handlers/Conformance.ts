@@ -172,7 +172,7 @@ const tell = Effect.fnUntraced(function*(
   yield* Effect.forEach(to, ([form, to]) => write(form, to, report), { discard: true })
   if (shown !== undefined) yield* shown.tail(report)
   if (results.some((result) => Report.hasFailed(result, input.strict))) return yield* silent("failed")
-})
+}, Effect.catchTag("Closed", () => silent("failed"))) // nobody can say that it has passed
 
 const seedOf = (input: Input) =>
   Option.match(input.seed, { onNone: () => Random.nextIntBetween(1, 1_000_000), onSome: Effect.succeed })

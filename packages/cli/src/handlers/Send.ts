@@ -41,9 +41,9 @@ export const send = Effect.fnUntraced(function*(input: Input) {
   }
   if (message !== undefined) yield* Arguments.parseMessage(message)
   const session = yield* Session.connect(yield* Settings.resolve(input))
-  const { write } = yield* Output
+  const { tell } = yield* Output
   const send = (target: string, message: string) =>
-    Effect.andThen(session.send(target, message), input.json ? write(`${json({ target, message })}\n`) : Effect.void)
+    Effect.andThen(session.send(target, message), input.json ? tell(`${json({ target, message })}\n`) : Effect.void)
   if (message !== undefined) return yield* send(target, message)
   yield* Stream.runForEach(lines, ({ line, number }) => {
     if (line === "") return Effect.void

@@ -3,9 +3,8 @@
  * is wrong with it.
  */
 import { Effect, FileSystem, Option, Path, Schema } from "effect"
-import { homedir } from "node:os"
 import { explainFile, usage } from "../Failure.ts"
-import { variable } from "../Settings.ts"
+import { configFolder, variable } from "../Settings.ts"
 import { visible } from "../Visible.ts"
 import { isName, type Name } from "./Table.ts"
 
@@ -23,17 +22,16 @@ const place = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   const path = yield* Path.Path
   const named = Option.isSome(flag) ? flag : yield* variable("CPT_CONFIG")
   if (Option.isSome(named)) return { file: path.resolve(named.value), isNamed: true }
-  const folder = Option.getOrElse(
-    Option.filter(yield* variable("XDG_CONFIG_HOME"), path.isAbsolute),
-    () => path.join(homedir(), ".config")
-  )
-  return { file: path.join(folder, "cpt", "serve.json"), isNamed: false }
+  const folder = yield* configFolder
+  return folder === undefined ? undefined : { file: path.join(folder, "serve.json"), isNamed: false }
 })
 
 /** Undefined if there is none, and none was asked for. */
 export const read = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   const fs = yield* FileSystem.FileSystem
-  const { file, isNamed } = yield* place(flag)
+  const found = yield* place(flag)
+  if (found === undefined) return undefined
+  const { file, isNamed } = found
   const text = yield* fs.readFileString(file).pipe(
     Effect.catchIf(({ reason }) => reason._tag === "NotFound" && !isNamed, () => Effect.undefined),
     Effect.mapError((error) => usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`))

@@ -9,8 +9,10 @@ export const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, st
   Effect.gen(function*() {
     const stdout: Array<unknown> = []
     const notes: Array<string> = []
+    const write = (text: string) => Effect.sync(() => void stdout.push(text))
     const output = Output.of({
-      write: (text) => Effect.sync(() => void stdout.push(text)),
+      write,
+      tell: write,
       note: (text) => Effect.sync(() => void notes.push(text)),
       progress: () => Effect.void,
       gone: Effect.never,
