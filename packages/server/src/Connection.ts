@@ -26,8 +26,12 @@ export interface Ear {
   /**
    * Does what can be done at once, and gives what is left; undefined if that is nothing. The bytes may change after the
    * call.
+   *
+   * @param isOlder they came before the last ACK had left, and so do not tell that it was seen (CPT 4.4)
    */
-  readonly hear: (bytes: Uint8Array) => Left | undefined
+  readonly hear: (bytes: Uint8Array, isOlder: boolean) => Left | undefined
+  /** The place behind the last ACK, as long as nothing tells that it was seen. */
+  readonly unconfirmed: () => number | undefined
   /** Something is left to do, or nothing more will come. From now on it hears nothing. */
   readonly heard: (left: Heard) => void
 }
@@ -94,9 +98,9 @@ export interface Connection {
 }
 
 /** Listens, and waits for what is left to do. */
-export const next = (connection: Connection, hear: Ear["hear"]): Heard =>
+export const next = (connection: Connection, { hear, unconfirmed }: Pick<Ear, "hear" | "unconfirmed">): Heard =>
   Effect.callback((resume) => {
-    connection.listen({ hear, heard: resume })
+    connection.listen({ hear, heard: resume, unconfirmed })
     return Effect.sync(() => connection.mute())
   })
 

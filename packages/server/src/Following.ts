@@ -4,7 +4,7 @@
  * between the first answer to a SYNC and its ENDSYNC nothing else is written (CPT 5.6).
  */
 import type { Name } from "@cpt/schema"
-import { Effect, Schedule, Semaphore } from "effect"
+import { Effect, Exit, Schedule, Semaphore } from "effect"
 import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { catchUp, type Reader } from "./commands/Sync.ts"
@@ -190,12 +190,11 @@ export class Following implements Reader<PeerGone> {
     if (this.#isCatchingUp || this.#state !== "open" || !this.#isBehind()) return
     this.#isCatchingUp = true
     this.#parts.fork(
-      this.#catchUpAll().pipe(
-        Effect.ignore, // the peer is gone, and whoever reads from it notices that too
-        Effect.ensuring(Effect.sync(() => {
-          this.#isCatchingUp = false
-        }))
-      )
+      Effect.map(Effect.exit(this.#catchUpAll()), (exit) => {
+        this.#isCatchingUp = false
+        // Where the peer is gone, whoever reads from it notices that too
+        if (Exit.isSuccess(exit)) this.#start() // somebody may have fallen behind since it was looked at
+      })
     )
   }
 
@@ -211,7 +210,8 @@ export class Following implements Reader<PeerGone> {
           yield* this.#inTurn(catchUp(this.#parts.timelines, this, cursor)).pipe(
             Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })
           )
-          if (cursor.at < cursor.timeline.head()) continue
+          const isFollowed = this.cursor(cursor.timeline.target) === cursor // not where it could not be claimed
+          if (isFollowed && cursor.at < cursor.timeline.head()) continue
           cursor.behind = false
           behind.delete(cursor)
         }

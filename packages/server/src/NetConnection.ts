@@ -47,6 +47,12 @@ export const heedless = () => {}
 export const ipOf = (address: string | undefined): string | undefined =>
   address?.startsWith("::ffff:") === true ? address.slice(7) : address
 
+/** Bytes that nobody has heard yet, and how many of those that were written the kernel had when they came. */
+interface Early {
+  readonly bytes: Uint8Array
+  readonly handedOver: number
+}
+
 /** Made bit by bit, since most connections are idle: what few of them need, few of them have. */
 export class NetConnection implements Connection {
   readonly #socket: Socket
@@ -56,7 +62,7 @@ export class NetConnection implements Connection {
   readonly #fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   #ear: Ear | undefined // who listens
   #key: Kernel.Key | undefined
-  #early: Array<Uint8Array> | undefined // nobody has heard it yet
+  #early: Array<Early> | undefined // nobody has heard it yet
   #end: Exit.Exit<never, EndOfInput | PeerGone> | undefined
   #isFull = false
   #isKeptAlive = false
@@ -103,12 +109,21 @@ export class NetConnection implements Connection {
 
   listen(ear: Ear): void {
     this.#ear = ear
-    const early = this.#early
-    this.#early = undefined
-    if (early !== undefined) this.#take(early.length === 1 ? early[0]! : Buffer.concat(early))
-    if (this.#ear !== ear) return
+    while (this.#early !== undefined) {
+      this.#replay(this.#early, ear.unconfirmed())
+      if (this.#ear !== ear) return
+    }
     if (this.#end !== undefined) return this.#tell(this.#end)
     if (this.#socket.isPaused()) this.#socket.resume()
+  }
+
+  /** What came before that place had left is not heard in one go with what came after. */
+  #replay(early: ReadonlyArray<Early>, place: number | undefined): void {
+    const after = place === undefined ? 0 : early.findIndex(({ handedOver }) => handedOver >= place)
+    const count = after <= 0 ? early.length : after
+    this.#early = count < early.length ? early.slice(count) : undefined
+    const bytes = count === 1 ? early[0]!.bytes : Buffer.concat(early.slice(0, count).map(({ bytes }) => bytes))
+    this.#take(bytes, after !== 0)
   }
 
   mute(): void {
@@ -232,17 +247,18 @@ export class NetConnection implements Connection {
     ear?.heard(what)
   }
 
-  #take(bytes: Uint8Array): void {
+  #take(bytes: Uint8Array, isOlder = false): void {
     const ear = this.#ear
     if (ear === undefined) {
       const early = this.#early ??= []
-      const isFull = early.push(Buffer.from(bytes)) >= maxEarly.chunks ||
-        early.reduce((sum, { length }) => sum + length, 0) >= maxEarly.bytes
+      const handedOver = this.#written - this.#socket.writableLength
+      const isFull = early.push({ bytes: Buffer.from(bytes), handedOver }) >= maxEarly.chunks ||
+        early.reduce((sum, { bytes }) => sum + bytes.length, 0) >= maxEarly.bytes
       if (isFull) this.#socket.pause()
       return
     }
     try {
-      const left = ear.hear(bytes)
+      const left = ear.hear(bytes, isOlder)
       if (left === undefined) return
       if (bytes.length >= largeChunk) this.#socket.pause()
       this.#tell(Exit.succeed(left))
@@ -260,7 +276,7 @@ export class NetConnection implements Connection {
     this.#notFull?.openUnsafe()
     this.#watching?.interruptUnsafe()
     if (hadError) this.#early = undefined
-    this.#tell(this.#end ??= hadError ? peerGone : endOfInput)
+    this.#tell(this.#end ??= peerGone) // a good end is known before: this is a reset, or has been cut
   }
 
   /**

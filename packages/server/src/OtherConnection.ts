@@ -61,7 +61,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
         return reason._tag === "SocketCloseError" && reason.code === 1000 ? endOfInput : peerGone
       },
       onSuccess: (chunks) => {
-        const left = ear.hear(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
+        const left = ear.hear(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), false)
         return left === undefined ? pulled(ear) : Effect.succeed(left)
       }
     })

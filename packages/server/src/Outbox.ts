@@ -93,9 +93,9 @@ export class Outbox {
     return this.#connection.isFull() || this.#connection.isGone() ? this.#connection.drained : undefined
   }
 
-  /** Whether it is not known yet that the peer has seen the last ACK. */
-  awaitsConfirmation(): boolean {
-    return this.#unconfirmed !== undefined
+  /** The place behind the last ACK, as long as it is not known whether the peer has seen that. */
+  get unconfirmed(): number | undefined {
+    return this.#unconfirmed
   }
 
   /**

@@ -215,7 +215,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Thousands may go at once. Whether an ACK was seen can only be found out now. */
   get #turnToEnd(): Effect.Effect<void> {
     const { turns } = this.#services
-    const mayEnd = this.#isToStop || this.outbox.awaitsConfirmation() || turns.isFree("end")
+    const mayEnd = this.#isToStop || this.unconfirmed() !== undefined || turns.isFree("end")
     return mayEnd ? Exit.void : turns.next("end")
   }
 
@@ -312,7 +312,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
-  hear(bytes: Uint8Array): Left | undefined {
+  unconfirmed(): number | undefined {
+    return this.outbox.unconfirmed
+  }
+
+  hear(bytes: Uint8Array, isOlder: boolean): Left | undefined {
     this.received += bytes.length
     this.#services.metrics.receivedBytes += bytes.length
     const isLarge = bytes.length >= largeRead
@@ -322,18 +326,18 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     const hasLine = this.#intake.take(bytes)
     // A login waits for nothing but other logins: it would be passed by that of the next connection (CPT 4.4)
     const left = isLarge && !(hasLine && this.#following === undefined)
-      ? this.#whenFree((most) => this.#hearLines(most))
-      : this.#hearLines(atOnce)
+      ? this.#whenFree((most) => this.#hearLines(most, isOlder))
+      : this.#hearLines(atOnce, isOlder)
     if (left !== undefined) this.#intake.keep()
     if (wait === 0) return left
     this.hit("byte-limit")
     return Effect.andThen(left ?? Exit.void, this.#untilBytesAreDue)
   }
 
-  #hearLines(most: number): Left | undefined {
+  #hearLines(most: number, isOlder: boolean): Left | undefined {
     if (!this.#intake.hasLine) return undefined
     this.#hasHeard = true
-    const noted = this.#noteAck()
+    const noted = isOlder ? Exit.void : this.#noteAck()
     if (AtOnce.isThere(noted)) return this.#answer(most, false)
     return Effect.flatMap(noted, () => this.#answer(most, false) ?? Exit.void)
   }
@@ -603,7 +607,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
   get #goodbye(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      this.outbox.awaitsConfirmation()
+      this.unconfirmed() !== undefined
         ? Effect.flatMap(
           this.connection.isAnsweredByReset,
           (isReset) => isReset ? this.connection.destroy : this.#noteAck()
@@ -614,7 +618,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** Goes on to listen, at the end. */
   get #next(): Heard {
-    return next(this.connection, (bytes) => this.hear(bytes))
+    return next(this.connection, { hear: (...heard) => this.hear(...heard), unconfirmed: () => this.unconfirmed() })
   }
 
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */

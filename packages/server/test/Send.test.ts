@@ -359,6 +359,33 @@ describe("CPT 4.8: a SEND that was declined", () => {
   )
 })
 
+describe("CPT 4.6: the same again, which comes while the disk is busy", () => {
+  it.live("is a re-send: the ACK of the first one had not left", () =>
+    Effect.gen(function*() {
+      const gate = Latch.makeUnsafe(false)
+      const { connect } = yield* overTcp({ store: gated(gate.await, () => {}) })
+      const alice = yield* connect
+      const say = (line: string) => alice.say(Buffer.from(`${line}\n`))
+      const turn = Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
+      yield* say("CONNECT alice")
+      yield* alice.hear
+      for (let times = 0; times < 3; times++) {
+        yield* say("SEND g hi")
+        yield* Effect.repeat(turn, { times: 2 }) // each is a packet of its own, which the server has read
+      }
+      yield* gate.open
+      for (let acks = 0; acks < 3; acks++) assert.strictEqual(yield* alice.hear, "ACK")
+      yield* say("SYNC g 0")
+      assert.match(yield* alice.hear, /^MSG g alice \d+ hi$/)
+      assert.strictEqual(yield* alice.hear, "ENDSYNC")
+      // This one comes when the ACKs have been seen
+      yield* say("SEND g hi")
+      assert.strictEqual(yield* alice.hear, "ACK")
+      yield* say("SYNC g 0")
+      for (const text of ["hi", "hi"]) assert.isTrue((yield* alice.hear).endsWith(` ${text}`))
+    }))
+})
+
 describe("CPT 3.6: what comes while the disk is busy", () => {
   it.live("is stored in one go then, and not packet by packet", () =>
     Effect.gen(function*() {

@@ -172,7 +172,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const metrics = yield* Metrics
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
+  const leaving = new Set<string>() // among them: nobody does any more, but something to them is on its way to the disk
   const claiming = new Set<string>() // groups that are not on disk as such yet, and nobody waits for it
+  const claims = new Map<string, Commit>() // of users, which wait for the disk
   const declared = new Map<string, "user" | "group">() // by the store's user, and in the database
   const declaring = new Map<string, "user" | "group">() // while it is looked up whether they can be
   const heads = new Map<string, Timestamp.Timestamp>() // of targets that are not all in their places yet
@@ -324,6 +326,11 @@ const make = Effect.fnUntraced(function*(options: Options) {
       metrics.failedCommits++
       for (const name of commit.groups) last().say(op.claimGroup, name) // to go with the next message
     }
+    for (const name of leaving) {
+      if (isUnderWay(name)) continue
+      leaving.delete(name)
+      if (!watched.has(name)) kinds.delete(name)
+    }
     waitingBytes -= commit.size
     if (waitingBytes <= maxWaitingBytes) room.openUnsafe()
     Deferred.doneUnsafe(commit.done, Exit.map(committed, ({ named }) => named))
@@ -399,7 +406,9 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (--to.users > 0) return
     if (watched.get(target) === to) watched.delete(target)
     if (to.known !== undefined) cache.close(to.known)
-    kinds.delete(target)
+    // What is on its way to somebody is theirs, also if they have gone meanwhile
+    if (isUnderWay(target)) leaving.add(target)
+    else kinds.delete(target)
   }
 
   const store = MessageStore.of({
@@ -460,20 +469,29 @@ const make = Effect.fnUntraced(function*(options: Options) {
 
     claim: (name, kind) =>
       Effect.gen(function*() {
+        const wasUnderWay = isUnderWay(name) // and may be in its place before the reader's answer, which is older, is here
         const before = yield* kindOf(name)
         const settled = declared.get(name) ?? kinds.get(name) ?? (before === "open" ? undefined : before) ??
           declaring.get(name)
         kinds.set(name, settled ?? kind)
-        if (settled !== undefined) return settled
+        if (settled !== undefined) {
+          const another = settled === kind ? claims.get(name) : undefined
+          if (another !== undefined) yield* Deferred.await(another.done)
+          return settled
+        }
         // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
-        if (before === "open" || isUnderWay(name)) {
+        if (before === "open" || wasUnderWay || isUnderWay(name) || heads.has(name)) {
           // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
           const commit = last()
           commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
           somethingWaits.openUnsafe()
           if (kind === "group") claiming.add(name)
           else {
-            yield* Effect.onError(Deferred.await(commit.done), () => Effect.sync(() => kinds.delete(name)))
+            claims.set(name, commit)
+            yield* Deferred.await(commit.done).pipe(
+              Effect.onError(() => Effect.sync(() => kinds.delete(name))),
+              Effect.ensuring(Effect.sync(() => claims.delete(name)))
+            )
           }
         }
         return kind
@@ -483,6 +501,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       Effect.suspend(() => {
         const added = names.filter((name) => declared.get(name) !== kind)
         for (const name of added) declaring.set(name, kind)
+        const sentToBefore = allUnderWay()
         return Effect.forEach(added, kindOf, { concurrency: maxLookUps }).pipe(
           Effect.flatMap((found) => {
             const now = found.map((before, index) => knownKind(added[index]!) ?? before)
@@ -490,7 +509,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
             if (others.length > 0) return Effect.succeed(others)
             for (const name of added) declared.set(name, kind)
             const sentTo = allUnderWay()
-            const open = added.filter((name, index) => now[index] === "open" || sentTo.has(name))
+            const isSentTo = (name: string) => sentToBefore.has(name) || sentTo.has(name) || heads.has(name)
+            const open = added.filter((name, index) => now[index] === "open" || isSentTo(name))
             return claimAll(open, kind).pipe(
               Effect.onError(() => Effect.sync(() => added.forEach((name) => declared.delete(name)))),
               Effect.as(others)

@@ -1,6 +1,6 @@
 import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Logger, Schedule } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Logger, Schedule } from "effect"
 import { hash } from "node:crypto"
 import { copyFileSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -316,6 +316,86 @@ describe("layerSqlite refuses", () => {
       const file = yield* newFile
       writeFileSync(`${file}-wal`, "all that is left")
       yield* refuses(file, "messages.db-wal is there")
+    }))
+})
+
+/** Nothing is committed meanwhile: within the second for which the store waits for whoever writes to its database. */
+const whileDiskIsBusy = <A, E>(file: string, f: Effect.Effect<A, E>) => {
+  const other = new DatabaseSync(file)
+  other.exec("BEGIN IMMEDIATE")
+  return Effect.ensuring(
+    f,
+    Effect.sync(() => {
+      other.exec("ROLLBACK")
+      other.close()
+    })
+  )
+}
+const turns = Effect.repeat(Effect.promise(() => new Promise((resolve) => void setImmediate(resolve))), { times: 20 })
+
+describe("layerSqlite, of names that are claimed while the disk is busy (CPT 2.2)", () => {
+  const watcher = { tell: () => {} }
+  const toAnn = draft("secret", Name.Target.make("ann"), bob)
+
+  it.live("a message on its way to a user stays theirs, also if they leave meanwhile", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      yield* store.watch(ann, watcher)
+      assert.strictEqual(yield* store.claim(ann, "user"), "user")
+      const sending = yield* whileDiskIsBusy(
+        file,
+        Effect.gen(function*() {
+          const sending = yield* Effect.forkChild(append(store, [toAnn]))
+          yield* turns
+          yield* store.unwatch(ann, watcher)
+          const another = { tell: () => {} }
+          yield* store.watch(ann, another)
+          assert.strictEqual(yield* store.claim(ann, "group"), "user")
+          yield* store.unwatch(ann, another)
+          return sending
+        })
+      )
+      yield* Fiber.join(sending)
+      assert.strictEqual(yield* store.kindOf(ann), "user")
+    }))
+
+  it.live("and a second one who claims the name has it no sooner than the first", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      yield* append(store, [toAnn])
+      const claims = yield* whileDiskIsBusy(
+        file,
+        Effect.gen(function*() {
+          const claims = [yield* Effect.forkChild(store.claim(ann, "user"))]
+          yield* turns
+          claims.push(yield* Effect.forkChild(store.claim(ann, "user")))
+          yield* turns
+          for (const claim of claims) assert.isUndefined(claim.pollUnsafe())
+          return claims
+        })
+      )
+      for (const claim of claims) assert.strictEqual(yield* Fiber.join(claim), "user")
+    }))
+
+  it.live("and what is sent in the same moment is theirs", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const names = Array.from({ length: 200 }, (_, index) => Name.Username.make(`user${index}`))
+      yield* use(file, (store) =>
+        Effect.forEach(names, (name) =>
+          Effect.gen(function*() {
+            yield* store.watch(name, watcher)
+            const to = draft("secret", Name.Target.make(name), bob)
+            yield* Effect.all([append(store, [to]), store.claim(name, "user")], { concurrency: 2 })
+            yield* store.unwatch(name, watcher)
+          })))
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          const kinds = yield* Effect.forEach(names, store.kindOf)
+          assert.deepStrictEqual(new Set(kinds), new Set(["user"] as const))
+        }))
     }))
 })
 
