@@ -48,4 +48,7 @@ export class Accounts extends Context.Service<Accounts, {
   /** The same, of what is declared in a file, also when that changes. */
   static readonly layerFile = (path: string): Layer.Layer<Accounts, CannotStart, MessageStore> =>
     Layer.provide(this.layerDatabase, File.layer(path))
+
+  /** Whether such a file is right, as far as that can be seen without the names in a store. */
+  static readonly checkFile = (path: string): Effect.Effect<void, CannotLoad> => Effect.asVoid(File.read(path))
 }

@@ -46,8 +46,11 @@ export interface Declared {
   readonly groups: Register<Group>
   /** Who may do what in the groups, by their names. */
   readonly rights: ReadonlyMap<string, Rights>
-  /** Looks at once whether what is kept is other than it was, and does not wait until that is noticed. */
-  readonly reload: Effect.Effect<void, CannotLoad | Decline.StorageUnavailable>
+  /**
+   * Looks at once whether what is kept is other than it was, and does not wait until that is noticed. Gives the names of
+   * which something has changed.
+   */
+  readonly reload: Effect.Effect<ReadonlySet<string>, CannotLoad | Decline.StorageUnavailable>
   /** Tells of the names of which something has changed, as long as the scope lasts. */
   readonly onChange: (listener: (names: ReadonlySet<string>) => void) => Effect.Effect<void, never, Scope.Scope>
 }
@@ -61,7 +64,13 @@ export const nothing: Declared = (() => {
     change: () => Effect.fail(elsewhere),
     remove: () => Effect.fail(elsewhere)
   }
-  return { accounts: register, groups: register, rights: new Map(), reload: Effect.void, onChange: () => Effect.void }
+  return {
+    accounts: register,
+    groups: register,
+    rights: new Map(),
+    reload: Effect.succeed(new Set<string>()),
+    onChange: () => Effect.void
+  }
 })()
 
 /** What is kept, and from now on what is changed, here or there. */
@@ -98,10 +107,10 @@ export const make = Effect.gen(function*() {
   }
 
   /** From now on nobody can make it something else (CPT 2.2). */
-  const take = (kind: Entry["kind"], names: ReadonlyArray<Name.Name>) =>
+  const take = (kind: Entry["kind"], names: ReadonlyArray<Name.Name>, isMoving = false) =>
     Effect.flatMap(store.declare(kind, names), ([name]) => {
       if (name === undefined) return Effect.void
-      const isDeclared = accounts.has(name) || groups.has(name)
+      const isDeclared = !isMoving && (accounts.has(name) || groups.has(name))
       const message = kind === "user"
         ? `${name} cannot be an account: it is a group${isDeclared ? ", and declared as one" : " already"}`
         : `${name} cannot be a group: it is a user${isDeclared ? ", and has an account" : " already"}`
@@ -139,11 +148,28 @@ export const make = Effect.gen(function*() {
       }))
   })
 
+  /** The same for names that go from accounts to groups, or back: their old declaration does not stand against it. */
+  const move = Effect.fnUntraced(function*(kind: Entry["kind"], names: ReadonlyArray<Name.Name>) {
+    yield* store.release(names)
+    yield* take(kind, names, true)
+  })
+
+  /** What is declared is so in the store too, and `next`, which could not be, is not. */
+  const restore = Effect.fnUntraced(function*(next: Kept) {
+    yield* store.release(namesOf(next.accounts).filter((name) => !accounts.has(name)))
+    yield* store.release(namesOf(next.groups).filter((name) => !groups.has(name)))
+    yield* store.declare("user", namesOf([...accounts.values()]))
+    yield* store.declare("group", namesOf([...groups.values()]))
+  })
+
   const replace = Effect.fnUntraced(function*(next: Kept) {
-    const users = next.accounts.filter(({ name }) => !accounts.has(name)).map(({ name }) => name)
-    yield* take("user", users)
-    const others = next.groups.filter(({ name }) => !groups.has(name)).map(({ name }) => name)
-    yield* Effect.onError(take("group", others), () => store.release(users))
+    const [users, others] = [namesOf(next.accounts), namesOf(next.groups)]
+    yield* Effect.gen(function*() {
+      yield* take("user", users.filter((name) => !groups.has(name)))
+      yield* take("group", others.filter((name) => !accounts.has(name)))
+      yield* move("user", users.filter((name) => groups.has(name)))
+      yield* move("group", others.filter((name) => accounts.has(name)))
+    }).pipe(Effect.onError(() => Effect.ignore(restore(next))))
     const names = new Set([...exchange(accounts, next.accounts), ...exchange(groups, next.groups)])
     yield* store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name)))
     tell(names)
@@ -151,18 +177,28 @@ export const make = Effect.gen(function*() {
   })
 
   /** All of it is as it is kept, or nothing has changed. */
-  const load = alone(Effect.flatMap(keeper.load, replace)).pipe(
-    Effect.catchTag("NameConflict", ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` }))
-  )
+  const load = alone(Effect.flatMap(keeper.load, (kept) =>
+    replace(kept).pipe(
+      Effect.tapErrorTag("StorageUnavailable", () => keeper.notTaken),
+      Effect.catchTag("NameConflict", ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` }))
+    )))
   yield* load
   const { changed = Effect.never } = keeper
-  const reload = keeper.changed === undefined ? Effect.void : Effect.flatMap(load, (names) =>
-    names.size === 0
+  let isWaiting = false // for the store, and that has been said
+  const reload = keeper.changed === undefined ? Effect.succeed(new Set<string>()) : Effect.tap(load, (names) => {
+    isWaiting = false
+    return names.size === 0
       ? Effect.void
-      : Effect.logInfo(`${keeper.description} is read again; changed: ${listed(names)}`))
+      : Effect.logInfo(`${keeper.description} is read again; changed: ${listed(names)}`)
+  })
   yield* changed.pipe(
     Effect.andThen(reload),
-    Effect.catch(({ message }) => Effect.logError(`what is declared stays as it was: ${message}`)),
+    Effect.catch(({ _tag, message }) => {
+      const isSaid = isWaiting
+      isWaiting = _tag === "StorageUnavailable"
+      if (isWaiting && isSaid) return Effect.void
+      return Effect.logError(`what is declared stays as it was${isWaiting ? " for now" : ""}: ${message}`)
+    }),
     Effect.forever,
     Effect.forkScoped
   )
@@ -179,6 +215,8 @@ export const make = Effect.gen(function*() {
       ))
   } satisfies Declared
 })
+
+const namesOf = (entries: ReadonlyArray<Account | Group>): ReadonlyArray<Name.Name> => entries.map(({ name }) => name)
 
 /** Puts what is next in the place of what there was, and gives the names of what is other than it was. */
 const exchange = <A extends Account | Group>(

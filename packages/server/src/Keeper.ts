@@ -35,12 +35,15 @@ export class Keeper extends Context.Service<Keeper, {
   readonly save: (entry: Entry) => Effect.Effect<void, DeclaredElsewhere | Decline.StorageUnavailable>
   /** Waits until somebody else may have changed what is kept; undefined where nobody else does. */
   readonly changed: Effect.Effect<void> | undefined
+  /** What was loaded last could not be taken, and not for its own sake: it counts as changed. */
+  readonly notTaken: Effect.Effect<void>
 }>()("@cpt/server/Keeper") {
   /** Nowhere: what is declared is gone when the server stops. */
   static readonly layerMemory: Layer.Layer<Keeper> = Layer.succeed(this, {
     description: "memory",
     load: Effect.succeed({ accounts: [], groups: [] }),
     save: () => Effect.void,
-    changed: undefined
+    changed: undefined,
+    notTaken: Effect.void
   })
 }

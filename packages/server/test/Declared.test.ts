@@ -213,6 +213,84 @@ describe("what is declared in a file", () => {
       }).pipe(Effect.provide(layer))
     }), 20_000)
 
+  const target = (name: string) => Name.Target.make(name)
+
+  for (
+    const [where, store] of [
+      ["in memory", () => layerMemory()],
+      ["on disk", (folder: string) => layerSqlite({ file: join(folder, "messages.db") })]
+    ] as const
+  ) {
+    it.live(`may make a group of an account, and an account of a group, in one change (${where})`, () =>
+      Effect.gen(function*() {
+        const folder = yield* newFolder
+        const file = join(folder, "accounts.json")
+        yield* write(file, { accounts: [{ name: "bob" }, { name: "carol" }], groups: [{ name: "staff" }] })
+        const { declared, store: names } = yield* opened(Accounts.layerFile(file), store(folder))
+        yield* write(file, {
+          accounts: [{ name: "staff" }, { name: "carol", locked: true }],
+          groups: [{ name: "bob", members: ["carol"] }]
+        })
+        assert.deepStrictEqual([...yield* declared.reload].toSorted(), ["bob", "carol", "staff"])
+        assert.isTrue(declared.accounts.get("carol")?.locked)
+        assert.isUndefined(declared.accounts.get("bob"))
+        assert.isFalse(declared.rights.get("bob")?.mayRead("staff"))
+        assert.deepStrictEqual([yield* names.kindOf(target("bob")), yield* names.kindOf(target("staff"))], [
+          "group",
+          "user"
+        ])
+      }))
+
+    it.live(`changes all of it or nothing, where a name cannot be what it is to be (${where})`, () =>
+      Effect.gen(function*() {
+        const folder = yield* newFolder
+        const file = join(folder, "accounts.json")
+        yield* write(file, { accounts: [{ name: "bob" }, { name: "carol" }], groups: [{ name: "staff" }] })
+        const { declared, store: names } = yield* opened(Accounts.layerFile(file), store(folder))
+        yield* makeGroup(names, "red")
+        yield* names.watch(target("carol"), { tell: () => {} })
+        yield* names.claim(target("carol"), "user") // somebody bears it
+        const wrongs = [
+          [{ accounts: [{ name: "staff" }, { name: "red" }], groups: [{ name: "bob" }] }, "red cannot be an account"],
+          [
+            { accounts: [{ name: "new" }, { name: "staff" }], groups: [{ name: "bob" }, { name: "carol" }] },
+            "carol cannot be a group: it is a user already"
+          ]
+        ] as const
+        for (const [contents, why] of wrongs) {
+          yield* write(file, contents)
+          assert.include((yield* Effect.flip(declared.reload)).message, why)
+          assert.deepStrictEqual(declared.accounts.all().map(({ name }) => name), ["bob", "carol"].map(user))
+          const kinds = yield* Effect.forEach(["bob", "carol", "staff", "new"], (name) => names.kindOf(target(name)))
+          assert.deepStrictEqual(kinds, ["user", "user", "group", undefined])
+        }
+      }))
+  }
+
+  it.live("is tried again by itself where the store could not take it, which is said once", () =>
+    Effect.gen(function*() {
+      const folder = yield* newFolder
+      const [file, database] = [join(folder, "accounts.json"), join(folder, "messages.db")]
+      const { layer, lines, said } = log()
+      yield* write(file, { accounts: [{ name: "bob" }] })
+      yield* Effect.gen(function*() {
+        const { declared, store } = yield* opened(Accounts.layerFile(file), layerSqlite({ file: database }))
+        yield* store.append(user("ann"), Batch.of([target("carol"), Message.Message.make("hi")]))
+        const other = new DatabaseSync(database)
+        other.exec("BEGIN IMMEDIATE")
+        yield* write(file, { accounts: [{ name: "bob", locked: true }, { name: "carol" }] })
+        const failure = /^what is declared stays as it was for now: the server cannot store/
+        yield* said(failure)
+        assert.isUndefined(declared.accounts.get("bob")?.locked)
+        yield* Effect.sleep("3 seconds")
+        other.exec("ROLLBACK")
+        other.close()
+        yield* said(/changed: bob, carol$/)
+        assert.isTrue(declared.accounts.get("bob")?.locked)
+        assert.strictEqual(lines.filter((line) => failure.test(line)).length, 1)
+      }).pipe(Effect.provide(layer))
+    }))
+
   it.live("keeps a server from starting, if it is not right", () =>
     Effect.gen(function*() {
       const file = join(yield* newFolder, "accounts.json")

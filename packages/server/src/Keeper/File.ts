@@ -56,23 +56,28 @@ const textOf = (path: string) =>
     }
   })
 
+/** What stands in the file now. */
+export const read = Effect.fnUntraced(function*(path: string) {
+  const wrong = (why: string) => new CannotLoad({ message: `${path} is not right: ${why}` })
+  const { accounts = [], groups = [] } = yield* Effect.mapError(
+    decode(yield* textOf(path)),
+    (error) => wrong(faultOf(error))
+  )
+  const names = new Set<string>()
+  for (const { name } of [...accounts, ...groups]) {
+    if (names.has(name)) return yield* wrong(`${name} is declared twice`)
+    names.add(name)
+  }
+  const kept: Kept = { accounts, groups }
+  return kept
+})
+
 const make = (path: string) => {
   let loaded: string | undefined
-  const wrong = (why: string) => new CannotLoad({ message: `${path} is not right: ${why}` })
 
   const load = Effect.gen(function*() {
     loaded = yield* stampOf(path)
-    const { accounts = [], groups = [] } = yield* Effect.mapError(
-      decode(yield* textOf(path)),
-      (error) => wrong(faultOf(error))
-    )
-    const names = new Set<string>()
-    for (const { name } of [...accounts, ...groups]) {
-      if (names.has(name)) return yield* wrong(`${name} is declared twice`)
-      names.add(name)
-    }
-    const kept: Kept = { accounts, groups }
-    return kept
+    return yield* read(path)
   })
 
   const changed = Effect.gen(function*() {
@@ -85,7 +90,15 @@ const make = (path: string) => {
   })
 
   const elsewhere = new DeclaredElsewhere({ message: `accounts and groups are declared in ${path}: change them there` })
-  return Keeper.of({ description: path, load, save: () => Effect.fail(elsewhere), changed })
+  return Keeper.of({
+    description: path,
+    load,
+    save: () => Effect.fail(elsewhere),
+    changed,
+    notTaken: Effect.sync(() => {
+      loaded = undefined
+    })
+  })
 }
 
 export const layer = (path: string): Layer.Layer<Keeper> => Layer.sync(Keeper, () => make(path))

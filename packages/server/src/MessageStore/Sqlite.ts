@@ -542,7 +542,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
         if (entry.rules === undefined) lasting.delete(entry.name)
         else lasting.add(entry.name)
       }),
-    changed: undefined
+    changed: undefined,
+    notTaken: Effect.void
   })
 
   return Context.make(MessageStore, store).pipe(Context.add(Keeper, keeper))
