@@ -1,10 +1,11 @@
 /** The settings of a server: where they come from, `cpt config`, and another value for a server that runs. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Queue } from "effect"
 import { writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import * as Signals from "../src/serve/Signals.ts"
 import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
 
@@ -84,6 +85,32 @@ describe("a setting of cpt serve", () => {
     }))
 })
 
+describe("a size", () => {
+  it.live("that is too large is refused like any that is none", () =>
+    Effect.gen(function*() {
+      for (
+        const [name, value, expected] of [
+          ["keep-bytes", "9PiB", "a size"],
+          ["cache", "10PiB", "a size"],
+          ["byte-limit", "9PiB/s", "bytes in a second"],
+          ["memory-limit", "9PiB", "messages, bytes, or both"]
+        ] as const
+      ) {
+        const memory = name === "memory-limit" ? { memory: true } : {}
+        const file = yield* configured(JSON.stringify({ ...memory, [name]: value }))
+        const message = new RegExp(`^(cpt: )?"${name}" in .*serve\\.json "${value}": expected ${expected}`)
+        for (const args of [["config", "show", "--config", file], ["config", "check", file]]) {
+          const { notes, status } = yield* run(args)
+          assert.strictEqual(status, 2)
+          assert.match(notes.join("\n"), message)
+        }
+        const { status, stderr } = yield* Cpt.run(["serve"], { env: { CPT_CONFIG: file } })
+        assert.strictEqual(status, 2)
+        assert.match(stderr, message)
+      }
+    }))
+})
+
 describe("cpt config check", () => {
   it.live("names all that is wrong", () =>
     Effect.gen(function*() {
@@ -101,6 +128,20 @@ describe("cpt config check", () => {
 })
 
 describe("SIGHUP", () => {
+  it.live("is heard again, whatever became of the last one", () =>
+    Effect.gen(function*() {
+      const heard = yield* Queue.unbounded<number>()
+      let count = 0
+      yield* Signals.onHangUp(Effect.suspend(() => {
+        Queue.offerUnsafe(heard, ++count)
+        return Effect.die("a defect")
+      }))
+      for (const time of [1, 2]) {
+        process.emit("SIGHUP", "SIGHUP")
+        assert.strictEqual(yield* Queue.take(heard), time)
+      }
+    }))
+
   it.live("gives a running server other settings, all or none, and says what needs a restart", () =>
     Effect.gen(function*() {
       const file = yield* configured(`{"max-line-bytes":50,"live":"on"}`)

@@ -65,7 +65,7 @@ const sizeOf = (text: string): number | undefined =>
     ? Number.isSafeInteger(Number(text)) && Number(text) > 0 ? Number(text) : undefined
     : Option.getOrUndefined(
       ByteSize.fromString(text).pipe(
-        Option.map(ByteSize.toNumberUnsafe),
+        Option.flatMap(ByteSize.toNumber),
         Option.filter((bytes) => Number.isSafeInteger(bytes) && bytes > 0)
       )
     )

@@ -1,5 +1,5 @@
 /** Signals that do not end a server. */
-import { Effect, Latch } from "effect"
+import { Cause, Effect, Latch } from "effect"
 import { isatty } from "node:tty"
 
 const stdin = 0
@@ -21,5 +21,7 @@ export const onHangUp = Effect.fnUntraced(function*<R>(act: Effect.Effect<void, 
     () => Effect.sync(() => process.off("SIGHUP", hear))
   )
   const next = Effect.andThen(heard.await, Effect.sync(() => heard.closeUnsafe()))
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(next, act)))
+  // Whatever becomes of one, the next one is heard
+  const acted = Effect.catchDefect(act, (defect) => Effect.logError("SIGHUP was in vain", Cause.die(defect)))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(next, acted)))
 })
