@@ -1,8 +1,8 @@
 /** The administration of a running server: `cpt serve` and `cpt admin` as processes, over a real socket. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { once } from "node:events"
-import { existsSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import * as Cpt from "./support/Cpt.ts"
@@ -302,6 +302,48 @@ describe("cpt admin", () => {
       assert.match(stderr, /^cpt: settings are not reloaded, all stay as they are: "max-sessions" in .*\n$/)
       const now = yield* Cpt.run(["status", "--json"], { env })
       assert.strictEqual(JSON.parse(now.stdout).maxSessions, 7)
+    }))
+
+  it.live("says when what the settings name was read again, and is other than before", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const [cert, accounts] = [join(folder, "cert.pem"), join(folder, "accounts.json")]
+      const put = (file: string, contents: string) => {
+        writeFileSync(`${file}.new`, contents)
+        renameSync(`${file}.new`, file)
+      }
+      const pem = (name: string) => readFileSync(new URL(`support/tls/${name}.pem`, import.meta.url), "utf8")
+      const key = join(folder, "key.pem")
+      writeFileSync(key, pem("server.key"))
+      put(cert, pem("server"))
+      put(accounts, "{}")
+      const env = { CPT_DATA: folder }
+      const args = ["--listen", "cpts://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key, "--accounts-file", accounts]
+      const server = yield* Cpt.start(["serve", ...args], { env })
+      yield* server.line
+      const reload = Cpt.run(["admin", "reload", "--timeout", "1m"], { env })
+      // The server sees by itself what has changed, so it stands still until it is asked; that may take longer
+      const says = Effect.fnUntraced(function*(expected: string, change: (time: number) => void) {
+        let [time, stdout] = [0, ""]
+        while (stdout !== expected && time++ < 5) {
+          yield* server.signal("SIGSTOP")
+          change(time)
+          const asked = yield* Effect.forkChild(reload)
+          yield* Effect.sleep(Duration.seconds(time))
+          yield* server.signal("SIGCONT")
+          stdout = (yield* Fiber.join(asked)).stdout
+        }
+        assert.strictEqual(stdout, expected)
+      })
+      const rename = (time: number) => put(accounts, `{"accounts":[{"name":"bob${time}"}]}`)
+      const renew = () => put(cert, pem("server"))
+      yield* says("changed: accounts and groups\n", rename)
+      yield* says("changed: certificate\n", renew)
+      yield* says("changed: certificate, accounts and groups\n", (time) => {
+        renew()
+        rename(time + 100)
+      })
+      assert.strictEqual((yield* reload).stdout, "nothing has changed\n")
     }))
 
   it.live("has more logged, or less", () =>

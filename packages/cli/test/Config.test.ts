@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import { fileURLToPath } from "node:url"
 import * as Signals from "../src/serve/Signals.ts"
 import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
@@ -85,6 +86,23 @@ describe("a setting of cpt serve", () => {
     }))
 })
 
+/** Files that are there, but not what they should be, and some that are right. */
+const files = Effect.map(Cpt.folder, (folder) => {
+  const put = (name: string, contents: string) => {
+    writeFileSync(join(folder, name), contents)
+    return join(folder, name)
+  }
+  return {
+    none: join(folder, "none"),
+    empty: put("empty", ""),
+    accounts: put("accounts.json", `{"accounts":[{"name":"bob"}]}`),
+    wrongAccounts: put("wrong.json", `{"accounts":[{"name":"bob","lock":true}]}`),
+    token: put("token", "secret\n")
+  }
+})
+
+const pem = (name: string) => fileURLToPath(new URL(`support/tls/${name}.pem`, import.meta.url))
+
 describe("a size", () => {
   it.live("that is too large is refused like any that is none", () =>
     Effect.gen(function*() {
@@ -114,9 +132,81 @@ describe("a size", () => {
 describe("cpt config check", () => {
   it.live("names all that is wrong", () =>
     Effect.gen(function*() {
-      const file = yield* configured(`{"port":"x","max-sessions":0,"host":"here"}`)
+      const { none } = yield* files
+      const file = yield* configured(JSON.stringify({
+        prot: 1,
+        port: "x",
+        "max-session": 7,
+        "max-sessions": 0,
+        host: "here",
+        listen: "cpts://127.0.0.1",
+        memory: true,
+        data: "/chat",
+        live: {},
+        admin: "http://127.0.0.1:1",
+        "accounts-file": none
+      }))
       const { notes, status } = yield* run(["config", "check", file])
-      assert.deepStrictEqual([status, notes.map((note) => note.split(" ")[0])], [2, [`"port"`, `"max-sessions"`]])
+      const expected = [
+        /^the config file .* is not right: there is no setting "prot"; /,
+        /^the config file .* is not right: there is no setting "max-session"; /,
+        /^the config file .* is not right: "live": expected a text, a number, /,
+        /^"port" in .* "x": expected a port/,
+        /^"max-sessions" in .* "0": expected a number/,
+        /^"listen" in .* and "host" in .*: say where in one of them/,
+        /^"listen" in .* and "port" in .*: say where in one of them/,
+        /^"memory" in .* and "data" in .*: messages are in one or the other$/,
+        /^--admin http:.* token/,
+        /none: there is no such file/
+      ]
+      assert.deepStrictEqual([status, notes.length], [2, expected.length], notes.join("\n"))
+      for (const [index, pattern] of expected.entries()) assert.match(notes[index] ?? "", pattern)
+    }))
+
+  it.live("names each file that is not right", () =>
+    Effect.gen(function*() {
+      const { empty, none } = yield* files
+      const tls = { "tls-cert": none, "tls-key": empty, "tls-client-ca": none }
+      for (
+        const [listen, expected] of [
+          ["cpts://127.0.0.1", /^"(tls-\w+(?:-ca)?)" in .*": (?:there is no such file|expected a private key .*)$/],
+          ["cpt://127.0.0.1", /^"(tls-\w+(?:-ca)?)" in .*: TLS is spoken nowhere; /]
+        ] as const
+      ) {
+        const file = yield* configured(JSON.stringify({ listen, ...tls }))
+        const { notes } = yield* run(["config", "check", file])
+        assert.deepStrictEqual(notes.map((note) => expected.exec(note)?.[1]), Object.keys(tls))
+      }
+    }))
+
+  it.live("refuses what a server with the file alone would refuse at its start", () =>
+    Effect.gen(function*() {
+      const { accounts, empty, none, token, wrongAccounts } = yield* files
+      const secure = { listen: "cpts://127.0.0.1:0", "tls-cert": pem("server"), "tls-key": pem("server.key") }
+      const http = { admin: "http://127.0.0.1:1" }
+      const cases = [
+        [{ listen: secure.listen }, /^TLS needs a certificate and its key: /],
+        [{ ...secure, "tls-cert": none }, /^"tls-cert" in .*none": there is no such file$/],
+        [{ ...secure, "tls-cert": empty }, /^"tls-cert" in .*empty": expected a certificate in PEM$/],
+        [{ ...secure, "tls-key": pem("alice.key") }, /^"tls-key" in .*: it is not the key of the certificate$/],
+        [{ "tls-cert": pem("server") }, /^"tls-cert" in .*: TLS is spoken nowhere; /],
+        [http, /^--admin http:.* token/],
+        [{ ...http, "admin-token-file": none }, /none": there is no such file/],
+        [{ ...http, "admin-token-file": empty }, /empty": the file is empty$/],
+        [{ "accounts-file": none }, /none: there is no such file$/],
+        [{ "accounts-file": wrongAccounts }, /wrong\.json is not right: accounts\[0\]\.lock: /]
+      ] as const
+      for (const [contents, message] of cases) {
+        const file = yield* configured(JSON.stringify(contents))
+        const { notes, status } = yield* run(["config", "check", file])
+        assert.deepStrictEqual([status, notes.length], [2, 1], notes.join("\n"))
+        assert.match(notes[0] ?? "", message)
+        const started = yield* Cpt.run(["serve"], { env: { CPT_CONFIG: file, XDG_STATE_HOME: yield* Cpt.folder } })
+        assert.deepStrictEqual(started, { status: 2, stdout: "", stderr: `cpt: ${notes[0]}\n` })
+      }
+      const right = { ...secure, ...http, "admin-token-file": token, "accounts-file": accounts, "memory-limit": "5" }
+      const file = yield* configured(JSON.stringify(right))
+      assert.deepStrictEqual((yield* run(["config", "check", file])).notes, [])
     }))
 
   it.live("says so when all is right", () =>
@@ -140,6 +230,34 @@ describe("SIGHUP", () => {
         process.emit("SIGHUP", "SIGHUP")
         assert.strictEqual(yield* Queue.take(heard), time)
       }
+    }))
+
+  it.live("refuses what would keep a server from starting again, and goes on", () =>
+    Effect.gen(function*() {
+      const { none, token } = yield* files
+      const file = yield* configured("{}")
+      const { line, note, signal } = yield* Cpt.start(["serve", "--memory", "--port", "0", "--config", file])
+      yield* line
+      const reload = Effect.fnUntraced(function*(contents: unknown) {
+        writeFileSync(file, JSON.stringify(contents))
+        yield* signal("SIGHUP")
+        return JSON.parse(yield* note).message
+      })
+      const http = { admin: "http://127.0.0.1:1" }
+      const cases = [
+        [{ "accounts-file": none }, /none: there is no such file$/],
+        [{ ...http, "admin-token-file": none }, /none": there is no such file/],
+        [http, /--admin http:.* token/],
+        [{ "tls-cert": pem("server") }, /"tls-cert" in .*: TLS is spoken nowhere; /],
+        [{ "keep-bytes": "9PiB", "byte-limit": "9PiB/s" }, /"byte-limit" in .* "9PiB\/s": expected bytes in a second/]
+      ] as const
+      for (const [contents, why] of cases) {
+        const message = yield* reload(contents)
+        assert.match(message, /^settings are not reloaded, all stay as they are: /)
+        assert.match(message, why)
+      }
+      assert.strictEqual(yield* reload({ ...http, "admin-token-file": token }), "settings reloaded")
+      assert.match(JSON.parse(yield* note).message, /^a restart is needed for the change of: admin, admin-token-file$/)
     }))
 
   it.live("gives a running server other settings, all or none, and says what needs a restart", () =>

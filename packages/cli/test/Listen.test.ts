@@ -1,7 +1,7 @@
 /** Where `cpt serve` listens, and what it says of it; and how clients get there. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
@@ -224,6 +224,33 @@ describe("cpt serve --listen", () => {
       yield* signal("SIGHUP")
       yield* logged("info", /^the certificate in .*cert\.pem is new, and valid until /)
       assert.match((yield* send(places.join(), "--tls-ca", pem("ca"))).stderr, /certificate/)
+    }))
+
+  it.live("keeps the certificate that it has when SIGHUP names other files, which have to be right for a restart", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const [config, old] = [join(folder, "serve.json"), join(folder, "old.pem")]
+      const configure = (cert: string) =>
+        writeFileSync(
+          config,
+          JSON.stringify({ listen: "cpts://127.0.0.1:0", "tls-cert": cert, "tls-key": pem("server.key") })
+        )
+      writeFileSync(old, readFileSync(pem("server")))
+      configure(old)
+      const { note, places, signal } = yield* serving(["--config", config])
+      const logged = (message: RegExp) =>
+        Effect.map(note, (line) => JSON.parse(line)).pipe(
+          Effect.repeat({ until: (entry) => message.test(entry.message) })
+        )
+      const missing = join(folder, "none.pem")
+      configure(missing)
+      yield* signal("SIGHUP")
+      yield* logged(/all stay as they are: "tls-cert" in .* ".*none\.pem": there is no such file$/)
+      unlinkSync(old)
+      configure(pem("server"))
+      yield* signal("SIGHUP")
+      yield* logged(/^a restart is needed for the change of: tls-cert$/)
+      assert.deepStrictEqual(yield* send(places.join(), "--tls-ca", pem("ca")), sent)
     }))
 })
 

@@ -13,7 +13,7 @@ export class Program extends Context.Service<Program, {
   readonly version: string
   /** How the places are called where the server listens at these addresses. */
   readonly places: (addresses: Server["Service"]["addresses"]) => ReadonlyArray<string>
-  /** All that can change does, or nothing. */
+  /** All that can change does, or nothing. Settings go by their names; what was read again with them, in words. */
   readonly reload: Effect.Effect<
     { readonly applied: ReadonlyArray<string>; readonly needsRestart: ReadonlyArray<string> },
     NotDone

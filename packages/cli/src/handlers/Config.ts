@@ -4,6 +4,7 @@ import type { CheckInput, ShowInput } from "../commands/Config.ts"
 import * as Data from "../Data.ts"
 import { silent, usage } from "../Failure.ts"
 import { Output } from "../Output.ts"
+import * as Checks from "../serve/Checks.ts"
 import * as ConfigFile from "../serve/ConfigFile.ts"
 import * as Given from "../serve/Given.ts"
 import { names } from "../serve/Table.ts"
@@ -13,9 +14,9 @@ export const check = Effect.fnUntraced(function*({ file }: CheckInput) {
   const { note, write } = yield* Output
   const found = yield* ConfigFile.read(file)
   if (found === undefined) return yield* usage("there is no config file; name one")
-  const faults = yield* Given.faultsOf(found)
+  const faults = yield* Checks.ofFile(found)
   if (faults.length === 0) return yield* write(`${visible(found.file)} is right: ${found.texts.size} settings\n`)
-  yield* Effect.forEach(faults, note, { discard: true })
+  yield* Effect.forEach(faults, ({ message }) => note(message), { discard: true })
   return yield* silent("usage")
 })
 

@@ -6,6 +6,7 @@ import * as Data from "../Data.ts"
 import { failed, usage } from "../Failure.ts"
 import * as Interrupted from "../Interrupted.ts"
 import * as Administration from "../serve/Administration.ts"
+import * as Checks from "../serve/Checks.ts"
 import * as Given from "../serve/Given.ts"
 import * as Listen from "../serve/Listen.ts"
 import * as Log from "../serve/Log.ts"
@@ -71,12 +72,14 @@ const host = Effect.fnUntraced(function*(
     : yield* Data.makeDirectory(yield* Data.directory(Option.fromUndefinedOr(values.data)))
   const systemd = yield* Systemd.make()
   const reload = Effect.flatMap(
-    Effect.all([Server, Store.reload]),
-    ([{ reconfigure }, ofAccounts]) =>
+    Effect.all([Server, Checks.reload, Store.reload]),
+    ([{ reconfigure }, checks, ofAccounts]) =>
       Reload.make(Given.resolve(flags), settings, [
+        checks,
         listening.reload,
-        ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
-        ({ values }) => Effect.succeed(Effect.sync(() => MutableRef.set(level, values["log-level"]))),
+        ({ values }) => Effect.succeed(Effect.as(reconfigure(limitsOf(values)), undefined)),
+        ({ values }) =>
+          Effect.succeed(Effect.as(Effect.sync(() => MutableRef.set(level, values["log-level"])), undefined)),
         ofAccounts
       ])
   )

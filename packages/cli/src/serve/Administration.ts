@@ -4,7 +4,8 @@ import { Effect, FileSystem, Layer, Redacted } from "effect"
 import * as Data from "../Data.ts"
 import { explainFile, usage } from "../Failure.ts"
 import { visible } from "../Visible.ts"
-import type { Values } from "./Table.ts"
+import type { Settings } from "./Given.ts"
+import type { Name, Values } from "./Table.ts"
 
 /** The token, which is all of its file. */
 const readToken = Effect.fnUntraced(function*(file: string | undefined) {
@@ -19,6 +20,15 @@ const readToken = Effect.fnUntraced(function*(file: string | undefined) {
   if (text.trim() === "") return yield* usage(`--admin-token-file "${visible(file)}": the file is empty`)
   return Redacted.make(text.trim())
 })
+
+/** What `faultsOf` looks at. */
+export const checked: ReadonlyArray<Name> = ["admin", "admin-token-file"]
+
+/** Whether who looks after it has no token to show, where one is needed. */
+export const faultsOf = ({ values: { admin, "admin-token-file": tokenFile } }: Settings) =>
+  admin === undefined || admin === "off" || "path" in admin
+    ? Effect.succeed([])
+    : Effect.match(readToken(tokenFile), { onFailure: (fault) => [fault], onSuccess: () => [] })
 
 /** By default beside the messages, if those are on disk. */
 const administration = Effect.fnUntraced(function*(

@@ -3,7 +3,7 @@
  * is wrong with it.
  */
 import { Effect, FileSystem, Option, Path, Schema } from "effect"
-import { explainFile, usage } from "../Failure.ts"
+import { explainFile, type Failure, usage } from "../Failure.ts"
 import { configFolder, variable } from "../Settings.ts"
 import { visible } from "../Visible.ts"
 import { isName, type Name } from "./Table.ts"
@@ -11,11 +11,13 @@ import { isName, type Name } from "./Table.ts"
 export interface ConfigFile {
   readonly file: string
   readonly texts: ReadonlyMap<Name, string>
+  /** Keys that are no settings, and settings that have no text. */
+  readonly faults: ReadonlyMap<string, Failure>
 }
 
 const Scalar = Schema.Union([Schema.String, Schema.Number, Schema.Boolean])
-const Contents = Schema.Record(Schema.String, Schema.Union([Scalar, Schema.Array(Scalar)]))
-const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Contents))
+const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+const isValue = Schema.is(Schema.Union([Scalar, Schema.Array(Scalar)]))
 
 /** `--config`, else `CPT_CONFIG`, else `$XDG_CONFIG_HOME/cpt/serve.json` if it is there. */
 const place = Effect.fnUntraced(function*(flag: Option.Option<string>) {
@@ -46,10 +48,13 @@ const parse = Effect.fnUntraced(function*(file: string, text: string) {
     ({ message }) => wrong(visible(message.replaceAll(/\s+/g, " ")))
   )
   const texts = new Map<Name, string>()
+  const faults = new Map<string, Failure>()
   for (const [key, value] of Object.entries(contents)) {
-    if (!isName(key)) return yield* wrong(`there is no setting "${visible(key)}"; "cpt serve --help" lists them`)
-    texts.set(key, Array.isArray(value) ? value.join(",") : String(value))
+    if (!isName(key)) {
+      faults.set(key, wrong(`there is no setting "${visible(key)}"; "cpt serve --help" lists them`))
+    } else if (isValue(value)) texts.set(key, Array.isArray(value) ? value.join(",") : String(value))
+    else faults.set(key, wrong(`"${key}": expected a text, a number, true or false, or a list of them`))
   }
-  const found: ConfigFile = { file, texts }
+  const found: ConfigFile = { file, texts, faults }
   return found
 })

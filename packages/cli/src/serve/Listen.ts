@@ -13,6 +13,7 @@ import { visible } from "../Visible.ts"
 import { isGiven, refuse, type Settings } from "./Given.ts"
 import type { Part } from "./Reload.ts"
 import * as Sockets from "./Sockets.ts"
+import type { Name } from "./Table.ts"
 
 /** What a server listens on. */
 type Place = Address.Address | (Sockets.Socket & { readonly isTls: boolean })
@@ -35,24 +36,37 @@ const refusePem = (settings: Settings) => ({ message, which }: Credentials.Crede
   return given === undefined ? usage(message) : refuse(given, message)
 }
 
-/** What TLS needs, where it is spoken. */
-const credentialsOf = Effect.fnUntraced(function*(settings: Settings, places: ReadonlyArray<Place>) {
+/** The files that TLS needs, undefined where it is spoken nowhere; or all that is wrong with what was said of them. */
+const filesOf = (
+  settings: Settings,
+  places: ReadonlyArray<Place>
+): Effect.Effect<Credentials.Files | undefined, Array.NonEmptyReadonlyArray<Failure>> => {
   const { "tls-cert": cert, "tls-client-ca": clientCa, "tls-key": key } = settings.values
   if (places.some(isTls)) {
-    if (cert !== undefined && key !== undefined) {
-      return yield* Effect.mapError(Credentials.fromFiles({ cert, key, clientCa }), refusePem(settings))
-    }
-    return yield* usage("TLS needs a certificate and its key: give both, with --tls-cert and --tls-key")
+    return cert !== undefined && key !== undefined
+      ? Effect.succeed({ cert, key, clientCa })
+      : Effect.fail([usage("TLS needs a certificate and its key: give both, with --tls-cert and --tls-key")])
   }
-  for (const name of pems) {
+  const inVain = pems.flatMap((name) => {
     // The variables are also those of clients
     const given = settings.given.get(name)
-    if (given !== undefined && given.by !== "environment") {
-      return yield* usage(`${given.from}: TLS is spoken nowhere; say where, with --listen cpts://HOST:PORT`)
-    }
-  }
-  return undefined
-})
+    return given === undefined || given.by === "environment"
+      ? []
+      : [usage(`${given.from}: TLS is spoken nowhere; say where, with --listen cpts://HOST:PORT`)]
+  })
+  return Array.isReadonlyArrayNonEmpty(inVain) ? Effect.fail(inVain) : Effect.undefined
+}
+
+/** What `faultsOf` looks at. */
+export const checked: ReadonlyArray<Name> = ["listen", "host", "port", ...pems]
+
+/** What TLS lacks, where it is spoken. */
+export const faultsOf = (settings: Settings): Effect.Effect<ReadonlyArray<Failure>> =>
+  filesOf(settings, placesOf(settings)).pipe(
+    Effect.flatMap((files) => files === undefined ? Effect.succeed([]) : Credentials.faultsOf(files)),
+    Effect.map((faults) => faults.map(refusePem(settings))),
+    Effect.catch(Effect.succeed)
+  )
 
 const outgoing = (port: number): string =>
   port >= 32_768 && port <= 60_999
@@ -131,7 +145,8 @@ export interface Listening {
 /** Follows the files of the certificate as long as the scope lasts. */
 export const make = Effect.fnUntraced(function*(settings: Settings) {
   const places = placesOf(settings)
-  const credentials = yield* credentialsOf(settings, places)
+  const files = yield* Effect.mapError(filesOf(settings, places), ([first]) => first)
+  const credentials = files && (yield* Effect.mapError(Credentials.fromFiles(files), refusePem(settings)))
   const { listen, "proxy-from": proxyFrom } = settings.values
   const listening: Listening = {
     listeners: Array.map(places, (place) =>
@@ -149,10 +164,14 @@ export const make = Effect.fnUntraced(function*(settings: Settings) {
       const text = ({ address, place }: typeof all[number]) => print(place, address, places.length === 1)
       return { all: all.map(text), open: all.filter(({ address, place }) => isOpen(place, address)).map(text) }
     },
-    reload: (settings) =>
-      credentials === undefined
-        ? Effect.succeed(Effect.void)
-        : Effect.mapError(credentials.prepare, refusePem(settings))
+    // Other files take a restart; until then those from before are followed, be they there or not
+    reload: (settings, changed) =>
+      credentials === undefined || pems.some((name) => changed.has(name))
+        ? Effect.succeed(Effect.undefined)
+        : Effect.map(
+          Effect.mapError(credentials.prepare, refusePem(settings)),
+          Effect.map((isNew) => isNew ? "certificate" : undefined)
+        )
   }
   return listening
 })

@@ -8,12 +8,18 @@ import type { Failure } from "../Failure.ts"
 import type { Settings } from "./Given.ts"
 import { about, type Name, names } from "./Table.ts"
 
-/** A part of the server: sees whether it can take these settings, and gives what it then does, which cannot fail. */
-export type Part = (settings: Settings) => Effect.Effect<Effect.Effect<void>, Failure>
+/**
+ * A part of the server: sees whether it can take these settings, of which some are other than those that hold; and gives
+ * what it then does, which cannot fail. That may give a word for what it has taken anew beside the settings.
+ */
+export type Part = (
+  settings: Settings,
+  changed: ReadonlySet<Name>
+) => Effect.Effect<Effect.Effect<string | undefined>, Failure>
 
 export interface Report {
-  /** What is other than it was, and holds from now on. */
-  readonly applied: ReadonlyArray<Name>
+  /** What is other than it was, and holds from now on: settings, and in words what was read again with them. */
+  readonly applied: ReadonlyArray<string>
   /** What is other than it was, and would take a restart. */
   readonly needsRestart: ReadonlyArray<Name>
 }
@@ -28,14 +34,15 @@ export const make = Effect.fnUntraced(function*<R>(
   const one = yield* Semaphore.make(1)
   return one.withPermit(Effect.gen(function*() {
     const next = yield* lookUp
-    const commits = yield* Effect.forEach(parts, (part) => part(next))
-    yield* Effect.uninterruptible(Effect.all(commits, { discard: true }))
     const changed = names.filter((name) => next.given.get(name)?.text !== current.get(name)?.text)
+    const commits = yield* Effect.forEach(parts, (part) => part(next, new Set(changed)))
+    const taken = yield* Effect.uninterruptible(Effect.all(commits))
+    const applied = changed.filter((name) => about(name).reloads === true)
     const report: Report = {
-      applied: changed.filter((name) => about(name).reloads === true),
+      applied: [...applied, ...taken.filter((word) => word !== undefined)],
       needsRestart: changed.filter((name) => about(name).reloads !== true)
     }
-    for (const name of report.applied) {
+    for (const name of applied) {
       const given = next.given.get(name)
       if (given === undefined) current.delete(name)
       else current.set(name, given)

@@ -2,10 +2,11 @@
 import { Accounts, layerMemory, layerSqlite } from "@cpt/server"
 import { Console, Duration, Effect, Layer, Option, Path } from "effect"
 import * as Data from "../Data.ts"
-import { usage } from "../Failure.ts"
+import { type Failure, usage } from "../Failure.ts"
 import { visible } from "../Visible.ts"
+import type { Settings } from "./Given.ts"
 import type * as Reload from "./Reload.ts"
-import type { Values } from "./Table.ts"
+import type { Name, Values } from "./Table.ts"
 
 export const layer = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
   const path = yield* Path.Path
@@ -38,9 +39,33 @@ export const warnIfClosed = Effect.fnUntraced(function*({ accounts }: Values) {
   yield* Console.error("cpt: warning: only who has an account may log in, and nobody has one; see cpt account --help")
 })
 
-/** What is declared in a file is read again with the settings; if it is not right, that is said at once. */
+const cannotLoad = ({ message }: { readonly message: string }): Failure => usage(visible(message))
+
+/** What `faultsOf` looks at. */
+export const checked: ReadonlyArray<Name> = ["accounts-file"]
+
+/** What is wrong with the file of accounts, if they are in one. */
+export const faultsOf = Effect.fnUntraced(function*({ values }: Settings) {
+  const path = yield* Path.Path
+  const file = values["accounts-file"]
+  if (file === undefined) return []
+  return yield* Effect.match(Accounts.checkFile(path.resolve(file)), {
+    onFailure: (why) => [cannotLoad(why)],
+    onSuccess: () => []
+  })
+})
+
+/**
+ * What is declared in a file is read again with the settings; if it is not right, that is said at once. Another file takes a
+ * restart; until then the one from before is followed.
+ */
 export const reload = Effect.map(
   Accounts,
-  ({ declared }): Reload.Part => () =>
-    Effect.as(Effect.mapError(declared.reload, ({ message }) => usage(visible(message))), Effect.void)
+  ({ declared }): Reload.Part => (_, changed) =>
+    changed.has("accounts-file")
+      ? Effect.succeed(Effect.undefined)
+      : Effect.map(
+        Effect.mapError(declared.reload, cannotLoad),
+        (names) => Effect.succeed(names.size === 0 ? undefined : "accounts and groups")
+      )
 )

@@ -99,7 +99,10 @@ class ServerGroup extends HttpApiGroup.make("server").add(
   HttpApiEndpoint.post("reload", "/reload", {
     success: Schema.Struct({ applied: Schema.Array(Schema.String), needsRestart: Schema.Array(Schema.String) }),
     error: NotDone
-  }).annotate(OpenApi.Description, "Reads the settings again: all that can change does, or nothing"),
+  }).annotate(
+    OpenApi.Description,
+    "Reads the settings again: all that can change does, or nothing. Gives what has, settings by name, and in words what was read again with them; and the settings that take a restart"
+  ),
   HttpApiEndpoint.put("logLevel", "/log-level", {
     payload: Schema.Struct({ level: LogLevel }),
     success: HttpApiSchema.NoContent,

@@ -23,8 +23,8 @@ export interface Credentials {
 
 /** Those of files. */
 export interface FileCredentials extends Credentials {
-  /** Reads the files and checks them; what it gives has them used. */
-  readonly prepare: Effect.Effect<Effect.Effect<void>, CredentialsUnusable>
+  /** Reads the files and checks them; what it gives has them used, and says whether they are other ones than before. */
+  readonly prepare: Effect.Effect<Effect.Effect<boolean>, CredentialsUnusable>
 }
 
 /** The names of files in PEM, as in `Pem`. */
@@ -41,27 +41,44 @@ const attempt = <A>(which: CredentialsUnusable["which"], act: () => A, expected?
       new CredentialsUnusable({ which, message: expected ?? (error instanceof Error ? error.message : String(error)) })
   })
 
-const certificateIn = (pem: Pem, which: "cert" | "clientCa") =>
-  attempt(which, () => new X509Certificate(pem[which] ?? ""), "expected a certificate in PEM")
+const certificateIn = (pem: Pem["cert"], which: "cert" | "clientCa") =>
+  attempt(which, () => new X509Certificate(pem), "expected a certificate in PEM")
+
+const keyIn = (pem: Pem["key"]) =>
+  attempt("key", () => createPrivateKey(pem), "expected a private key in PEM, without a passphrase")
 
 /** Whether they are what they should be, and belong together. */
 const check = Effect.fnUntraced(function*(pem: Pem) {
-  const certificate = yield* certificateIn(pem, "cert")
-  const key = yield* attempt(
-    "key",
-    () => createPrivateKey(pem.key),
-    "expected a private key in PEM, without a passphrase"
-  )
+  const certificate = yield* certificateIn(pem.cert, "cert")
+  const key = yield* keyIn(pem.key)
   if (!certificate.checkPrivateKey(key)) {
     return yield* new CredentialsUnusable({ which: "key", message: "it is not the key of the certificate" })
   }
-  if (pem.clientCa !== undefined) yield* certificateIn(pem, "clientCa")
+  if (pem.clientCa !== undefined) yield* certificateIn(pem.clientCa, "clientCa")
   return certificate
 })
 
 /** Those that are at hand. */
 export const make = (pem: Pem): Effect.Effect<Credentials, CredentialsUnusable> =>
   Effect.andThen(check(pem), Effect.map(attempt("cert", () => new Handshake(pem)), (handshake) => ({ handshake })))
+
+const ofFiles = (files: Files) => Effect.flatMap(read(files), make)
+
+/** All that is wrong with files as they are now: with each by itself, else with them together. */
+export const faultsOf = Effect.fnUntraced(function*(
+  files: Files
+): Effect.fn.Return<ReadonlyArray<CredentialsUnusable>> {
+  const { cert, clientCa, key } = files
+  const [, faults] = yield* Effect.partition([
+    Effect.flatMap(readOne("cert", cert), (pem) => certificateIn(pem, "cert")),
+    Effect.flatMap(readOne("key", key), keyIn),
+    clientCa === undefined
+      ? Effect.void
+      : Effect.flatMap(readOne("clientCa", clientCa), (pem) => certificateIn(pem, "clientCa"))
+  ], (one) => one)
+  if (faults.length > 0) return faults
+  return yield* Effect.match(ofFiles(files), { onFailure: (fault) => [fault], onSuccess: () => [] })
+})
 
 /** Those of files, followed as long as the scope lasts. */
 export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Return<
@@ -70,7 +87,7 @@ export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Re
   Scope.Scope
 > {
   let used = yield* look(files)
-  const { handshake } = yield* Effect.flatMap(read(files), make)
+  const { handshake } = yield* ofFiles(files)
 
   const prepare = Effect.gen(function*() {
     const seen = yield* look(files)
@@ -79,9 +96,12 @@ export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Re
     yield* make(pem) // what else OpenSSL may think of it
     return Effect.suspend(() => {
       handshake.use(pem)
-      if (seen === used) return Effect.void
+      if (seen === used) return Effect.succeed(false)
       used = seen
-      return Effect.logInfo(`the certificate in ${files.cert} is new, and valid until ${certificate.validTo}`)
+      return Effect.as(
+        Effect.logInfo(`the certificate in ${files.cert} is new, and valid until ${certificate.validTo}`),
+        true
+      )
     })
   })
 
