@@ -217,6 +217,30 @@ describe("cpt config check", () => {
     }))
 })
 
+describe("cpt config show", () => {
+  it.live("prints what is in force, also where that is not a value of its own", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const onDisk = yield* shown(["--data", data])
+      assert.deepStrictEqual(onDisk("cache"), ["64MiB", "default"])
+      assert.deepStrictEqual(onDisk("memory-limit"), [null, "default"])
+      assert.deepStrictEqual(onDisk("admin"), [`unix://${join(data, "admin.sock")}`, "default"])
+      assert.deepStrictEqual(onDisk("host"), ["127.0.0.1", "default"])
+      const inMemory = yield* shown(["--memory"])
+      assert.deepStrictEqual(inMemory("cache"), [null, "default"])
+      assert.deepStrictEqual(inMemory("memory-limit"), ["1000000,256MiB", "default"])
+      assert.deepStrictEqual(inMemory("admin"), ["off", "default"])
+      const elsewhere = yield* shown(["--listen", "unix:///cpt", "--admin", "http://[::1]:1", "--log-format", "json"])
+      assert.deepStrictEqual(elsewhere("host"), [null, "default"])
+      assert.deepStrictEqual(elsewhere("port"), [null, "default"])
+      assert.deepStrictEqual(elsewhere("admin"), ["http://[::1]:1", "--admin"])
+      assert.deepStrictEqual(elsewhere("log-format"), ["json", "--log-format"])
+      const { stdout } = yield* Cpt.run(["config", "show"], { env: { CPT_LISTEN: "unix:///cpt" } })
+      assert.match(stdout, /^log-format +json +default$/m) // to a pipe
+      assert.match(stdout, /^host +- +default\nport +- +default\nlisten +unix:\/\/\/cpt +CPT_LISTEN$/m)
+    }))
+})
+
 describe("SIGHUP", () => {
   it.live("is heard again, whatever became of the last one", () =>
     Effect.gen(function*() {

@@ -1,13 +1,16 @@
 /** `cpt config`: the settings of `cpt serve`, without a server. */
 import { Effect, Option } from "effect"
+import * as Address from "../Address.ts"
 import type { CheckInput, ShowInput } from "../commands/Config.ts"
 import * as Data from "../Data.ts"
 import { silent, usage } from "../Failure.ts"
 import { Output } from "../Output.ts"
+import * as Administration from "../serve/Administration.ts"
 import * as Checks from "../serve/Checks.ts"
 import * as ConfigFile from "../serve/ConfigFile.ts"
 import * as Given from "../serve/Given.ts"
-import { names } from "../serve/Table.ts"
+import * as Log from "../serve/Log.ts"
+import { type Name, names } from "../serve/Table.ts"
 import { visible } from "../Visible.ts"
 
 export const check = Effect.fnUntraced(function*({ file }: CheckInput) {
@@ -24,9 +27,17 @@ export const show = Effect.fnUntraced(function*({ json, ...flags }: ShowInput) {
   const { write } = yield* Output
   const { given, values } = yield* Given.resolve(flags)
   const directory = values.memory ? undefined : yield* Data.directory(Option.fromUndefinedOr(values.data))
+  const admin = yield* Administration.defaultPlace(directory)
+  /** What holds of a setting that is not in the table, or does not hold though it is. */
+  const inForce: { readonly [K in Name]?: string | undefined } = {
+    ...given.has("listen") && { host: undefined, port: undefined },
+    data: directory,
+    admin: given.get("admin")?.text ?? (admin === "off" ? admin : Address.toUri(admin)),
+    "log-format": values["log-format"] ?? Log.defaultFormat()
+  }
   const rows = names.map((name) => ({
     name,
-    value: (name === "data" ? directory : given.get(name)?.text) ?? null,
+    value: (name in inForce ? inForce[name] : given.get(name)?.text) ?? null,
     from: given.get(name)?.from ?? "default"
   }))
   if (json) {

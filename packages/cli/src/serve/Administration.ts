@@ -21,6 +21,11 @@ const readToken = Effect.fnUntraced(function*(file: string | undefined) {
   return Redacted.make(text.trim())
 })
 
+/** Where that is if nothing is said of it: beside the messages, if those are on disk. */
+export const defaultPlace = Effect.fnUntraced(function*(directory: string | undefined) {
+  return directory === undefined ? "off" : { path: yield* Data.adminSocketIn(directory) }
+})
+
 /** What `faultsOf` looks at. */
 export const checked: ReadonlyArray<Name> = ["admin", "admin-token-file"]
 
@@ -30,17 +35,14 @@ export const faultsOf = ({ values: { admin, "admin-token-file": tokenFile } }: S
     ? Effect.succeed([])
     : Effect.match(readToken(tokenFile), { onFailure: (fault) => [fault], onSuccess: () => [] })
 
-/** By default beside the messages, if those are on disk. */
 const administration = Effect.fnUntraced(function*(
   { admin, "admin-token-file": tokenFile }: Values,
   directory: string | undefined
 ) {
-  if (admin === undefined) {
-    return directory === undefined ? Layer.empty : Admin.layerUnix(yield* Data.adminSocketIn(directory))
-  }
-  if (admin === "off") return Layer.empty
-  if ("path" in admin) return Admin.layerUnix(admin.path)
-  return Admin.layerTcp({ ...admin, token: yield* readToken(tokenFile) })
+  const place = admin ?? (yield* defaultPlace(directory))
+  if (place === "off") return Layer.empty
+  if ("path" in place) return Admin.layerUnix(place.path)
+  return Admin.layerTcp({ ...place, token: yield* readToken(tokenFile) })
 })
 
 export const layer = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {

@@ -57,11 +57,15 @@ const lines = () => {
 export const isLogged = (level: MutableRef.MutableRef<Level>) => (of: LogLevel.LogLevel): boolean =>
   LogLevel.isGreaterThanOrEqualTo(of, levels[MutableRef.get(level)])
 
+/** What it looks like where nothing is said of that. */
+export const defaultFormat = (): Exclude<Values["log-format"], undefined> =>
+  process.stderr.isTTY === true ? "pretty" : "json"
+
 /** @param level the least that is logged; may be set at any time */
 export const layer = (format: Values["log-format"], level: MutableRef.MutableRef<Level>): Layer.Layer<never> => {
-  const isTerminal = process.stderr.isTTY === true
-  const isColored = isTerminal && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb"
-  const render = (format ?? (isTerminal ? "pretty" : "json")) === "pretty" ? pretty(isColored) : json
+  const isColored = process.stderr.isTTY === true && (process.env["NO_COLOR"] ?? "") === "" &&
+    process.env["TERM"] !== "dumb"
+  const render = (format ?? defaultFormat()) === "pretty" ? pretty(isColored) : json
   const write = lines()
   const wanted = isLogged(level)
   const logger = Logger.make<unknown, void>(({ cause, date, fiber, logLevel, message }) => {

@@ -4,7 +4,7 @@
  * this table.
  */
 import { Limits } from "@cpt/schema"
-import { ServerConfig } from "@cpt/server"
+import { ServerConfig, StoreDefaults } from "@cpt/server"
 import { Duration, Schema, Struct } from "effect"
 import { DurationFromText } from "../DurationText.ts"
 import {
@@ -60,6 +60,7 @@ const setting = <S extends Schema.Top>(schema: S, fallback: string, about: About
 
 const { defaults } = ServerConfig
 const text = Schema.encodeSync(DurationFromText)
+const size = (bytes: number): string => `${bytes / 2 ** 20}MiB`
 
 export const settings = {
   host: setting(Text, "127.0.0.1", {
@@ -111,12 +112,14 @@ export const settings = {
   }),
   cache: optional(Size, {
     metavar: "SIZE",
-    help: "on disk: memory for the newest messages of what is followed (64MiB)",
+    help: "on disk: memory for the newest messages of what is followed",
+    fallback: size(StoreDefaults.cache),
     isFor: "disk"
   }),
   "memory-limit": optional(MemoryLimit, {
     metavar: "LIMIT",
-    help: "with --memory: what is kept, oldest first out: messages, bytes, or both (1000000,256MiB)",
+    help: "with --memory: what is kept, oldest first out: messages, bytes, or both",
+    fallback: `${StoreDefaults.memory.messages},${size(StoreDefaults.memory.bytes)}`,
     isFor: "memory"
   }),
   "resend-window": setting(DurationFromText, text(Duration.millis(Limits.resendWindow)), {
@@ -180,7 +183,7 @@ export const settings = {
     help: "commands that a session may say at once before that",
     reloads: true
   }),
-  "byte-limit": setting(ByteLimit, `${defaults.byteLimit / 2 ** 20}MiB/s`, {
+  "byte-limit": setting(ByteLimit, `${size(defaults.byteLimit)}/s`, {
     metavar: "SIZE/s",
     help: "bytes that are read of one session in a second, or off",
     reloads: true

@@ -10,6 +10,7 @@ import { Duplicates } from "../Duplicates.ts"
 import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { Chain } from "./Chain.ts"
+import * as defaults from "./Defaults.ts"
 import { Entry, nameBytes } from "./Entry.ts"
 import { headOf } from "./Head.ts"
 import { NameMap } from "./NameMap.ts"
@@ -24,11 +25,7 @@ export interface MemoryLimits {
   readonly resendWindow: number
 }
 
-const defaultLimits: MemoryLimits = {
-  messages: 1_000_000,
-  bytes: 256 * 1024 * 1024,
-  resendWindow: Limits.resendWindow
-}
+const defaultLimits: MemoryLimits = { ...defaults.memory, resendWindow: Limits.resendWindow }
 
 const messageOverhead = 32
 

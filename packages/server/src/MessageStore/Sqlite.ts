@@ -15,6 +15,7 @@ import * as Rows from "../Keeper/Rows.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { Cache, type Tail } from "./Cache.ts"
+import * as defaults from "./Defaults.ts"
 import { headOf } from "./Head.ts"
 import type { StoredPage } from "./sqlite/Reader.ts"
 import type { Keep } from "./sqlite/Retention.ts"
@@ -26,7 +27,7 @@ export interface Options {
   readonly file: string
   /** Milliseconds in which an equal, unconfirmed message is a re-send (CPT 4.4); 0 switches that off. */
   readonly resendWindow?: number | undefined
-  /** Bytes of memory for the newest lines of targets that are watched; by default 64 MiB. */
+  /** Bytes of memory for the newest lines of targets that are watched; by default `StoreDefaults.cache`. */
   readonly cache?: number | undefined
   /** What need not be kept; by default everything is. */
   readonly keep?: Keep | undefined
@@ -34,8 +35,6 @@ export interface Options {
 
 /** The database cannot be opened: the message says why. */
 export class CannotOpen extends Schema.TaggedError<CannotOpen>()("CannotOpen", { message: Schema.String }) {}
-
-const defaultCache = 64 * 1024 * 1024
 
 /** Bytes that may wait for the disk, over all sessions; more, and sessions wait before they hand theirs over. */
 const maxWaitingBytes = 32 * 1024 * 1024
@@ -168,7 +167,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     keep: options.keep ?? {}
   }
   const clock = yield* Clock.Clock
-  const cache = new Cache(options.cache ?? defaultCache)
+  const cache = new Cache(options.cache ?? defaults.cache)
   const metrics = yield* Metrics
   const watched = new Map<string, Watched>()
   const kinds = new Map<string, "user" | "group">() // of the names that sessions bear or follow
