@@ -1,6 +1,6 @@
 /**
- * What it means that a signal ended the process: for a command that was in the middle of something, that it was cut
- * short (130, 143); for one that runs until it is told to stop, that it is done (0). `bin.ts` asks when all is over.
+ * What it means that a signal ended the process: for a command, that it was cut short (130, 143); for a server, which runs
+ * until it is told to stop, that it is done (0). `bin.ts` asks when all is over.
  */
 let done = false
 

@@ -62,7 +62,11 @@ describe("cpt status", () => {
       const second = yield* serving(env)
       assert.strictEqual(JSON.parse(yield* watching.line).pid, second.child.pid)
       yield* watching.signal("SIGINT")
-      assert.strictEqual(yield* watching.status, 0)
+      assert.strictEqual(yield* watching.status, 130)
+      const other = yield* Cpt.start(["status", "--watch", "--json"], { env })
+      yield* other.line
+      yield* other.signal("SIGTERM")
+      assert.strictEqual(yield* other.status, 143)
     }))
 })
 

@@ -5,7 +5,6 @@ import * as Administration from "../Administration.ts"
 import * as Columns from "../Columns.ts"
 import type { Input } from "../commands/Status.ts"
 import { exitStatus, silent } from "../Failure.ts"
-import * as Interrupted from "../Interrupted.ts"
 import { Output } from "../Output.ts"
 import { count } from "../Progress.ts"
 import * as Quantity from "../Quantity.ts"
@@ -55,7 +54,6 @@ export const status = Effect.fnUntraced(function*({ json, watch, ...flags }: Inp
     return first.health === "ready" ? undefined : yield* silent("failed")
   }
 
-  Interrupted.isHowThisEnds()
   let lines = 0 // that are shown, on a terminal
   let isGone = false
   /** On a terminal in the place of the one before, and no line longer than it is wide, so that each is one. */
