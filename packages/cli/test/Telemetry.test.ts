@@ -91,6 +91,22 @@ describe("OTLP", () => {
       assert.deepStrictEqual([...new Set(bodies.map(({ path }) => path))], ["/v1/logs"])
     }))
 
+  it.live("is off where OTEL_SDK_DISABLED is true, in whatever case, and on where it is something else", () =>
+    Effect.gen(function*() {
+      for (
+        const [value, isOff] of [["true", true], ["TRUE", true], ["True", true], ["False", false], [
+          "x",
+          false
+        ]] as const
+      ) {
+        const { bodies, endpoint } = yield* collector()
+        const server = yield* served({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_SDK_DISABLED: value })
+        yield* server.signal("SIGTERM")
+        assert.strictEqual(yield* server.status, 0)
+        assert.strictEqual(bodies.length === 0, isOff, value)
+      }
+    }))
+
   it.live("does not keep a server whose collector is not there, or does not answer", () =>
     Effect.gen(function*() {
       const silent = yield* collector(() => {})

@@ -40,9 +40,7 @@ const signalOf = Effect.fnUntraced(function*(env: Environment, kind: Signal["kin
     return yield* refuse(`OTEL_${kind}_EXPORTER`, exporter, "expected otlp or none")
   }
   const endpoint = lookUp(env, kind, "ENDPOINT")
-  if (env["OTEL_SDK_DISABLED"] === "true" || exporter === "none" || (exporter ?? endpoint) === undefined) {
-    return undefined
-  }
+  if (exporter === "none" || (exporter ?? endpoint) === undefined) return undefined
   if (endpoint !== undefined && !(/^https?:/.test(endpoint.value) && URL.canParse(endpoint.value))) {
     return yield* refuse(endpoint.name, endpoint.value, "expected a URL, such as http://127.0.0.1:4318")
   }
@@ -54,12 +52,16 @@ const signalOf = Effect.fnUntraced(function*(env: Environment, kind: Signal["kin
   return signal
 })
 
+const nothing = { layer: Layer.empty, hasMetrics: false }
+
 /** Sends what was asked for; of the log, what `level` lets through. */
 export const make = Effect.fnUntraced(function*(level: MutableRef.MutableRef<Level>) {
-  const env = environment()
+  const { OTEL_SDK_DISABLED: isDisabled = "", ...env } = environment()
+  // A boolean of OpenTelemetry: in any case, and all that is not true is false
+  if (isDisabled.toLowerCase() === "true") return nothing
   const all = yield* Effect.forEach(kinds, (kind) => signalOf(env, kind))
   const signals = all.filter((signal) => signal !== undefined)
-  if (signals.length === 0) return { layer: Layer.empty, hasMetrics: false }
+  if (signals.length === 0) return nothing
   const { layer } = yield* Effect.promise(() => import("./Otlp.ts"))
   return { layer: layer(env, signals, level), hasMetrics: signals.some(({ kind }) => kind === "METRICS") }
 })
