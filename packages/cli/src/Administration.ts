@@ -3,7 +3,7 @@
  * server keeps under `--data`; and what it means if there is no answer.
  */
 import { AdminClient } from "@cpt/server/admin"
-import { Duration, Effect, FileSystem, Option, Path, Redacted } from "effect"
+import { Cause, Duration, Effect, FileSystem, Option, Path, Redacted } from "effect"
 import * as Data from "./Data.ts"
 import { exitStatus, explainFile, failed, Failure, usage } from "./Failure.ts"
 import type * as Flags from "./Flags.ts"
@@ -60,11 +60,47 @@ const noServer = (place: AdminClient.Place, why: string): Failure =>
       "another with --data, or its administration with --admin"
   })
 
-const noAnswer = (place: AdminClient.Place): Failure =>
-  new Failure({
-    status: exitStatus.noConnection,
-    message: `${visible(printed(place))}: no answer in time; try again, or wait longer with --timeout`
-  })
+const notOurs = (place: AdminClient.Place): Failure =>
+  failed(`${visible(printed(place))} answers something else: is it a cpt server of this version?`)
+
+/** The question was asked, as far as is known: to read can be tried again, and what was to change may have changed. */
+const unanswered = (place: AdminClient.Place, method: string, why: string, advice: string): Failure =>
+  method === "GET"
+    ? new Failure({ status: exitStatus.noConnection, message: `${visible(printed(place))}: ${why}; ${advice}` })
+    : new Failure({
+      status: exitStatus.outcomeUnknown,
+      message: `${visible(printed(place))}: ${why}, and it may have been done; look before you try again`
+    })
+
+type HttpFailure = Extract<AdminClient.Failure, { readonly _tag: "HttpClientError" }>
+
+/** What it means that HTTP has failed. */
+const explainHttp = (place: AdminClient.Place, { reason, request }: HttpFailure): Failure => {
+  const cause = "cause" in reason ? reason.cause : undefined
+  if (Cause.isTimeoutError(cause)) {
+    return unanswered(place, request.method, "no answer in time", "try again, or wait longer with --timeout")
+  }
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined
+  switch (code) {
+    case "ENOENT":
+      return noServer(place, "there is no such socket")
+    case "ECONNREFUSED":
+      return noServer(place, "nobody listens there")
+    case "EACCES":
+    case "EPERM":
+      return new Failure({
+        status: exitStatus.noConnection,
+        message: `no connection to ${visible(printed(place))}: it is not open to this user; ` +
+          "a server is its owner's to look after"
+      })
+    case "ECONNRESET":
+    case "EPIPE":
+      return unanswered(place, request.method, "the connection was lost before there was an answer", "try again")
+  }
+  // HPE_…: what came is no HTTP
+  if (reason._tag !== "TransportError" || String(code).startsWith("HPE_")) return notOurs(place)
+  return noServer(place, visible(cause instanceof Error ? cause.message : reason.message))
+}
 
 /** What it means that there was no answer, or another one. */
 const explain = (place: AdminClient.Place) => (error: AdminClient.Failure | Failure): Failure => {
@@ -76,24 +112,12 @@ const explain = (place: AdminClient.Place) => (error: AdminClient.Failure | Fail
         status: exitStatus.declined,
         message: `declined: unauthorized: ${error.message}; give it with --admin-token-file, or in CPT_ADMIN_TOKEN`
       })
-    case "HttpClientError": {
-      const cause = error.reason._tag === "TransportError" ? error.reason.cause : undefined
-      const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-      switch (code) {
-        case "ENOENT":
-          return noServer(place, "there is no such socket")
-        case "ECONNREFUSED":
-          return noServer(place, "nobody listens there")
-        case "EACCES":
-          return failed(`${visible(printed(place))}: permission denied; a server is its owner's to look after`)
-        default:
-          return noServer(place, visible(cause instanceof Error ? cause.message : error.message))
-      }
-    }
+    case "HttpClientError":
+      return explainHttp(place, error)
     case "UnixSocketFailed":
       return noServer(place, visible(error.message))
     default:
-      return failed(`${visible(printed(place))} answers something else: is it a cpt server of this version?`)
+      return notOurs(place)
   }
 }
 
@@ -104,10 +128,9 @@ export const ask = Effect.fnUntraced(function*<A>(
 ) {
   const place = yield* placeOf(flags)
   const timeout = yield* timeoutOf(flags)
-  return yield* AdminClient.make(place).pipe(
+  return yield* AdminClient.make(place, timeout).pipe(
     Effect.flatMap(question),
     Effect.mapError(explain(place)),
-    Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(noAnswer(place)) }),
     Effect.scoped
   )
 })

@@ -1,7 +1,7 @@
 /** The client of the administration, made of its definition. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Effect, Layer, type Redacted } from "effect"
-import { HttpClient, HttpClientRequest } from "effect/http"
+import { Cause, Duration, Effect, Layer, type Redacted } from "effect"
+import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as UnixSocket from "../UnixSocket.ts"
 import { AdminApi } from "./Api.ts"
@@ -11,20 +11,47 @@ export type Place =
   | { readonly path: string }
   | { readonly url: URL; readonly token: Redacted.Redacted | undefined }
 
-/** Speaks with a server as long as the scope lasts. Nothing is sent before the first call. */
-export const make = Effect.fnUntraced(function*(place: Place) {
+/** With all of the answer, or an error when that takes too long. */
+const answeredWithin = (within: Duration.Duration) => (client: HttpClient.HttpClient): HttpClient.HttpClient =>
+  HttpClient.transform(client, (answer, request) =>
+    answer.pipe(
+      Effect.tap((response) => response.arrayBuffer),
+      Effect.timeoutOrElse({
+        duration: within,
+        orElse: () => {
+          const reason = new HttpClientError.TransportError({ request, cause: new Cause.TimeoutError() })
+          return Effect.fail(new HttpClientError.HttpClientError({ reason }))
+        }
+      })
+    ))
+
+/** Where something else stands behind a status of ours, Effect compares why that cannot be, and dies of the same error. */
+const failing = (answer: Effect.Effect<unknown, unknown, unknown>) =>
+  Effect.catchDefect(
+    answer,
+    (defect) => HttpClientError.isHttpClientError(defect) ? Effect.fail(defect) : Effect.die(defect)
+  )
+
+/**
+ * Speaks with a server as long as the scope lasts. Nothing is sent before the first call.
+ *
+ * @param within how long each answer may take
+ */
+export const make = Effect.fnUntraced(function*(place: Place, within: Duration.Duration = Duration.infinity) {
   const socketPath = "path" in place ? yield* UnixSocket.shortPath(place.path) : undefined
   const http = yield* Layer.build(NodeHttpClient.layerNodeHttpOptions({ socketPath }))
+  const token = "url" in place ? place.token : undefined
   return yield* HttpApiClient.make(AdminApi, {
     baseUrl: "url" in place ? place.url : "http://localhost",
-    transformClient: (client) =>
-      "url" in place && place.token !== undefined
-        ? HttpClient.mapRequest(client, HttpClientRequest.bearerToken(place.token))
-        : client
+    transformResponse: failing,
+    transformClient: (client) => {
+      const careful = answeredWithin(within)(client)
+      return token === undefined ? careful : HttpClient.mapRequest(careful, HttpClientRequest.bearerToken(token))
+    }
   }).pipe(Effect.provideContext(http))
 })
 
 export type Client = Effect.Success<ReturnType<typeof make>>
 
 /** How any question may fail; one may have errors of its own beside. */
-export type Failure = Effect.Error<ReturnType<Client["server"]["announce"]>> | UnixSocket.UnixSocketFailed
+export type Failure = Effect.Error<ReturnType<Client["server"]["status"]>> | UnixSocket.UnixSocketFailed

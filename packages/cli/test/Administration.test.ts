@@ -1,0 +1,115 @@
+/** How a command finds the server that it asks, and what it makes of an answer that is another one, or is none. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { once } from "node:events"
+import { chmodSync, existsSync } from "node:fs"
+import { createServer, type RequestListener } from "node:http"
+import * as Net from "node:net"
+import { join } from "node:path"
+import * as Cpt from "./support/Cpt.ts"
+
+/** Somebody who listens; gives where. */
+const listening = (server: Net.Server) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      await once(server.listen(0, "127.0.0.1"), "listening")
+      const address = server.address()
+      return `http://127.0.0.1:${address !== null && typeof address === "object" ? address.port : 0}`
+    }),
+    () => Effect.sync(() => server.close())
+  )
+
+/** Another web server. */
+const web = (answer: RequestListener) => listening(createServer(answer))
+
+/** A server that does something else when it has heard a request. */
+const heedless = (act: (socket: Net.Socket) => void) =>
+  listening(Net.createServer((socket) => {
+    socket.on("error", () => {})
+    socket.once("data", () => act(socket))
+  }))
+
+/** One that changes something, and one that reads. */
+const commands = [["admin", "announce", "hi"], ["account", "lock", "bob"], ["status"], ["account", "list"]] as const
+
+/** How these end there, and what they say. */
+const ends = Effect.fnUntraced(function*(uri: string, ...args: ReadonlyArray<string>) {
+  const results = yield* Effect.forEach(commands, (command) => Cpt.run([...command, "--admin", uri, ...args]), {
+    concurrency: 2
+  })
+  for (const { stderr, stdout } of results) {
+    assert.strictEqual(stdout, "")
+    assert.match(stderr, /^cpt: .*\n$/)
+    assert.notInclude(stderr, "start one")
+  }
+  return { statuses: results.map(({ status }) => status), said: results.map(({ stderr }) => stderr) }
+})
+
+describe("the server that a command asks", () => {
+  it.live("is none of ours where somebody else answers: that is no want of a server", () =>
+    Effect.gen(function*() {
+      const probes = yield* Cpt.freePort
+      const server = yield* Cpt.start(["serve", "--memory", "--port", "0", "--http", `127.0.0.1:${probes}`])
+      const chat = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+      const places = [
+        `http://127.0.0.1:${probes}`,
+        `http://127.0.0.1:${chat}`,
+        yield* web((_, response) => response.end("<p>hello")),
+        yield* web((_, response) => response.writeHead(401, { "content-type": "text/html" }).end("<p>Who are you?")),
+        yield* web((_, response) => response.writeHead(502).end())
+      ]
+      for (const place of places) {
+        const { said, statuses } = yield* ends(place)
+        assert.deepStrictEqual(statuses, [1, 1, 1, 1], place)
+        for (const line of said) {
+          assert.strictEqual(line, `cpt: ${place} answers something else: is it a cpt server of this version?\n`)
+        }
+      }
+    }))
+
+  it.live("may have done what it was told before the connection was lost; what is only read is asked again", () =>
+    Effect.gen(function*() {
+      const places = [
+        yield* heedless((socket) => socket.end()),
+        yield* heedless((socket) => socket.resetAndDestroy()),
+        yield* heedless((socket) => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"))
+      ]
+      for (const place of places) {
+        const { said, statuses } = yield* ends(place)
+        assert.deepStrictEqual(statuses, [5, 5, 4, 4], place)
+        const lost = `cpt: ${place}: the connection was lost before there was an answer`
+        const look = `${lost}, and it may have been done; look before you try again\n`
+        assert.deepStrictEqual(said, [look, look, `${lost}; try again\n`, `${lost}; try again\n`])
+      }
+    }))
+
+  it.live("may have done what it was told, also where it says nothing in time", () =>
+    Effect.gen(function*() {
+      const place = yield* heedless(() => {})
+      const halfway = yield* heedless((socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"))
+      for (const uri of [place, halfway]) {
+        const { said, statuses } = yield* ends(uri, "--timeout", "300ms")
+        assert.deepStrictEqual(statuses, [5, 5, 4, 4])
+        assert.match(said[0] ?? "", /: no answer in time, and it may have been done; look before you try again\n$/)
+        assert.match(said[2] ?? "", /: no answer in time; try again, or wait longer with --timeout\n$/)
+      }
+    }))
+
+  it.live("is not to be reached by who may not open its socket", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const server = yield* Cpt.start(["serve", "--port", "0", "--data", data])
+      yield* server.line
+      const socket = join(data, "admin.sock")
+      chmodSync(socket, 0)
+      assert.isTrue(existsSync(socket))
+      // Root may open everything
+      const user = process.getuid?.() === 0 ? 65_534 : undefined
+      const { status, stderr } = yield* Cpt.run(["status", "--data", data], { user })
+      assert.strictEqual(status, 4)
+      assert.strictEqual(
+        stderr,
+        `cpt: no connection to ${socket}: it is not open to this user; a server is its owner's to look after\n`
+      )
+    }))
+})
