@@ -34,7 +34,11 @@ const expected = "expected unix:///PATH or http://HOST:PORT"
 
 const placeOf = Effect.fnUntraced(function*(flags: Flags.Administration) {
   const path = yield* Path.Path
-  const uri = yield* given(flags.admin, "admin")
+  if (Option.isSome(flags.admin) && Option.isSome(flags.data)) {
+    return yield* usage("--admin and --data: say where in one of them")
+  }
+  // A flag wins over the environment; of two variables, this one says more than where messages are
+  const uri = Option.isSome(flags.data) ? undefined : yield* given(flags.admin, "admin")
   if (uri === undefined) return { path: yield* Data.adminSocketIn(yield* Data.directory(flags.data)) }
   if (uri.value === "off") return yield* refuse(uri, "the administration is switched off here")
   if (uri.value.startsWith("unix://")) {

@@ -112,4 +112,23 @@ describe("the server that a command asks", () => {
         `cpt: no connection to ${socket}: it is not open to this user; a server is its owner's to look after\n`
       )
     }))
+
+  it.live("is where the command line says, before where the environment says; CPT_ADMIN says more than CPT_DATA", () =>
+    Effect.gen(function*() {
+      const [data, other] = [yield* Cpt.folder, yield* Cpt.folder]
+      const first = yield* Cpt.start(["serve", "--port", "0", "--data", data])
+      yield* first.line
+      const second = yield* Cpt.start(["serve", "--port", "0", "--data", other])
+      yield* second.line
+      const uri = `unix://${join(other, "admin.sock")}`
+      const asked = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+        Effect.map(Cpt.run(["status", "--json", ...args], { env }), ({ stdout }) => JSON.parse(stdout).pid)
+      assert.strictEqual(yield* asked(["--data", data], { CPT_ADMIN: uri }), first.child.pid)
+      assert.strictEqual(yield* asked(["--data", data], { CPT_ADMIN: "off" }), first.child.pid)
+      assert.strictEqual(yield* asked(["--admin", uri], { CPT_DATA: data }), second.child.pid)
+      assert.strictEqual(yield* asked([], { CPT_ADMIN: uri, CPT_DATA: data }), second.child.pid)
+      const both = yield* Cpt.run(["status", "--admin", uri, "--data", data])
+      const message = "cpt: --admin and --data: say where in one of them\n"
+      assert.deepStrictEqual(both, { status: 2, stdout: "", stderr: message })
+    }))
 })
