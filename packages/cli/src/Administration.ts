@@ -3,11 +3,12 @@
  * server keeps under `--data`; and what it means if there is no answer.
  */
 import { AdminClient } from "@cpt/server/admin"
-import { Cause, Duration, Effect, FileSystem, Option, Path, Redacted } from "effect"
+import { Cause, Duration, Effect, Option, Path } from "effect"
 import * as Data from "./Data.ts"
-import { exitStatus, explainFile, failed, Failure, usage } from "./Failure.ts"
+import { exitStatus, failed, Failure, usage } from "./Failure.ts"
 import type * as Flags from "./Flags.ts"
 import { parseTimeout, variable } from "./Settings.ts"
+import * as Token from "./Token.ts"
 import { visible } from "./Visible.ts"
 
 /** A flag, else the variable of the environment, and how the place is called that it came from. */
@@ -24,10 +25,11 @@ const refuse = ({ from, value }: { readonly from: string; readonly value: string
 /** The token, from its file or from the environment. */
 const tokenOf = Effect.fnUntraced(function*(flags: Flags.Administration) {
   const file = yield* given(flags["admin-token-file"], "admin-token-file")
-  if (file === undefined) return Option.getOrUndefined(Option.map(yield* variable("CPT_ADMIN_TOKEN"), Redacted.make))
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(fs.readFileString(file.value), (error) => refuse(file, explainFile(error)))
-  return Redacted.make(text.trim())
+  if (file !== undefined) return yield* Token.read(file.value, file.from)
+  const token = yield* variable("CPT_ADMIN_TOKEN")
+  return Option.isNone(token)
+    ? undefined
+    : yield* Token.parse(token.value, (why) => usage(`CPT_ADMIN_TOKEN: ${why}`))
 })
 
 const expected = "expected unix:///PATH or http://HOST:PORT"

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
-import { chmodSync, existsSync } from "node:fs"
+import { chmodSync, existsSync, writeFileSync } from "node:fs"
 import { createServer, type RequestListener } from "node:http"
 import * as Net from "node:net"
 import { join } from "node:path"
@@ -130,5 +130,40 @@ describe("the server that a command asks", () => {
       const both = yield* Cpt.run(["status", "--admin", uri, "--data", data])
       const message = "cpt: --admin and --data: say where in one of them\n"
       assert.deepStrictEqual(both, { status: 2, stdout: "", stderr: message })
+    }))
+})
+
+describe("the token", () => {
+  it.live("is one line that fits into a header, and else is refused by server and command alike", () =>
+    Effect.gen(function*() {
+      const file = join(yield* Cpt.folder, "token")
+      const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+      const place = ["--admin", uri, "--admin-token-file", file]
+      for (const text of [" \n", "two\nlines\n", "a\ttab", "\u2603"]) {
+        writeFileSync(file, text)
+        const said = text.trim() === "" ? "there is no token in it" : "a token is one line, of printable characters .*"
+        const commands = [["serve", "--memory", "--port", "0"], ["admin", "announce", "hi"]]
+        const results = yield* Effect.forEach(commands, (command) => Cpt.run([...command, ...place]), {
+          concurrency: 2
+        })
+        for (const { status, stderr, stdout } of results) {
+          assert.deepStrictEqual([status, stdout], [2, ""])
+          assert.match(stderr, new RegExp(`^cpt: --admin-token-file "${file}": ${said}\n$`))
+        }
+      }
+      const given = yield* Cpt.run(["status", "--admin", uri], { env: { CPT_ADMIN_TOKEN: "two\nlines" } })
+      assert.strictEqual(given.status, 2)
+      assert.match(given.stderr, /^cpt: CPT_ADMIN_TOKEN: a token is one line, .*\n$/)
+      assert.notInclude(given.stderr, "two")
+    }))
+
+  it.live("may have every printable character of Latin-1", () =>
+    Effect.gen(function*() {
+      const file = join(yield* Cpt.folder, "token")
+      writeFileSync(file, "  my schl\u00fcssel ~!\u00ff\n")
+      const place = ["--admin", `http://127.0.0.1:${yield* Cpt.freePort}`, "--admin-token-file", file]
+      const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...place])
+      yield* server.line
+      assert.strictEqual((yield* Cpt.run(["status", ...place])).status, 0)
     }))
 })

@@ -1,25 +1,16 @@
 /** Where a server is looked after, and watched: the settings `--admin`, `--admin-token-file` and `--http`. */
 import { Admin, Probes } from "@cpt/server"
-import { Effect, FileSystem, Layer, Redacted } from "effect"
+import { Effect, Layer } from "effect"
 import * as Data from "../Data.ts"
-import { explainFile, usage } from "../Failure.ts"
-import { visible } from "../Visible.ts"
+import { usage } from "../Failure.ts"
+import * as Token from "../Token.ts"
 import type { Settings } from "./Given.ts"
 import type { Name, Values } from "./Table.ts"
 
-/** The token, which is all of its file. */
-const readToken = Effect.fnUntraced(function*(file: string | undefined) {
-  if (file === undefined) {
-    return yield* usage("--admin http://… is open to the network: give it a token with --admin-token-file")
-  }
-  const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.mapError(
-    fs.readFileString(file),
-    (error) => usage(`--admin-token-file "${visible(file)}": ${explainFile(error)}`)
-  )
-  if (text.trim() === "") return yield* usage(`--admin-token-file "${visible(file)}": the file is empty`)
-  return Redacted.make(text.trim())
-})
+const readToken = (file: string | undefined) =>
+  file === undefined
+    ? Effect.fail(usage("--admin http://… is open to the network: give it a token with --admin-token-file"))
+    : Token.read(file, "--admin-token-file")
 
 /** Where that is if nothing is said of it: beside the messages, if those are on disk. */
 export const defaultPlace = Effect.fnUntraced(function*(directory: string | undefined) {
