@@ -103,6 +103,7 @@ const explainHttp = (place: AdminClient.Place, { reason, request }: HttpFailure)
     case "EPIPE":
       return unanswered(place, request.method, "the connection was lost before there was an answer", "try again")
   }
+  if (reason._tag === "EncodeError") return usage(`${reason.description}; say it in several commands`)
   // HPE_…: what came is no HTTP
   if (reason._tag !== "TransportError" || String(code).startsWith("HPE_")) return notOurs(place)
   return noServer(place, visible(cause instanceof Error ? cause.message : reason.message))

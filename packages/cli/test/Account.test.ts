@@ -382,6 +382,30 @@ describe("cpt group", () => {
       assert.strictEqual(yield* bob.line, "DECLINE unknown_target")
     }))
 
+  it.live("has as many members as fit on a command line; a request of more than 2 MiB is refused before it is sent", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      const { port } = yield* serving(["--data", data])
+      const users = Array.from({ length: 8000 }, (_, n) => `u${String(n + 1).padStart(6, "0")}`)
+      const named = yield* cpt("group", "members", "staff", ...users)
+      assert.deepStrictEqual([named.status, named.stdout], [0, ""])
+      const shown = yield* cpt("group", "show", "staff", "--json")
+      assert.deepStrictEqual(JSON.parse(shown.stdout), { name: "staff", members: users })
+      const bob = yield* loggedIn(port, "u008000")
+      bob.write("SEND staff hi\n")
+      assert.strictEqual(yield* bob.line, "ACK")
+      // In JSON each quotation mark has two characters
+      const quoted = Array.from({ length: 18_000 }, (_, n) => String(n).padStart(64, "\""))
+      const refused = yield* cpt("group", "members", "staff", ...quoted)
+      assert.deepStrictEqual([refused.status, refused.stdout], [2, ""])
+      assert.match(
+        refused.stderr,
+        /^cpt: a request of \d+ bytes is more than the 2 MiB that a server takes; say it in several commands\n$/
+      )
+      assert.deepStrictEqual(yield* cpt("group", "show", "staff", "--json"), shown)
+    }))
+
   it.live("says in one line what cannot be", () =>
     Effect.gen(function*() {
       const data = yield* Cpt.folder

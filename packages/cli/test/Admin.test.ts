@@ -50,6 +50,23 @@ describe("cpt admin", () => {
       assert.strictEqual(yield* ann.line, "MSG system system 0 Back in five minutes") // CPT 5.9
     }))
 
+  it.live("announces what is as long as a line of theirs may be, and nothing longer", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const { port } = yield* serving(["--data", data])
+      const ann = yield* Cpt.connected(port)
+      yield* say(ann, ["CONNECT ann"], ["ACCEPT"])
+      const announce = (text: string) => Cpt.run(["admin", "announce", "--data", data, text])
+      const longest = "é".repeat((8192 - "MSG system system 0 ".length) / 2)
+      assert.deepStrictEqual(yield* announce(`${longest}x`), {
+        status: 2,
+        stdout: "",
+        stderr: "cpt: TEXT is refused: it has 8173 bytes, and a line has room for 8172\n"
+      })
+      assert.strictEqual((yield* announce(longest)).stderr, "cpt: 1 session told\n")
+      assert.strictEqual(yield* ann.line, `MSG system system 0 ${longest}`)
+    }))
+
   it.live("is for the owner alone, goes with the server, and takes over from one that was killed", () =>
     Effect.gen(function*() {
       // Longer than the path of a Unix socket may be

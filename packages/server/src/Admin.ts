@@ -4,7 +4,7 @@
  * them with it.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { ByteSize, Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
 import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { NetAddress } from "effect/net"
@@ -12,7 +12,7 @@ import { Buffer } from "node:buffer"
 import { hash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
 import type { Accounts } from "./Accounts.ts"
-import { AdminApi, Authorization, Unauthorized } from "./Admin/Api.ts"
+import { AdminApi, Authorization, maxBody, Unauthorized } from "./Admin/Api.ts"
 import * as Handlers from "./Admin/Handlers.ts"
 import * as Instruments from "./Admin/Instruments.ts"
 import * as Probing from "./Admin/Probes.ts"
@@ -21,9 +21,6 @@ import type { MessageStore } from "./MessageStore.ts"
 import type { Program } from "./Program.ts"
 import type { Server } from "./Server.ts"
 import * as UnixSocket from "./UnixSocket.ts"
-
-/** Bytes of what somebody may send in one request. */
-const maxBody = ByteSize.kibibytes(64)
 
 /** Connections at the same time; an administrator has one, and what watches the server another. */
 const maxConnections = 64

@@ -25,7 +25,10 @@ export const announce = Effect.fnUntraced(function*({ text, ...flags }: Commands
   const message = yield* read(Message.Message, "TEXT", text)
   const { sessions } = yield* Administration.ask(
     flags,
-    (client) => client.server.announce({ payload: { text: message } })
+    (client) =>
+      client.server.announce({ payload: { text: message } }).pipe(
+        Effect.catchTag("NotDone", ({ message }) => usage(`TEXT is refused: ${visible(message)}`))
+      )
   )
   yield* (yield* Output).note(`${counted(sessions, "session")} told`)
 })

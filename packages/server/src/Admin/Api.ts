@@ -3,7 +3,7 @@
  * document are made of. What is done is in `Handlers.ts`.
  */
 import { Message } from "@cpt/schema"
-import { Schema } from "effect"
+import { ByteSize, Schema } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -14,6 +14,12 @@ import {
   OpenApi
 } from "effect/http-api"
 import { AccountsGroup, DeclaredGroupsGroup } from "./DeclaredApi.ts"
+
+/**
+ * Bytes of what somebody may send in one request: as many as a list of arguments may have where systems have not been
+ * told otherwise, so that all members of a group that fit on a command line can be named at once.
+ */
+export const maxBody = ByteSize.mebibytes(2)
 
 /** Who asks over TCP has to show the token; on the Unix socket, who may open it may do everything. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {}, { httpApiStatus: 401 }) {
@@ -87,8 +93,12 @@ class ServerGroup extends HttpApiGroup.make("server").add(
     .annotate(OpenApi.Description, "The server at a glance"),
   HttpApiEndpoint.post("announce", "/announce", {
     payload: Schema.Struct({ text: Message.Message }),
-    success: Schema.Struct({ sessions: Count })
-  }).annotate(OpenApi.Description, "Tells everybody who is logged in; gives how many that are"),
+    success: Schema.Struct({ sessions: Count }),
+    error: NotDone
+  }).annotate(
+    OpenApi.Description,
+    "Tells everybody who is logged in, in a line no longer than theirs may be; gives how many that are"
+  ),
   HttpApiEndpoint.post("drain", "/drain", {
     payload: Schema.Struct({ withinMillis: Schema.optionalKey(Count) }),
     success: Schema.Struct({ sessions: Count })

@@ -1,15 +1,25 @@
 /** The client of the administration, made of its definition. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Cause, Duration, Effect, Layer, type Redacted } from "effect"
+import { ByteSize, Cause, Duration, Effect, Layer, type Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as UnixSocket from "../UnixSocket.ts"
-import { AdminApi } from "./Api.ts"
+import { AdminApi, maxBody } from "./Api.ts"
 
 /** Where a server is asked: on a Unix socket, or over HTTP with the token that it wants to see. */
 export type Place =
   | { readonly path: string }
   | { readonly url: URL; readonly token: Redacted.Redacted | undefined }
+
+/** What is more than a server takes is not sent: it would close the connection, and its answer could be lost with it. */
+const bounded = HttpClient.mapRequestEffect((request: HttpClientRequest.HttpClientRequest) => {
+  const bytes = request.body._tag === "Uint8Array" ? request.body.contentLength : 0
+  if (bytes <= ByteSize.toNumberUnsafe(maxBody)) return Effect.succeed(request)
+  const description = `a request of ${bytes} bytes is more than the ${ByteSize.format(maxBody)} that a server takes`
+  return Effect.fail(
+    new HttpClientError.HttpClientError({ reason: new HttpClientError.EncodeError({ request, description }) })
+  )
+})
 
 /** With all of the answer, or an error when that takes too long. */
 const answeredWithin = (within: Duration.Duration) => (client: HttpClient.HttpClient): HttpClient.HttpClient =>
@@ -45,7 +55,7 @@ export const make = Effect.fnUntraced(function*(place: Place, within: Duration.D
     baseUrl: "url" in place ? place.url : "http://localhost",
     transformResponse: failing,
     transformClient: (client) => {
-      const careful = answeredWithin(within)(client)
+      const careful = bounded(answeredWithin(within)(client))
       return token === undefined ? careful : HttpClient.mapRequest(careful, HttpClientRequest.bearerToken(token))
     }
   }).pipe(Effect.provideContext(http))

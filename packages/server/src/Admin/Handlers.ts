@@ -1,12 +1,14 @@
 /** What is done when an administrator asks for it; how it is asked for is in `Api.ts`. */
-import { Name } from "@cpt/schema"
+import { Name, Notice } from "@cpt/schema"
 import { Duration, Effect, Iterable, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
+import { Buffer } from "node:buffer"
 import { MessageStore } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { Program } from "../Program.ts"
 import { Server, type SessionInfo } from "../Server.ts"
-import { AdminApi, type Group, NoSuchSession, type Session, type Status, StorageFails } from "./Api.ts"
+import { noticeLine } from "../Timeline.ts"
+import { AdminApi, type Group, NoSuchSession, NotDone, type Session, type Status, StorageFails } from "./Api.ts"
 import * as Declared from "./DeclaredHandlers.ts"
 import * as Probes from "./Probes.ts"
 import { Vitals } from "./Vitals.ts"
@@ -56,7 +58,14 @@ const server = HttpApiBuilder.group(
     const [server, metrics, program, now] = [yield* Server, yield* Metrics, yield* Program, yield* status]
     return handlers.handleAll({
       status: () => Effect.sync(now),
-      announce: ({ payload }) => Effect.map(server.announce(payload.text), (sessions) => ({ sessions })),
+      announce: Effect.fnUntraced(function*({ payload: { text } }) {
+        const bytes = Buffer.byteLength(text)
+        const room = server.settings.maxLineBytes - (noticeLine(Notice.sender, text).length - "\n".length - bytes)
+        if (bytes > room) {
+          return yield* new NotDone({ message: `it has ${bytes} bytes, and a line has room for ${room}` })
+        }
+        return { sessions: yield* server.announce(text) }
+      }),
       drain: Effect.fnUntraced(function*({ payload: { withinMillis } }) {
         yield* server.drain(withinMillis === undefined ? Duration.infinity : Duration.millis(withinMillis))
         yield* Effect.logInfo("draining: nobody new is served")
