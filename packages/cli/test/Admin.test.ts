@@ -3,8 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber } from "effect"
 import { once } from "node:events"
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
+import { get } from "node:http"
 import { connect } from "node:net"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import * as Cpt from "./support/Cpt.ts"
 
 /** A server that listens; gives its port. */
@@ -67,6 +69,18 @@ describe("cpt admin", () => {
       assert.strictEqual(yield* ann.line, `MSG system system 0 ${longest}`)
     }))
 
+  it.live("has a document, which on the Unix socket is for whoever may open that", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      yield* serving(["--data", data])
+      const document = yield* Effect.promise(async () => {
+        const [response] = await once(get({ socketPath: join(data, "admin.sock"), path: "/openapi.json" }), "response")
+        return JSON.parse(await text(response))
+      })
+      assert.strictEqual(document.openapi, "3.1.0")
+      assert.include(Object.keys(document.paths), "/sessions/close")
+    }))
+
   it.live("is for the owner alone, goes with the server, and takes over from one that was killed", () =>
     Effect.gen(function*() {
       // Longer than the path of a Unix socket may be
@@ -115,7 +129,7 @@ describe("cpt admin", () => {
       yield* serving(["--memory", "--admin", uri, "--admin-token-file", token])
       const asked = (path: string, init: RequestInit) =>
         Effect.promise(() => fetch(`${uri}${path}`, init).then(({ status }) => status))
-      for (const path of ["/status", "/sessions", "/groups", "/accounts", "/healthz", "/metrics"]) {
+      for (const path of ["/status", "/sessions", "/groups", "/accounts", "/healthz", "/metrics", "/openapi.json"]) {
         assert.strictEqual(yield* asked(path, {}), 401)
         assert.strictEqual(yield* asked(path, { headers: { authorization: "Bearer secre" } }), 401)
         assert.strictEqual(yield* asked(path, { headers: { authorization: "Bearer secret" } }), 200)

@@ -166,4 +166,31 @@ describe("the token", () => {
       yield* server.line
       assert.strictEqual((yield* Cpt.run(["status", ...place])).status, 0)
     }))
+
+  it.live("that is wrong is said in the log, once a minute, and with --log-ip=false without saying who showed it", () =>
+    Effect.gen(function*() {
+      const file = join(yield* Cpt.folder, "token")
+      writeFileSync(file, "secret\n")
+      for (const flags of [[], ["--log-ip=false"]]) {
+        const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+        const place = ["--admin", uri, "--admin-token-file", file]
+        const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...place, ...flags])
+        yield* server.line
+        const shown = (headers: Record<string, string>) =>
+          Effect.promise(() => fetch(`${uri}/status`, { headers }).then(({ status }) => status))
+        assert.strictEqual(yield* shown({}), 401) // which is no guess
+        for (const guess of ["secre", "guess", "secrets"]) {
+          assert.strictEqual(yield* shown({ authorization: `Bearer ${guess}` }), 401)
+        }
+        assert.strictEqual(yield* shown({ authorization: "Bearer secret" }), 200)
+        yield* server.signal("SIGTERM")
+        const lines: Array<string> = []
+        for (let line = yield* server.note; line !== "(end)"; line = yield* server.note) lines.push(line)
+        const warnings = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === "warn")
+        assert.strictEqual(warnings.length, 1)
+        assert.strictEqual(warnings[0].message, "a wrong token was shown to the administration")
+        assert.strictEqual(warnings[0].address, flags.length === 0 ? "127.0.0.1" : undefined)
+        assert.notInclude(lines.join(), "guess")
+      }
+    }))
 })

@@ -4,8 +4,8 @@
  * them with it.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Duration, Effect, Layer, Redacted, Schema, type Scope } from "effect"
-import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer } from "effect/http"
+import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema, type Scope } from "effect"
+import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { NetAddress } from "effect/net"
 import { Buffer } from "node:buffer"
@@ -18,15 +18,20 @@ import * as Instruments from "./Admin/Instruments.ts"
 import * as Probing from "./Admin/Probes.ts"
 import { Vitals } from "./Admin/Vitals.ts"
 import type { MessageStore } from "./MessageStore.ts"
+import { ipOf } from "./NetConnection.ts"
 import type { Program } from "./Program.ts"
-import type { Server } from "./Server.ts"
+import { Server } from "./Server.ts"
 import * as UnixSocket from "./UnixSocket.ts"
+import { uptime } from "./Uptime.ts"
 
 /** Connections at the same time; an administrator has one, and what watches the server another. */
 const maxConnections = 64
 
 /** Milliseconds that somebody may take to ask. */
 const askWithin = 10_000
+
+/** Milliseconds between two lines of the log about wrong tokens, since whoever guesses does so many times a second. */
+const warnEvery = 60_000
 
 /** How long a request that is being answered when the server stops may take; then it is cut. */
 const patience = Duration.millis(500)
@@ -55,14 +60,14 @@ export class Admin extends Context.Service<Admin, {
         Effect.map((server) => ({ server, uri: `unix://${path}` })),
         Effect.mapError(({ message }) => new AdminFailed({ message: `no administration at ${path}: ${message}` }))
       ),
-      administration(() => true)
+      administration(everybody)
     )
 
   /** On TCP, in clear text, for who shows the token. */
   static readonly layerTcp = ({ token, ...options }: TcpOptions & {
     readonly token: Redacted.Redacted
   }): Layer.Layer<Admin, AdminFailed, Administered> =>
-    serve(Admin, Effect.tap(listenTcp("administration", options), warnIfOpen), administration(isToken(token)))
+    serve(Admin, Effect.tap(listenTcp("administration", options), warnIfOpen), administration(withToken(token)))
 }
 
 /** What machines ask, for everybody: `/healthz` and `/metrics`. None of it is a secret. */
@@ -71,15 +76,38 @@ export class Probes extends Context.Service<Probes, { readonly uri: string }>()(
     serve(Probes, listenTcp("probes", options), Probing.layer)
 }
 
-const administration = (mayEnter: (token: Redacted.Redacted) => boolean) =>
-  HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(
+const administration = <R>(authorization: Layer.Layer<Authorization, never, R>) =>
+  HttpApiBuilder.layer(AdminApi).pipe(
     Layer.provide(Handlers.layer),
-    Layer.provide([
-      Layer.succeed(Authorization, {
-        bearer: (answer, { credential }) => mayEnter(credential) ? answer : Effect.fail(new Unauthorized({}))
-      }),
-      HttpApiMiddleware.layerProblemDetails({ includeDetails: true })
-    ])
+    Layer.provide([authorization, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
+  )
+
+const everybody = Layer.succeed(Authorization, { bearer: (answer) => answer })
+
+/** Who shows the token; that somebody has shown another one is said in the log. */
+const withToken = (token: Redacted.Redacted) =>
+  Layer.effect(
+    Authorization,
+    Effect.gen(function*() {
+      const [clock, { settings }] = [yield* Clock.Clock, yield* Server]
+      const isRight = isToken(token)
+      let warnedAt = -Infinity
+      const warn = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ remoteAddress }) => {
+        const now = uptime(clock)
+        if (now - warnedAt < warnEvery) return Effect.void
+        warnedAt = now
+        const address = ipOf(Option.getOrUndefined(remoteAddress))
+        const warning = Effect.logWarning("a wrong token was shown to the administration")
+        return settings.logAddresses && address !== undefined ? Effect.annotateLogs(warning, { address }) : warning
+      })
+      return Authorization.of({
+        bearer: (answer, { credential }) => {
+          if (isRight(credential)) return answer
+          const isShown = Redacted.value(credential) !== ""
+          return Effect.andThen(isShown ? warn : Effect.void, Effect.fail(new Unauthorized({})))
+        }
+      })
+    })
   )
 
 /** Compares in a time that says nothing of how much is right. */

@@ -190,6 +190,10 @@ class ProbesGroup extends HttpApiGroup.make("probes").add(
     .annotate(OpenApi.Description, "What has been counted, for Prometheus")
 ) {}
 
+class DocumentGroup extends HttpApiGroup.make("document").add(
+  HttpApiEndpoint.get("openApi", "/openapi.json", { success: Schema.Unknown }).annotate(OpenApi.Exclude, true)
+) {}
+
 /** All of it is behind `Authorization`, and says what is wrong with a request. */
 export class AdminApi extends HttpApi.make("cpt")
   .add(ServerGroup)
@@ -198,6 +202,7 @@ export class AdminApi extends HttpApi.make("cpt")
   .add(AccountsGroup)
   .add(DeclaredGroupsGroup)
   .add(ProbesGroup)
+  .add(DocumentGroup)
   .middleware(Authorization)
   .middleware(HttpApiMiddleware.ProblemDetails)
   .annotateMerge(OpenApi.annotations({ title: "Administration of a cpt server" }))

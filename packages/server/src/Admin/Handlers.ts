@@ -1,7 +1,7 @@
 /** What is done when an administrator asks for it; how it is asked for is in `Api.ts`. */
 import { Name, Notice } from "@cpt/schema"
 import { Duration, Effect, Iterable, Layer } from "effect"
-import { HttpApiBuilder } from "effect/http-api"
+import { HttpApiBuilder, OpenApi } from "effect/http-api"
 import { Buffer } from "node:buffer"
 import { MessageStore } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
@@ -145,4 +145,10 @@ const groups = HttpApiBuilder.group(
   })
 )
 
-export const layer = Layer.mergeAll(server, sessions, groups, Declared.layer, Probes.ofAdmin)
+const document = HttpApiBuilder.group(
+  AdminApi,
+  "document",
+  (handlers) => handlers.handleAll({ openApi: () => Effect.sync(() => OpenApi.fromApi(AdminApi)) })
+)
+
+export const layer = Layer.mergeAll(server, sessions, groups, Declared.layer, Probes.ofAdmin, document)
