@@ -13,7 +13,7 @@ const serving = Effect.fnUntraced(function*(env: Record<string, string>) {
       const response = await fetch(`http://127.0.0.1:${http}${path}`)
       return { status: response.status, type: response.headers.get("content-type"), text: await response.text() }
     })
-  return { ...server, port, get }
+  return { ...server, port, http, get }
 })
 
 describe("cpt status", () => {
@@ -91,4 +91,19 @@ describe("the probes", () => {
         assert.strictEqual((yield* get(path)).status, 404)
       }
     }))
+
+  it.live("cut who asks and takes no answers, whose place is then free", () =>
+    Effect.gen(function*() {
+      const { get, http } = yield* serving({ CPT_DATA: yield* Cpt.folder })
+      const { socket, write } = yield* Cpt.connected(http)
+      socket.pause()
+      const ask = (times: number) => write("GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n".repeat(times))
+      ask(1000) // whose answers are more than buffers take
+      const cut = Effect.callback<string | undefined>((resume) => {
+        socket.once("error", ({ code }: NodeJS.ErrnoException) => resume(Effect.succeed(code)))
+      })
+      const asking = Effect.forever(Effect.andThen(Effect.sync(() => ask(1)), Effect.sleep("200 millis")))
+      assert.include(["ECONNRESET", "EPIPE"], yield* Effect.raceFirst(cut, asking))
+      assert.strictEqual((yield* get("/healthz")).status, 200)
+    }), 60_000)
 })

@@ -30,6 +30,9 @@ const maxConnections = 64
 /** Milliseconds that somebody may take to ask. */
 const askWithin = 10_000
 
+/** Milliseconds for which a connection may stand still: who takes no answers would hold its place for ever. */
+const standStill = 10_000
+
 /** Milliseconds between two lines of the log about wrong tokens, since whoever guesses does so many times a second. */
 const warnEvery = 60_000
 
@@ -126,6 +129,7 @@ interface Listening {
 const listen = Effect.fnUntraced(function*(options: { path: string } | TcpOptions) {
   const node = createServer({ requestTimeout: askWithin, connectionsCheckingInterval: askWithin / 2 })
   node.maxConnections = maxConnections
+  node.timeout = standStill
   const server = yield* Effect.mapError(
     NodeHttpServer.make(() => node, { ...options, gracefulShutdownTimeout: patience }),
     ({ cause }) => ({ message: cause instanceof Error ? cause.message : String(cause) })
