@@ -59,12 +59,22 @@ const timeoutOf = Effect.fnUntraced(function*(flags: Flags.Administration) {
 
 const printed = (place: AdminClient.Place): string => "path" in place ? place.path : place.url.origin
 
-const noServer = (place: AdminClient.Place, why: string): Failure =>
-  new Failure({
-    status: exitStatus.noConnection,
-    message: `no server at ${visible(printed(place))}: ${why}; start one with "cpt serve", or name the directory of ` +
-      "another with --data, or its administration with --admin"
-  })
+const noConnection = (message: string): Failure => new Failure({ status: exitStatus.noConnection, message })
+
+/** There is nobody to ask; `code` is what the system calls it. */
+const noServer = (place: AdminClient.Place, code: unknown, why: string): Failure => {
+  const at = visible(printed(place))
+  if (code === "EACCES" || code === "EPERM") {
+    return noConnection(`no connection to ${at}: it is not open to this user; a server is its owner's to look after`)
+  }
+  const known = code === "ENOENT" ? "there is no such socket" : code === "ECONNREFUSED" ? "nobody listens there" : why
+  return noConnection(
+    `no server at ${at}: ${
+      visible(known)
+    }; start one with "cpt serve", or name the directory of another with --data, ` +
+      "or its administration with --admin"
+  )
+}
 
 const notOurs = (place: AdminClient.Place): Failure =>
   failed(`${visible(printed(place))} answers something else: is it a cpt server of this version?`)
@@ -72,7 +82,7 @@ const notOurs = (place: AdminClient.Place): Failure =>
 /** The question was asked, as far as is known: to read can be tried again, and what was to change may have changed. */
 const unanswered = (place: AdminClient.Place, method: string, why: string, advice: string): Failure =>
   method === "GET"
-    ? new Failure({ status: exitStatus.noConnection, message: `${visible(printed(place))}: ${why}; ${advice}` })
+    ? noConnection(`${visible(printed(place))}: ${why}; ${advice}`)
     : new Failure({
       status: exitStatus.outcomeUnknown,
       message: `${visible(printed(place))}: ${why}, and it may have been done; look before you try again`
@@ -87,26 +97,13 @@ const explainHttp = (place: AdminClient.Place, { reason, request }: HttpFailure)
     return unanswered(place, request.method, "no answer in time", "try again, or wait longer with --timeout")
   }
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined
-  switch (code) {
-    case "ENOENT":
-      return noServer(place, "there is no such socket")
-    case "ECONNREFUSED":
-      return noServer(place, "nobody listens there")
-    case "EACCES":
-    case "EPERM":
-      return new Failure({
-        status: exitStatus.noConnection,
-        message: `no connection to ${visible(printed(place))}: it is not open to this user; ` +
-          "a server is its owner's to look after"
-      })
-    case "ECONNRESET":
-    case "EPIPE":
-      return unanswered(place, request.method, "the connection was lost before there was an answer", "try again")
+  if (code === "ECONNRESET" || code === "EPIPE") {
+    return unanswered(place, request.method, "the connection was lost before there was an answer", "try again")
   }
   if (reason._tag === "EncodeError") return usage(`${reason.description}; say it in several commands`)
   // HPE_…: what came is no HTTP
   if (reason._tag !== "TransportError" || String(code).startsWith("HPE_")) return notOurs(place)
-  return noServer(place, visible(cause instanceof Error ? cause.message : reason.message))
+  return noServer(place, code, cause instanceof Error ? cause.message : reason.message)
 }
 
 /** What it means that there was no answer, or another one. */
@@ -122,7 +119,7 @@ const explain = (place: AdminClient.Place) => (error: AdminClient.Failure | Fail
     case "HttpClientError":
       return explainHttp(place, error)
     case "UnixSocketFailed":
-      return noServer(place, visible(error.message))
+      return noServer(place, error.code, error.message)
     default:
       return notOurs(place)
   }

@@ -13,14 +13,19 @@ const maxPathBytes = 99
 
 /** There can be no such socket: the message says why. */
 export class UnixSocketFailed extends Schema.TaggedError<UnixSocketFailed>()("UnixSocketFailed", {
-  message: Schema.String
+  message: Schema.String,
+  /** What the system calls it, if it was its to say. */
+  code: Schema.optionalKey(Schema.String)
 }) {}
 
 const attempt = <A>(what: string, act: () => A): Effect.Effect<A, UnixSocketFailed> =>
   Effect.try({
     try: act,
-    catch: (error) =>
-      new UnixSocketFailed({ message: `${what}: ${error instanceof Error ? error.message : String(error)}` })
+    catch: (error) => {
+      const message = `${what}: ${error instanceof Error ? error.message : String(error)}`
+      const code = error instanceof Error && "code" in error ? error.code : undefined
+      return new UnixSocketFailed({ message, ...typeof code === "string" && { code } })
+    }
   })
 
 /** A path that the kernel takes, for as long as the scope lasts. */
