@@ -83,5 +83,12 @@ const tolerated = (line: string): Incoming => {
 // A reason has to be a text without control characters, and there has to be one
 const declineReason = (text: string): string => {
   if (text === "") return "no reason given"
-  return Message.messageFault(text) === undefined ? text : JSON.stringify(text.toWellFormed())
+  return Message.messageFault(text) === undefined ? text : quoted(text)
 }
+
+// JSON leaves DEL and C1 as they are
+const quoted = (text: string): string =>
+  JSON.stringify(text.toWellFormed()).replaceAll(
+    /[\u007f-\u009f]/g,
+    (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )

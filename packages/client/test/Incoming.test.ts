@@ -1,4 +1,4 @@
-import { Framer } from "@cpt/schema"
+import { Decline, Framer } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import * as Incoming from "../src/Incoming.ts"
@@ -38,6 +38,7 @@ describe("Incoming", () => {
     assert.deepStrictEqual(Incoming.read("DECLINE not today, sorry"), { _tag: "Decline", reason: "not today, sorry" })
     assert.deepStrictEqual(Incoming.read("DECLINE"), { _tag: "Decline", reason: "no reason given" })
     assert.deepStrictEqual(Incoming.read("DECLINE \u0007"), { _tag: "Decline", reason: "\"\\u0007\"" })
+    assert.deepStrictEqual(Incoming.read("DECLINE \u007f\u009b"), { _tag: "Decline", reason: "\"\\u007f\\u009b\"" })
   })
 
   it("says what cannot be read", () => {
@@ -51,6 +52,9 @@ describe("Incoming", () => {
 
   it.effect.prop("throws at nothing", [Schema.String], ([text]) =>
     Effect.sync(() => {
-      for (const line of [text, `MSG ${text}`, `MSG g b 5 ${text}`, `DECLINE ${text}`]) Incoming.read(line)
+      for (const line of [text, `MSG ${text}`, `MSG g b 5 ${text}`, `DECLINE ${text}`]) {
+        const incoming = Incoming.read(line)
+        if (incoming._tag === "Decline") Decline.fromReason(incoming.reason)
+      }
     }), { arbitrary: { runs: 1000 } })
 })
