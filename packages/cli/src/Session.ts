@@ -28,7 +28,7 @@ export interface Options {
 
 /**
  * Logs in. Whoever has the name may soon be done, so it is waited for; a guest takes another one. A connection that was
- * lost on the way is tried again, one that was refused is not: no server is there.
+ * lost on the way is tried again. One that was refused is not, where no server was there before: there is none to wait for.
  */
 export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatient = false, reads }: Options = {}) {
   const { address, isNamed, timeout, tls, username } = settings
@@ -37,7 +37,7 @@ export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatie
   const explain = fromClient(Address.print(address), username)
   const client = yield* name.pipe(
     Effect.flatMap((username) => CptClient.connect({ username, ...address, tls, timeout })),
-    patiently(timeout, (error) => mayPass(error, isPatient)),
+    patiently(timeout, isPatient),
     Effect.mapError(explain)
   )
   return {
@@ -47,13 +47,14 @@ export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatie
   }
 })
 
-const mayPass = (error: SessionError, isPatient: boolean): boolean => {
+/** Whether waiting may help; `isExpected` tells whether a server that is not there may come. */
+const mayPass = (error: SessionError, isPatient: boolean, isExpected: boolean): boolean => {
   switch (error._tag) {
     case "UsernameTaken":
     case "ShuttingDown": // a server that is restarted is there again soon
       return true
     case "ConnectionFailed":
-      return isPatient || error.reached
+      return isExpected || error.reached
     case "ServerFull":
     case "TooManyConnections":
       return isPatient
@@ -62,12 +63,15 @@ const mayPass = (error: SessionError, isPatient: boolean): boolean => {
   }
 }
 
-/** Tries again, as long as the time allows, where waiting may help. */
+/** Tries again, as long as the time allows, where waiting may help. A server that was there once may be starting anew. */
 const patiently =
-  (timeout: Duration.Duration, mayPass: (error: SessionError) => boolean) =>
+  (timeout: Duration.Duration, isPatient: boolean) =>
   <A, E extends SessionError, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.catchIf(attempt, mayPass, (first) =>
+    Effect.catchIf(attempt, (error) => mayPass(error, isPatient, isPatient), (first) =>
       attempt.pipe(
-        Effect.retry({ schedule: Schedule.jittered(Schedule.spaced("100 millis")), while: mayPass }),
+        Effect.retry({
+          schedule: Schedule.jittered(Schedule.spaced("100 millis")),
+          while: (error) => mayPass(error, isPatient, true)
+        }),
         Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(first) })
       ))

@@ -59,8 +59,13 @@ describe("cpt send TARGET MESSAGE", () => {
 
   it.live("exits with 3 on a DECLINE, with the reason and what it means", () =>
     Effect.forEach(
-      [...Decline.knownReasons, "not_today", "not today, sorry"],
-      (reason) =>
+      [
+        ...Decline.knownReasons.map((reason) => [reason, reason] as const),
+        ["not_today", "not_today"],
+        ["not today, sorry", "not today, sorry"],
+        ["\u007f\u009b31m", "\"\\\\u007f\\\\u009b31m\""]
+      ] as const,
+      ([reason, shown]) =>
         Effect.scoped(Effect.gen(function*() {
           const server = yield* FakeServer.onPort
           const { notes, status } = yield* during(
@@ -73,7 +78,7 @@ describe("cpt send TARGET MESSAGE", () => {
             })
           )
           assert.strictEqual(status, 3, reason)
-          assert.match(notes.join("\n"), new RegExp(`^declined: ${reason}: .+$`))
+          assert.match(notes.join("\n"), new RegExp(`^declined: ${shown}: .+$`))
         })),
       { concurrency: 4 }
     ))
@@ -94,6 +99,29 @@ describe("cpt send TARGET MESSAGE", () => {
       )
       assert.deepStrictEqual(result, success)
     }))
+
+  it.live("waits for a server that is restarted while it logs in, though nothing listens meanwhile", () =>
+    Effect.forEach(
+      [(peer: FakeServer.Peer) => peer.says("DECLINE shutting_down"), (peer: FakeServer.Peer) => peer.ends],
+      (leave) =>
+        Effect.scoped(Effect.gen(function*() {
+          const server = yield* FakeServer.onPort
+          const { notes, status } = yield* during(
+            Here.run(["send", "g", "hi", ...at(server)]),
+            Effect.gen(function*() {
+              const peer = yield* server.accept
+              yield* peer.hears("CONNECT alice")
+              yield* server.close
+              yield* leave(peer)
+              yield* peer.isLeft
+              yield* Effect.sleep("300 millis") // it is refused now, which nobody here can hear
+              yield* server.listen
+              yield* acks(yield* server.login("alice"), "SEND g hi")
+            })
+          )
+          assert.deepStrictEqual([status, ...notes], [0])
+        }))
+    ))
 
   it.live("says what to do where the name stays taken", () =>
     Effect.gen(function*() {

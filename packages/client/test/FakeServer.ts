@@ -84,6 +84,8 @@ export interface OnPort extends FakeServer {
   readonly port: number
   /** Stops listening, as if the server were gone. */
   readonly close: Effect.Effect<void>
+  /** Listens again, where it did. */
+  readonly listen: Effect.Effect<void>
   /** How many connections there have been. */
   readonly accepted: Effect.Effect<number>
 }
@@ -145,6 +147,9 @@ export const on = (
       ...withLogin(Queue.take(peers), { port }),
       port,
       close: Effect.sync(() => listener.close()),
+      listen: Effect.callback((resume) => {
+        listener.listen(port, "127.0.0.1", () => resume(Effect.void))
+      }),
       accepted: Effect.sync(() => sockets.size)
     }
   })
