@@ -180,6 +180,25 @@ describe("cpt send TARGET MESSAGE", () => {
       assert.match(stderr, /^cpt: the message was sent, but whether it was stored is not known: .*\n$/)
     }))
 
+  it.live("exits with 5 where a server that has crashed may have taken a line for the equal one before it", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const { status, stderr } = yield* during(
+        run(["send", "g", ...at(server)], { stdin: "ok\nok\n" }),
+        Effect.gen(function*() {
+          const peer = yield* server.login("alice")
+          yield* acks(peer, "SEND g ok")
+          yield* peer.hears("SYNC alice 999999999999999")
+          yield* peer.says("ENDSYNC")
+          yield* peer.hears("SEND g ok")
+          yield* peer.cuts
+          yield* acks(yield* server.login("alice"), "SEND g ok")
+        })
+      )
+      assert.strictEqual(status, 5)
+      assert.match(stderr, /^cpt: .*an equal message .*\n$/)
+    }))
+
   for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
     it.live(`exits with ${status} on ${signal}, also while it waits`, () =>
       Effect.gen(function*() {

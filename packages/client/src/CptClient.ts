@@ -175,10 +175,10 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   let connection: Connection.Connection<Syncing> | undefined
   let isDown = false
   let lastLoss = ""
-  let last: { // message that was acknowledged, until the server is known to know that
+  let last: { // message that was acknowledged
     readonly command: Command.Send
     readonly connection: Connection.Connection<Syncing>
-    isDoubtful: boolean
+    isSettled: boolean // something was said after it, there: the server knows that we have seen its ACK
   } | undefined
   let oddInbox = false // private messages come in another form than under the own name
 
@@ -279,31 +279,25 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
 
   /**
    * A server may take a SEND for a re-send of an equal one before it, as long as it cannot know that we have seen the ACK
-   * of that one; any other command tells it (CPT 4.4). If the connection was lost in between, nothing does any more.
+   * of that one; any other command tells it (CPT 4.4). Gives whether the ACK of this one will be its own: on another
+   * connection it may not be, whatever was said before, since a server that has crashed in between knows no more of it.
    */
   const tellApart = (command: Command.Send, connection: Connection.Connection<Syncing>) =>
     Effect.suspend(() => {
-      const isRepeat = last?.command.target === command.target && last.command.message === command.message
-      if (last === undefined || !isRepeat || last.isDoubtful) return Effect.void
-      last.isDoubtful = last.connection !== connection
-      if (last.isDoubtful) return Effect.void
+      const before = last
+      if (before?.command.target !== command.target || before.command.message !== command.message) {
+        return Effect.succeed(true)
+      }
+      const isThere = before.connection === connection
+      if (!isThere || before.isSettled) return Effect.succeed(isThere)
       for (const feed of feeds) feed.places.get(inbox)?.jump(Timestamp.max)
       return connection.ask(new Command.Sync({ group: inbox, after: Timestamp.fromMillis(Timestamp.max) })).pipe(
         Effect.catchIf(Decline.isDeclineError, () => Effect.void), // an answer, all the same
-        Effect.andThen(Effect.sync(() => {
-          last = undefined
-        }))
+        Effect.map(() => {
+          before.isSettled = true
+          return true
+        })
       )
-    })
-
-  const noteAck = (command: Command.Send) =>
-    Effect.suspend(() => {
-      const isDoubtful = last?.isDoubtful === true
-      last = connection && { command, connection, isDoubtful: false }
-      if (!isDoubtful) return Effect.void
-      const message =
-        "an equal message was sent before the connection was lost, and the server may have taken this one for it"
-      return Effect.fail(new OutcomeUnknown({ message, cause: undefined }))
     })
 
   const send: CptClient["Service"]["send"] = Effect.fn("CptClient.send")(function*(target, message) {
@@ -320,9 +314,12 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
           if (Decline.isDeclineError(error) || (error._tag === "ConnectionLost" && !error.sent)) unknown = before
         })
       ))
-      return Effect.andThen(tellApart(command, connection), say)
+      return Effect.tap(tellApart(command, connection), () =>
+        Effect.map(say, () => {
+          last = { command, connection, isSettled: false }
+        }))
     })
-    return yield* once.pipe(
+    const isSure = yield* once.pipe(
       // A connection that is still there, is not what was declined
       restoring((error) => isRestorable(error) && !(Decline.isDeclineError(error) && isConnected())),
       withWire,
@@ -333,9 +330,12 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
             cause: error
           })
           : error
-      ),
-      Effect.andThen(noteAck(command))
+      )
     )
+    if (isSure) return
+    const why =
+      "an equal message was sent before the connection was lost, and the server may have taken this one for it"
+    return yield* new OutcomeUnknown({ message: why, cause: undefined })
   })
 
   /** Asks for what a place has missed. */
@@ -348,7 +348,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
         if (other !== feed) other.places.get(group)?.jump(after)
       }
       const isWhole = group === inbox && (after === 0 || oddInbox)
-      if (last?.connection === connection) last = undefined
+      if (last?.connection === connection) last.isSettled = true
       return connection.ask(
         isWhole ? new Command.SyncInbox({}) : new Command.Sync({ group, after: Timestamp.fromMillis(after) }),
         {

@@ -35,7 +35,16 @@ describe("connect", () => {
   it.live("knows each reason of a decline as an error of its own, and takes any other word", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
-      for (const reason of [...Decline.knownReasons, "not_invited", "name taken, sorry", "\u001b[31m", "\u007f", "\u009b31m"]) {
+      for (
+        const reason of [
+          ...Decline.knownReasons,
+          "not_invited",
+          "name taken, sorry",
+          "\u001b[31m",
+          "\u007f",
+          "\u009b31m"
+        ]
+      ) {
         const error = yield* during(
           Effect.flip(CptClient.connect({ username: "alice", ...server.options })),
           Effect.gen(function*() {
@@ -245,6 +254,76 @@ describe("send", () => {
         })
       )
       assert.strictEqual(error._tag, "OutcomeUnknown")
+    }))
+
+  // CPT 4.4: after a crash a server counts each sender's last message as unconfirmed, whatever it was told before
+  it.live("does not claim it either where the connection was lost after it was told apart", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      yield* during(client.send("g", "ok"), Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK")))
+      const error = yield* during(
+        Effect.flip(client.send("g", "ok")),
+        Effect.gen(function*() {
+          yield* peer.hears("SYNC alice 999999999999999")
+          yield* peer.says("ENDSYNC")
+          yield* peer.hears("SEND g ok")
+          yield* peer.cuts
+          const again = yield* server.login("alice")
+          yield* again.hears("SEND g ok")
+          yield* again.says("ACK")
+        })
+      )
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+    }))
+
+  it.live("does not claim it either where the first was followed by a SYNC, on the connection that was lost", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      yield* during(
+        Effect.andThen(client.send("g", "ok"), Stream.runDrain(client.sync("h"))),
+        Effect.gen(function*() {
+          yield* peer.hears("SEND g ok")
+          yield* peer.says("ACK")
+          yield* peer.hears("SYNC h 0")
+          yield* peer.says("ENDSYNC")
+        })
+      )
+      yield* peer.ends
+      yield* peer.isLeft
+      const error = yield* during(
+        Effect.flip(client.send("g", "ok")),
+        Effect.gen(function*() {
+          const again = yield* server.login("alice")
+          yield* again.hears("SEND g ok")
+          yield* again.says("ACK")
+        })
+      )
+      assert.strictEqual(error._tag, "OutcomeUnknown")
+    }))
+
+  it.live("is sure again of what is said on the new connection", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      yield* during(client.send("g", "ok"), Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK")))
+      yield* peer.ends
+      yield* peer.isLeft
+      yield* during(
+        Effect.all([Effect.flip(client.send("g", "ok")), client.send("g", "ok"), client.send("g", "other")]),
+        Effect.gen(function*() {
+          const again = yield* server.login("alice")
+          yield* again.hears("SEND g ok")
+          yield* again.says("ACK")
+          yield* again.hears("SYNC alice 999999999999999")
+          yield* again.says("ENDSYNC")
+          for (const line of ["SEND g ok", "SEND g other"]) {
+            yield* again.hears(line)
+            yield* again.says("ACK")
+          }
+        })
+      )
     }))
 
   it.live("survives a cut at every byte of what the server says", () =>
