@@ -232,6 +232,30 @@ describe("cpt sync", () => {
       assert.deepStrictEqual([status, notes], [3, ["declined: forbidden: this is not allowed here; ask who runs it"]])
     }))
 
+  it.live("has --timeout to restore a lost connection, and then all that the rest of the answer takes", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const texts = Array.from({ length: 10 }, (_, i) => `message ${i + 1}`)
+      const { status, stdout } = yield* during(
+        run(["sync", "g", "--as", "alice", "--timeout", "300ms", ...at(server)]),
+        Effect.gen(function*() {
+          const peer = yield* server.login("alice")
+          yield* peer.hears("SYNC g 0")
+          yield* peer.cuts
+          yield* Effect.flatMap(server.accept, (refused) => refused.cuts)
+          const again = yield* server.login("alice")
+          yield* again.hears("SYNC g 0")
+          for (const [i, text] of texts.entries()) {
+            yield* Effect.sleep("100 millis")
+            yield* again.says(`MSG g bob ${i + 1} ${text}`)
+          }
+          yield* again.says("ENDSYNC")
+        })
+      )
+      assert.strictEqual(status, 0)
+      assert.deepStrictEqual(stdout.match(/message \d+/g), texts)
+    }))
+
   it.live("goes on where it was after a lost connection, and exits with 4 where there is none any more", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

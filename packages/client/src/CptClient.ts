@@ -257,23 +257,28 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
       return wire.withPermit(Effect.andThen(arrive, effect)).pipe(Effect.ensuring(arrive))
     })
 
-  /** Tries again after an outage, until there is no time left. */
+  /**
+   * Tries again after an outage, until there is no time left to restore the connection. Where it is there by then, the
+   * attempt is under way, and takes what its answer takes; but it is the last one.
+   */
   const restoring =
     (mayRestore: (error: SendError) => boolean) =>
     <A, E extends SendError>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> =>
       Effect.catchIf(attempt, mayRestore, (first) => {
         let latest = first
+        let isOver = false
+        const over = Effect.suspend(() => {
+          isOver = true
+          return isConnected() ? Effect.never : Effect.fail(Decline.isDeclineError(first) ? first : latest)
+        })
         return attempt.pipe(
           Effect.tapError((error) =>
             Effect.sync(() => {
               latest = error
             })
           ),
-          Effect.retry({ schedule: retry, while: mayRestore }),
-          Effect.timeoutOrElse({
-            duration: timeout,
-            orElse: () => Effect.fail(Decline.isDeclineError(first) ? first : latest)
-          })
+          Effect.retry({ schedule: retry, while: (error) => !isOver && mayRestore(error) }),
+          Effect.raceFirst(Effect.delay(over, timeout))
         )
       })
 
@@ -367,14 +372,14 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
       withWire
     )
 
-  /** As {@link bring}; as long as an outage comes after some progress, there is all the time for the next one. */
+  /** As {@link bring}, through outages: one that comes after some progress has all the time to itself. */
   const advance = (feed: Feed.Feed, place: Place): Effect.Effect<void, StreamError> =>
     Effect.suspend(() => {
       const from = place.cursor()
-      return Effect.catchIf(
-        bring(feed, place),
-        (error) => isRestorable(error) && place.cursor() > from,
-        () => advance(feed, place)
+      const isFurther = () => place.cursor() > from
+      return bring(feed, place).pipe(
+        restoring((error) => isRestorable(error) && !isFurther()),
+        Effect.catchIf((error) => isRestorable(error) && isFurther(), () => advance(feed, place))
       )
     })
 
@@ -382,7 +387,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const readOnce = Effect.fnUntraced(function*(feed: Feed.Feed) {
     for (let place = feed.behind(); place !== undefined; place = feed.behind()) {
       yield* feed.room
-      yield* restoring(isRestorable)(advance(feed, place))
+      yield* advance(feed, place)
     }
   })
 

@@ -363,6 +363,24 @@ describe("send", () => {
       assert.strictEqual((yield* Fiber.join(sending))._tag, "OutcomeUnknown")
     }))
 
+  it.effect("waits for the ACK on a connection that was restored at the last moment as long as for any other", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      const sending = yield* Effect.forkChild(client.send("g", "1"))
+      yield* peer.hears("SEND g 1")
+      yield* server.refuse
+      yield* peer.cuts
+      yield* peer.isLeft
+      yield* TestClock.adjust("4 seconds")
+      yield* server.admit
+      const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("900 millis")], { concurrency: 2 })
+      yield* again.hears("SEND g 1")
+      yield* TestClock.adjust("4 seconds")
+      yield* again.says("ACK")
+      yield* Fiber.join(sending)
+    }))
+
   it.effect("says that the outcome is unknown where the server does not answer", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.inMemory
@@ -586,6 +604,50 @@ describe("sync", () => {
           yield* peer.says("ACK")
         })
       )
+    }))
+
+  it.effect("has its time to restore the connection, and then all that the answer takes", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      const syncing = yield* client.sync("g").pipe(Stream.runCollect, Effect.forkChild)
+      yield* peer.hears("SYNC g 0")
+      yield* server.refuse
+      yield* peer.cuts
+      yield* peer.isLeft
+      yield* TestClock.adjust("4 seconds")
+      yield* server.admit
+      const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("900 millis")], { concurrency: 2 })
+      yield* again.hears("SYNC g 0")
+      for (let at = 1; at <= 4; at++) {
+        yield* TestClock.adjust("4 seconds")
+        yield* again.says(`MSG g bob ${at} ${at}`)
+      }
+      // The next outage comes after progress: it has all the time again
+      yield* server.refuse
+      yield* again.cuts
+      yield* again.isLeft
+      yield* TestClock.adjust("4 seconds")
+      yield* server.admit
+      const [last] = yield* Effect.all([server.login("alice"), TestClock.adjust("900 millis")], { concurrency: 2 })
+      yield* last.hears("SYNC g 4")
+      yield* last.says("MSG g bob 5 5", "ENDSYNC")
+      assert.deepStrictEqual(texts(yield* Fiber.join(syncing)), ["1", "2", "3", "4", "5"])
+    }))
+
+  it.effect("gives up where every connection is lost again before it brings anything", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      const syncing = yield* Effect.forkChild(Effect.flip(Stream.runDrain(client.sync("g"))))
+      const serving = yield* Effect.forkChild(
+        Effect.forever(Effect.flatMap(server.login("alice"), (again) => Effect.andThen(again.line, again.ends)))
+      )
+      yield* peer.hears("SYNC g 0")
+      yield* peer.ends
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(syncing))._tag, "ConnectionLost")
+      yield* Fiber.interrupt(serving)
     }))
 
   it.effect("does not wait for the rest of an answer for ever", () =>

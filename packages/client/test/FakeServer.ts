@@ -159,7 +159,7 @@ export const onPort = on(() => createServer({ allowHalfOpen: true, noDelay: true
 
 const closed = (code: number) => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })
 
-/** Without a network. `refuse` lets no more connections in; `unread` counts the chunks that the client has not read. */
+/** Without a network. `refuse` lets no more connections in, until `admit`; `unread` counts the chunks that the client has not read. */
 export const inMemory = Effect.gen(function*() {
   const peers = yield* Queue.unbounded<Peer>()
   let isRefusing = false
@@ -210,6 +210,9 @@ export const inMemory = Effect.gen(function*() {
     ...withLogin(Queue.take(peers), { socket }),
     refuse: Effect.sync(() => {
       isRefusing = true
+    }),
+    admit: Effect.sync(() => {
+      isRefusing = false
     }),
     unread: Effect.sync(() => unread())
   }
