@@ -5,7 +5,7 @@
  * Users and groups share one space of names, so the own name is the name of the own inbox: `sync(client.username)`
  * reads the private messages.
  */
-import { Command, Decline, Limits, Message, Name, Timestamp } from "@cpt/schema"
+import { Command, Decline, Limits, Message, Name, Notice, Timestamp } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import {
   Clock,
@@ -146,6 +146,12 @@ const isRestorable = (error: SendError): boolean => isOutage(error) && error._ta
 const isTransient = (error: StreamError): boolean =>
   isOutage(error) || error._tag === "RateLimited" || error._tag === "StorageUnavailable"
 
+/**
+ * By how much this machine's clock may be ahead of a server's: who follows, asks from so long ago at the latest, and leaves
+ * out what was there. With a start that the server's clock has not reached, what comes during an outage would be hidden.
+ */
+const maxAhead = Duration.minutes(1)
+
 const makeSocket = ({ host = "127.0.0.1", path, port = Limits.defaultPort, socket, tls }: Options) => {
   if (socket !== undefined) return socket
   if (path !== undefined) return NodeSocket.makeNet({ path })
@@ -197,7 +203,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
       const isIts = isAnswer && syncing.feed === feed
       if (place === undefined) continue
       else if (isSystem) {
-        if (isIts || !isAnswer) feed.notice(group, message)
+        if (isIts ? place.isConcerned(Notice.missingThrough(message)) : !isAnswer) feed.notice(group, message)
       } else if (isIts) place.answer(event)
       else if (isAnswer) place.overhear(event)
       else place.live(event)
@@ -432,9 +438,13 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     isOnce: boolean
   ): Stream.Stream<Event, StreamError> =>
     Effect.gen(function*() {
+      const latest = isOnce ? Infinity : Math.max(0, (yield* Clock.currentTimeMillis) - Duration.toMillis(maxAhead))
       const places = yield* Effect.forEach(starts, (start) => {
         const { after = 0, group } = typeof start === "string" ? { group: start } : start
-        return Effect.all([decodeGroup(group), decodeAfter(after)])
+        return Effect.all([
+          decodeGroup(group),
+          Effect.map(decodeAfter(after), (after) => ({ after, from: Math.min(after, latest) }))
+        ])
       })
       const feed = yield* Feed.make({ starts: places, isOnce, onTake: look })
       yield* Effect.acquireRelease(

@@ -42,7 +42,7 @@ export interface Feed {
 }
 
 export interface Options {
-  readonly starts: Iterable<readonly [group: Name.GroupName, after: number]>
+  readonly starts: Iterable<readonly [group: Name.GroupName, start: Place.Start]>
   /** Whether it is over when every place has been brought to the head of its group. */
   readonly isOnce: boolean
   /** The consumer has made room. */
@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function*({ isOnce, onTake, starts }: Opti
     if (size >= full) room.closeUnsafe()
     Queue.offerUnsafe(events, event)
   }
-  for (const [group, after] of starts) places.set(group, Place.make(group, after, { emit, onFall: wake }))
+  for (const [group, start] of starts) places.set(group, Place.make(group, start, { emit, onFall: wake }))
 
   const feed: Feed = {
     places,

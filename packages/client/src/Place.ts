@@ -20,9 +20,17 @@ const maxRecent = 1024
 const maxHeld = 256
 const maxHeldLength = 64 * 1024
 
+/** Where a place begins. */
+export interface Start {
+  /** Messages up to it are not wanted, as far as they are there when the place becomes live. */
+  readonly after: number
+  /** What is asked for: `after`, or earlier where that may be ahead of the server's clock. */
+  readonly from: number
+}
+
 export interface Place {
   readonly group: Name.GroupName
-  /** The timestamp of the newest message that was handed on. */
+  /** The timestamp of the newest message that was handed on, or of one that was there before and is not wanted. */
   readonly cursor: () => number
   readonly isBehind: () => boolean
   /**
@@ -42,6 +50,8 @@ export interface Place {
   readonly live: (message: Message) => void
   /** Somebody else asks for what came after `asked`, and from there on the server goes on. */
   readonly jump: (asked: number) => void
+  /** Whether it matters here that messages up to a timestamp are gone; if that is not known, it does. */
+  readonly isConcerned: (through: number | undefined) => boolean
   /** A message of the answer to somebody else. */
   readonly overhear: (message: Message) => void
 }
@@ -53,15 +63,16 @@ export interface Consumer {
   readonly onFall: () => void
 }
 
-export const make = (group: Name.GroupName, after: number, { emit, onFall }: Consumer): Place => {
+export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFall }: Consumer): Place => {
   let state: "behind" | "answering" | "live" = "behind"
   let before: "behind" | "live" = "behind" // what it was when the answer began
-  let cursor = after
-  let asked = after
+  let cursor = from
+  let asked = from
+  let unwanted = after // up to here, until the first answer is complete
   let coarse = false // two messages have had one timestamp, so there may be more of the cursor's
   let pushed = false
   let descents = 0 // how often the answer went back in time
-  let newest = 0
+  let newest = 0 // none has come yet
   let synced = false
   const held: Array<Message> = [] // by timestamp
   let heldLength = 0
@@ -82,9 +93,11 @@ export const make = (group: Name.GroupName, after: number, { emit, onFall }: Con
         break
       }
     }
-    if (message.timestamp === cursor && cursor !== after) coarse = true
+    if (message.timestamp === cursor && newest !== 0) coarse = true
+    // A start may be ahead of the server's clock; the first message is not
+    const isAhead = newest === 0 && message.timestamp !== 0
     // An answer that jumps about tells nothing of what is still to come
-    if (message.timestamp > cursor && !(state === "answering" && descents > 1)) cursor = message.timestamp
+    if ((message.timestamp > cursor || isAhead) && !(state === "answering" && descents > 1)) cursor = message.timestamp
     if (message.timestamp > newest) newest = message.timestamp
   }
 
@@ -139,6 +152,10 @@ export const make = (group: Name.GroupName, after: number, { emit, onFall }: Con
         return
       }
       if (message.timestamp <= asked || recent.has(keyOf(message))) return
+      if (message.timestamp <= unwanted) {
+        newest = Math.max(newest, message.timestamp)
+        return
+      }
       if (message.timestamp < last) descents++
       last = message.timestamp
       if (!hold(message)) {
@@ -158,6 +175,7 @@ export const make = (group: Name.GroupName, after: number, { emit, onFall }: Con
       release()
       if (state !== "answering") return
       cursor = Math.max(cursor, newest)
+      unwanted = 0
       synced = true
       state = "live"
     },
@@ -179,6 +197,7 @@ export const make = (group: Name.GroupName, after: number, { emit, onFall }: Con
       state = "behind"
       onFall()
     },
+    isConcerned: (through) => through === undefined || through > unwanted,
     overhear: (message) => {
       if (state === "live" && message.timestamp > cursor) deliver(message)
     }

@@ -15,9 +15,9 @@ const message = (timestamp: number, text = `message ${timestamp}`): Message => (
 })
 
 /** A place whose consumer has room, and what it was given. */
-const make = (after = 0) => {
+const make = (after = 0, from = after) => {
   const given: Array<number> = []
-  const place = Place.make(group, after, {
+  const place = Place.make(group, { after, from }, {
     emit: ({ timestamp }) => given.push(timestamp) > 0,
     onFall: () => assert.fail("there was room")
   })
@@ -49,6 +49,43 @@ describe("Place", () => {
     place.answer(message(8))
     place.cut()
     assert.strictEqual(place.open(false), 8)
+  })
+
+  it("moves back to a live message from before its start, which is ahead of the server's clock then", () => {
+    const { given, place } = make(50)
+    place.open(false)
+    answer(place)
+    place.live(message(0))
+    assert.strictEqual(place.cursor(), 50)
+    place.live(message(7))
+    place.live(message(6))
+    place.cut()
+    assert.strictEqual(place.open(false), 7)
+    answer(place, 8)
+    assert.deepStrictEqual(given, [0, 7, 6, 8])
+  })
+
+  it("asks from before its start, leaves out what was there, and nothing that comes afterwards", () => {
+    for (const there of [[], [41, 42]]) {
+      const { given, place } = make(50, 40)
+      assert.strictEqual(place.open(false), 40)
+      for (const timestamp of there) place.answer(message(timestamp))
+      place.cut()
+      assert.strictEqual(place.open(false), 40)
+      answer(place, ...there)
+      place.cut()
+      assert.strictEqual(place.open(false), there.at(-1) ?? 40)
+      answer(place, 43, 51)
+      assert.deepStrictEqual(given, [43, 51])
+    }
+  })
+
+  it("wants to know of a hole behind its start, not of one before it", () => {
+    const { place } = make(50, 40)
+    place.open(false)
+    assert.deepStrictEqual([50, 51, undefined].map(place.isConcerned), [false, true, true])
+    answer(place)
+    assert.isTrue(place.isConcerned(45))
   })
 
   it("gives the messages of an answer in their order, whatever order they come in", () => {
@@ -102,7 +139,10 @@ describe("Place", () => {
   it("falls behind when the answer to somebody else leaves something out", () => {
     let fallen = 0
     const given: Array<number> = []
-    const place = Place.make(group, 0, { emit: ({ timestamp }) => given.push(timestamp) > 0, onFall: () => fallen++ })
+    const place = Place.make(group, { after: 0, from: 0 }, {
+      emit: ({ timestamp }) => given.push(timestamp) > 0,
+      onFall: () => fallen++
+    })
     place.open(false)
     answer(place, 5)
     place.jump(5)
@@ -144,7 +184,7 @@ describe("Place", () => {
           let wire: Array<(place: Place.Place) => void> = [] // on its way to the client
           let isFull = false
           const given: Array<number> = []
-          const place = Place.make(group, 0, {
+          const place = Place.make(group, { after: 0, from: 0 }, {
             emit: ({ timestamp }) => !isFull && given.push(timestamp) > 0,
             onFall: () => assert.isTrue(place.isBehind())
           })

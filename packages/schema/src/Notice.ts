@@ -19,6 +19,12 @@ export const privatePrefix = "private: "
 export const missing = (through: Timestamp): Message =>
   Message.make(`${missingPrefix}messages up to ${new Date(through).toISOString()} (${through}) are no longer kept`)
 
+/** The timestamp up to which messages are gone, where a notice says that in the words of {@link missing}. */
+export const missingThrough = (text: string): number | undefined => {
+  const [, through] = /^missing: .* \((\d{1,15})\) are no longer kept$/.exec(text) ?? []
+  return through === undefined ? undefined : Number(through)
+}
+
 /** `name` is a user, and not the one who asks. */
 export const privateInbox = (name: Name): Message =>
   Message.make(`${privatePrefix}${name} is a user, and only ${name} can read these messages`)

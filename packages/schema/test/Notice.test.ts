@@ -21,6 +21,8 @@ describe("Notice", () => {
       assert.isTrue(text.startsWith(Notice.missingPrefix))
       assert.match(text, new RegExp(`\\b${number}\\b`))
     }
+    assert.strictEqual(Notice.missingThrough(Notice.missing(Timestamp.make(number))), number)
+    assert.isUndefined(Notice.missingThrough(Notice.unreadable(Timestamp.make(number))))
   }, many)
 
   it.prop("CPT 5.3: the inbox of somebody else is said of any name", [nameText], ([name]) => {
