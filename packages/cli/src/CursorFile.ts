@@ -1,9 +1,9 @@
 /**
- * Where `tail` is, kept in a file: the timestamp of the last message of each group that stdout took. It is replaced as
- * a whole, so that it is always right, whenever the process or the machine stops.
+ * Where `tail` is, kept in a file: the timestamp of the last message of each group that stdout took, or where it began
+ * until there is one. It is replaced as a whole, so that it is always right, whenever the process or the machine stops.
  */
 import { Timestamp } from "@cpt/schema"
-import { Effect, FileSystem, Option, Path, Schema } from "effect"
+import { Clock, Effect, FileSystem, Option, Path, Schema } from "effect"
 import { explainFile, failed, usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
@@ -43,6 +43,7 @@ export const open = Effect.fnUntraced(function*(name: string) {
       )
   })
   const cursors = new Map(content.groups.map(({ group, timestamp }) => [group, timestamp]))
+  const moved = new Set<string>() // by a message of this run
   // A link stays a link: what it points to is replaced
   const file = Option.isSome(old) ? yield* Effect.orElseSucceed(fs.realPath(name), () => name) : name
   const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`)
@@ -65,13 +66,25 @@ export const open = Effect.fnUntraced(function*(name: string) {
 
   yield* Effect.mapError(save, usage)
   return {
-    /** The timestamp to go on from, for a group that is in the file. */
-    get: (group: string): number | undefined => cursors.get(group),
+    /** The timestamps to go on from; a group that is not in the file begins at `since`, and is in it from now on. */
+    begin: Effect.fnUntraced(function*(groups: ReadonlyArray<string>, since: number) {
+      // What comes until a time in the future must not be left out by the next run
+      const start = Timestamp.fromMillis(Math.min(since, yield* Clock.currentTimeMillis))
+      const starts = groups.map((group) => ({ group, after: cursors.get(group) ?? start }))
+      for (const { after, group } of starts) {
+        if (after > 0) cursors.set(group, after)
+      }
+      yield* Effect.mapError(save, failed)
+      return starts
+    }),
     /** Everything up to these has been taken. */
     advance: (reached: ReadonlyMap<string, number>) =>
       Effect.suspend(() => {
         for (const [group, timestamp] of reached) {
-          if (timestamp > (cursors.get(group) ?? 0)) cursors.set(group, Timestamp.fromMillis(timestamp))
+          // Where a run began may be ahead of the server's clock; its first message is not
+          if (timestamp <= (moved.has(group) ? cursors.get(group) ?? 0 : 0)) continue
+          cursors.set(group, Timestamp.fromMillis(timestamp))
+          moved.add(group)
         }
         return Effect.mapError(save, failed)
       })

@@ -243,6 +243,65 @@ describe("--cursor-file", () => {
       assert.deepStrictEqual(readdirSync(home).toSorted(), ["empty", "none"])
     }))
 
+  it.live("keeps where it began, also where no message came: the next run leaves out nothing", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const file = join(yield* folder, "place")
+      const places = (): ReadonlyArray<{ readonly group: string; readonly timestamp: number }> =>
+        JSON.parse(readFileSync(file, "utf8")).groups
+      const before = Date.now()
+      for (const [group, since, back] of [["past", "1h", 3_600_000], ["future", "2099-01-01T00:00:00Z", 0]] as const) {
+        const { status } = yield* during(
+          run(["tail", group, "--cursor-file", file, "--since", since, ...at(server)]),
+          Effect.gen(function*() {
+            const peer = yield* server.login("alice")
+            yield* peer.line
+            yield* peer.says("ENDSYNC", "DECLINE account_locked")
+            yield* Effect.flatMap(server.accept, (again) => again.says("DECLINE account_locked"))
+          })
+        )
+        assert.strictEqual(status, 3)
+        const { timestamp = 0 } = places().find((place) => place.group === group) ?? {}
+        assert.isAtLeast(timestamp, before - back)
+        assert.isAtMost(timestamp, Date.now() - back)
+      }
+      const [past] = places()
+      yield* during(
+        run(["tail", "past", "--cursor-file", file, "--since", "0s", "--count", "1", ...at(server)]),
+        Effect.gen(function*() {
+          const peer = yield* server.login("alice")
+          yield* peer.hears(`SYNC past ${past?.timestamp}`)
+          yield* peer.says(`MSG past bob ${before} in between`, "ENDSYNC")
+        })
+      )
+      assert.deepInclude(places(), { group: "past", timestamp: before })
+    }))
+
+  it.live("does not begin where there was no connection", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const file = join(yield* folder, "place")
+      yield* server.close
+      yield* run(["tail", "g", "--cursor-file", file, "--since", "1h", "--timeout", "100ms", ...at(server)])
+      assert.deepStrictEqual(JSON.parse(readFileSync(file, "utf8")).groups, [])
+    }))
+
+  it.live("moves back to the first message that comes, where the file is ahead of the server's clock", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const file = join(yield* folder, "place")
+      writeFileSync(file, JSON.stringify({ version: 1, groups: [{ group: "g", timestamp: 1000 }] }))
+      yield* during(
+        run(["tail", "g", "--cursor-file", file, "--count", "3", ...at(server)]),
+        Effect.gen(function*() {
+          const peer = yield* server.login("alice")
+          yield* peer.hears("SYNC g 1000")
+          yield* peer.says("ENDSYNC", "MSG g bob 0 when?", "MSG g bob 900 first", "MSG g bob 899 late")
+        })
+      )
+      assert.deepStrictEqual(JSON.parse(readFileSync(file, "utf8")).groups, [{ group: "g", timestamp: 900 }])
+    }))
+
   it.live("keeps a link, and replaces what it points to", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

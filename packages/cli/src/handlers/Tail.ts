@@ -30,8 +30,10 @@ export const tail = Effect.fnUntraced(function*(input: Input) {
   const groups = asked.length === 0 ? [settings.username] : asked
   const cursors = Option.isSome(input.cursorFile) ? yield* CursorFile.open(input.cursorFile.value) : undefined
   const session = yield* Session.connect(settings, { reads: { command: "tail", groups }, isPatient: true })
-  const events = session.follow(groups.map((group) => ({ group, after: cursors?.get(group) ?? since })))
-  const remarks = yield* Printer.print(upTo(events, count), {
+  const starts = cursors === undefined
+    ? groups.map((group) => ({ group, after: since }))
+    : yield* cursors.begin(groups, since)
+  const remarks = yield* Printer.print(upTo(session.follow(starts), count), {
     isJson: input.json,
     isGrouped: groups.length > 1,
     onTaken: cursors?.advance
