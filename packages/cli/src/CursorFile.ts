@@ -16,6 +16,12 @@ const decode = Schema.decodeUnknownEffect(Content)
 const encode = Schema.encodeEffect(Content)
 
 /** Opens the file, and makes sure that it can be written before anything depends on it. */
+/** Where a group begins that has no place yet; whether that is a time on this machine's clock. */
+interface Since {
+  readonly after: number
+  readonly isTime: boolean
+}
+
 export const open = Effect.fnUntraced(function*(name: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -66,11 +72,14 @@ export const open = Effect.fnUntraced(function*(name: string) {
 
   yield* Effect.mapError(save, usage)
   return {
-    /** The timestamps to go on from; a group that is not in the file begins at `since`, and is in it from now on. */
-    begin: Effect.fnUntraced(function*(groups: ReadonlyArray<string>, since: number) {
+    /** Where to go on from; a group that is not in the file begins at `since`, and is in it from now on. */
+    begin: Effect.fnUntraced(function*(groups: ReadonlyArray<string>, since: Since) {
       // What comes until a time in the future must not be left out by the next run
-      const start = Timestamp.fromMillis(Math.min(since, yield* Clock.currentTimeMillis))
-      const starts = groups.map((group) => ({ group, after: cursors.get(group) ?? start }))
+      const start = Timestamp.fromMillis(Math.min(since.after, yield* Clock.currentTimeMillis))
+      const starts = groups.map((group) => {
+        const after = cursors.get(group)
+        return after === undefined ? { ...since, group, after: start } : { group, after }
+      })
       for (const { after, group } of starts) {
         if (after > 0) cursors.set(group, after)
       }

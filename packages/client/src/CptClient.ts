@@ -74,6 +74,8 @@ export interface Options {
 export interface Start {
   readonly group: string
   readonly after?: number | undefined
+  /** `after` is a time on this machine's clock, and not the timestamp of a message: the server's clock may be behind. */
+  readonly isTime?: boolean | undefined
 }
 
 /** A tenth of a second, then twice as long each time, up to five seconds; jittered, so that not all come back at once. */
@@ -147,8 +149,9 @@ const isTransient = (error: StreamError): boolean =>
   isOutage(error) || error._tag === "RateLimited" || error._tag === "StorageUnavailable"
 
 /**
- * By how much this machine's clock may be ahead of a server's: who follows, asks from so long ago at the latest, and leaves
- * out what was there. With a start that the server's clock has not reached, what comes during an outage would be hidden.
+ * By how much this machine's clock may be ahead of a server's: who follows from a time on it, asks from so long ago at the
+ * latest, and leaves out what was there. With a start that the server's clock has not reached, what comes during an outage
+ * would be hidden.
  */
 const maxAhead = Duration.minutes(1)
 
@@ -438,12 +441,12 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     isOnce: boolean
   ): Stream.Stream<Event, StreamError> =>
     Effect.gen(function*() {
-      const latest = isOnce ? Infinity : Math.max(0, (yield* Clock.currentTimeMillis) - Duration.toMillis(maxAhead))
+      const latest = Math.max(0, (yield* Clock.currentTimeMillis) - Duration.toMillis(maxAhead))
       const places = yield* Effect.forEach(starts, (start) => {
-        const { after = 0, group } = typeof start === "string" ? { group: start } : start
+        const { after = 0, group, isTime = false }: Start = typeof start === "string" ? { group: start } : start
         return Effect.all([
           decodeGroup(group),
-          Effect.map(decodeAfter(after), (after) => ({ after, from: Math.min(after, latest) }))
+          Effect.map(decodeAfter(after), (after) => ({ after, from: isTime ? Math.min(after, latest) : after }))
         ])
       })
       const feed = yield* Feed.make({ starts: places, isOnce, onTake: look })

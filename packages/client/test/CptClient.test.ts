@@ -690,7 +690,7 @@ describe("follow", () => {
       const server = yield* FakeServer.inMemory
       yield* TestClock.setTime(1_000_000)
       const [client, peer] = yield* alice(server)
-      const following = yield* client.follow([{ group: "g", after: 2_000_000 }]).pipe(
+      const following = yield* client.follow([{ group: "g", after: 2_000_000, isTime: true }]).pipe(
         Stream.take(3),
         Stream.runCollect,
         Effect.forkChild

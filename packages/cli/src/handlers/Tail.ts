@@ -30,9 +30,10 @@ export const tail = Effect.fnUntraced(function*(input: Input) {
   const groups = asked.length === 0 ? [settings.username] : asked
   const cursors = Option.isSome(input.cursorFile) ? yield* CursorFile.open(input.cursorFile.value) : undefined
   const session = yield* Session.connect(settings, { reads: { command: "tail", groups }, isPatient: true })
+  const start = { after: since, isTime: !/^\d+$/.test(input.since) }
   const starts = cursors === undefined
-    ? groups.map((group) => ({ group, after: since }))
-    : yield* cursors.begin(groups, since)
+    ? groups.map((group) => ({ group, ...start }))
+    : yield* cursors.begin(groups, start)
   const remarks = yield* Printer.print(upTo(session.follow(starts), count), {
     isJson: input.json,
     isGrouped: groups.length > 1,
