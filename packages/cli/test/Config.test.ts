@@ -192,7 +192,7 @@ describe("cpt config check", () => {
         [{ "tls-cert": pem("server") }, /^"tls-cert" in .*: TLS is spoken nowhere; /],
         [http, /^--admin http:.* token/],
         [{ ...http, "admin-token-file": none }, /none": there is no such file/],
-        [{ ...http, "admin-token-file": empty }, /empty": the file is empty$/],
+        [{ ...http, "admin-token-file": empty }, /empty": there is no token in it$/],
         [{ "accounts-file": none }, /none: there is no such file$/],
         [{ "accounts-file": wrongAccounts }, /wrong\.json is not right: accounts\[0\]\.lock: /]
       ] as const
