@@ -72,7 +72,7 @@ export const configFolder = Effect.gen(function*() {
   const path = yield* Path.Path
   const named = Option.filter(yield* variable("XDG_CONFIG_HOME"), path.isAbsolute)
   if (Option.isSome(named)) return path.join(named.value, "cpt")
-  const home = yield* Effect.orElseSucceed(Effect.try({ try: homedir, catch: String }), () => "")
+  const home = yield* Effect.orElseSucceed(Effect.try({ try: () => homedir(), catch: String }), () => "")
   return path.isAbsolute(home) ? path.join(home, ".config", "cpt") : undefined
 })
 
@@ -151,11 +151,8 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
     const switched = yield* given("tls")
     const files = Math.max(yield* nearness("tls-ca"), yield* nearness("tls-cert"))
     const isOn = yield* setting("tls", parseSwitch, files >= 0)
-    const isOwnWord = switched !== undefined && switched.nearness >= (yield* nearness("server"))
-    if (!("port" in address)) {
-      return isOwnWord && isOn ? yield* refuse(switched, "over a Unix socket there is no TLS") : false
-    }
-    if (switched !== undefined && !isOn && address.isTls && isOwnWord) {
+    if (!("port" in address)) return false // there is no TLS over a Unix socket
+    if (switched !== undefined && !isOn && address.isTls && switched.nearness >= (yield* nearness("server"))) {
       return yield* refuse(switched, "the server is at cpts://, which is with TLS")
     }
     return address.isTls || isOn || files > (switched?.nearness ?? -1)

@@ -33,7 +33,6 @@ describe("usage", () => {
     [["send", "g", "-1 vote"], /unknown flag -1 vote.*behind --/],
     [["send", "g", "hi", "--timeout", "-5h"], /unknown flag -5h/],
     [["sync", "g", "--since", "-2h"], /unknown flag -2h/],
-    [["send", "g", "hi", "--server", "unix:///tmp/cpt.sock", "--tls"], /--tls "true": .*Unix socket/],
     [["send", "g", "hi", "--server", "cpts://localhost", "--tls=false"], /--tls "false": .*cpts:\/\//],
     [["bogus"], /unknown command "bogus"/],
     [["sned", "g", "hi"], /unknown command "sned" \(did you mean send\?\)/]
