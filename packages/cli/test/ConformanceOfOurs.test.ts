@@ -124,7 +124,7 @@ describe.concurrent("a server that keeps messages", () => {
             assert.deepStrictEqual(shown.toSorted(), hidden.toSorted(), way)
           }
         }),
-      300_000
+      600_000
     )
   }
 })
