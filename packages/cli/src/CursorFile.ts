@@ -15,13 +15,13 @@ const Content = Schema.fromJsonString(Schema.Struct({
 const decode = Schema.decodeUnknownEffect(Content)
 const encode = Schema.encodeEffect(Content)
 
-/** Opens the file, and makes sure that it can be written before anything depends on it. */
 /** Where a group begins that has no place yet; whether that is a time on this machine's clock. */
 interface Since {
   readonly after: number
   readonly isTime: boolean
 }
 
+/** Opens the file, and makes sure that it can be written before anything depends on it. */
 export const open = Effect.fnUntraced(function*(name: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path

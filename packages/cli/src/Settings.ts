@@ -150,7 +150,7 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
   const wantsTls = Effect.fnUntraced(function*(address: Address.Address) {
     const switched = yield* given("tls")
     const files = Math.max(yield* nearness("tls-ca"), yield* nearness("tls-cert"))
-    const isOn = yield* setting("tls", parseSwitch, files >= 0)
+    const isOn = yield* setting("tls", parseSwitch, false)
     if (!("port" in address)) return false // there is no TLS over a Unix socket
     if (switched !== undefined && !isOn && address.isTls && switched.nearness >= (yield* nearness("server"))) {
       return yield* refuse(switched, "the server is at cpts://, which is with TLS")

@@ -24,6 +24,8 @@ const alice = (server: FakeServer.FakeServer) =>
     server.login("alice")
   ], { concurrency: 2 })
 
+const acksOk = (peer: FakeServer.Peer) => Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK"))
+
 describe("connect", () => {
   it.live("logs in with its name", () =>
     Effect.gen(function*() {
@@ -228,12 +230,10 @@ describe("send", () => {
       yield* during(
         Effect.andThen(client.send("g", "ok"), client.send("g", "ok")),
         Effect.gen(function*() {
-          yield* peer.hears("SEND g ok")
-          yield* peer.says("ACK")
+          yield* acksOk(peer)
           yield* peer.hears("SYNC alice 999999999999999")
           yield* peer.says("ENDSYNC")
-          yield* peer.hears("SEND g ok")
-          yield* peer.says("ACK")
+          yield* acksOk(peer)
         })
       )
     }))
@@ -242,16 +242,12 @@ describe("send", () => {
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
       const [client, peer] = yield* alice(server)
-      yield* during(client.send("g", "ok"), Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK")))
+      yield* during(client.send("g", "ok"), acksOk(peer))
       yield* peer.ends
       yield* peer.isLeft
       const error = yield* during(
         Effect.flip(client.send("g", "ok")),
-        Effect.gen(function*() {
-          const again = yield* server.login("alice")
-          yield* again.hears("SEND g ok")
-          yield* again.says("ACK")
-        })
+        Effect.flatMap(server.login("alice"), acksOk)
       )
       assert.strictEqual(error._tag, "OutcomeUnknown")
     }))
@@ -261,7 +257,7 @@ describe("send", () => {
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
       const [client, peer] = yield* alice(server)
-      yield* during(client.send("g", "ok"), Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK")))
+      yield* during(client.send("g", "ok"), acksOk(peer))
       const error = yield* during(
         Effect.flip(client.send("g", "ok")),
         Effect.gen(function*() {
@@ -270,8 +266,7 @@ describe("send", () => {
           yield* peer.hears("SEND g ok")
           yield* peer.cuts
           const again = yield* server.login("alice")
-          yield* again.hears("SEND g ok")
-          yield* again.says("ACK")
+          yield* acksOk(again)
         })
       )
       assert.strictEqual(error._tag, "OutcomeUnknown")
@@ -284,8 +279,7 @@ describe("send", () => {
       yield* during(
         Effect.andThen(client.send("g", "ok"), Stream.runDrain(client.sync("h"))),
         Effect.gen(function*() {
-          yield* peer.hears("SEND g ok")
-          yield* peer.says("ACK")
+          yield* acksOk(peer)
           yield* peer.hears("SYNC h 0")
           yield* peer.says("ENDSYNC")
         })
@@ -294,11 +288,7 @@ describe("send", () => {
       yield* peer.isLeft
       const error = yield* during(
         Effect.flip(client.send("g", "ok")),
-        Effect.gen(function*() {
-          const again = yield* server.login("alice")
-          yield* again.hears("SEND g ok")
-          yield* again.says("ACK")
-        })
+        Effect.flatMap(server.login("alice"), acksOk)
       )
       assert.strictEqual(error._tag, "OutcomeUnknown")
     }))
@@ -307,15 +297,14 @@ describe("send", () => {
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
       const [client, peer] = yield* alice(server)
-      yield* during(client.send("g", "ok"), Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK")))
+      yield* during(client.send("g", "ok"), acksOk(peer))
       yield* peer.ends
       yield* peer.isLeft
       yield* during(
         Effect.all([Effect.flip(client.send("g", "ok")), client.send("g", "ok"), client.send("g", "other")]),
         Effect.gen(function*() {
           const again = yield* server.login("alice")
-          yield* again.hears("SEND g ok")
-          yield* again.says("ACK")
+          yield* acksOk(again)
           yield* again.hears("SYNC alice 999999999999999")
           yield* again.says("ENDSYNC")
           for (const line of ["SEND g ok", "SEND g other"]) {

@@ -98,9 +98,13 @@ export interface Connection {
 }
 
 /** Listens, and waits for what is left to do. */
-export const next = (connection: Connection, { hear, unconfirmed }: Pick<Ear, "hear" | "unconfirmed">): Heard =>
+export const next = (connection: Connection, ear: Omit<Ear, "heard">): Heard =>
   Effect.callback((resume) => {
-    connection.listen({ hear, heard: resume, unconfirmed })
+    connection.listen({
+      hear: (...bytes) => ear.hear(...bytes),
+      unconfirmed: () => ear.unconfirmed(),
+      heard: resume
+    })
     return Effect.sync(() => connection.mute())
   })
 

@@ -618,7 +618,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** Goes on to listen, at the end. */
   get #next(): Heard {
-    return next(this.connection, { hear: (...heard) => this.hear(...heard), unconfirmed: () => this.unconfirmed() })
+    return next(this.connection, this)
   }
 
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */

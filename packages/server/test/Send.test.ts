@@ -359,19 +359,26 @@ describe("CPT 4.8: a SEND that was declined", () => {
   )
 })
 
+/** Alice, at a server whose store waits for the gate, and says how many messages it is given at a time. */
+const beforeGate = Effect.fnUntraced(function*(given: (messages: number) => void) {
+  const gate = Latch.makeUnsafe(false)
+  const { connect } = yield* overTcp({ store: gated(gate.await, given) })
+  const alice = yield* connect
+  const say = (line: string) => alice.say(Buffer.from(`${line}\n`))
+  const turn = Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
+  yield* say("CONNECT alice")
+  yield* alice.hear
+  /** In a packet of its own, which the server has read. */
+  const sayInPacket = (line: string) => Effect.andThen(say(line), Effect.repeat(turn, { times: 2 }))
+  return { alice, gate, say, sayInPacket }
+})
+
 describe("CPT 4.6: the same again, which comes while the disk is busy", () => {
   it.live("is a re-send: the ACK of the first one had not left", () =>
     Effect.gen(function*() {
-      const gate = Latch.makeUnsafe(false)
-      const { connect } = yield* overTcp({ store: gated(gate.await, () => {}) })
-      const alice = yield* connect
-      const say = (line: string) => alice.say(Buffer.from(`${line}\n`))
-      const turn = Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
-      yield* say("CONNECT alice")
-      yield* alice.hear
+      const { alice, gate, say, sayInPacket } = yield* beforeGate(() => {})
       for (let times = 0; times < 3; times++) {
-        yield* say("SEND g hi")
-        yield* Effect.repeat(turn, { times: 2 }) // each is a packet of its own, which the server has read
+        yield* sayInPacket("SEND g hi")
       }
       yield* gate.open
       for (let acks = 0; acks < 3; acks++) assert.strictEqual(yield* alice.hear, "ACK")
@@ -389,17 +396,10 @@ describe("CPT 4.6: the same again, which comes while the disk is busy", () => {
 describe("CPT 3.6: what comes while the disk is busy", () => {
   it.live("is stored in one go then, and not packet by packet", () =>
     Effect.gen(function*() {
-      const gate = Latch.makeUnsafe(false)
       const given: Array<number> = []
-      const { connect } = yield* overTcp({ store: gated(gate.await, (messages) => given.push(messages)) })
-      const alice = yield* connect
-      const say = (line: string) => alice.say(Buffer.from(`${line}\n`))
-      const turn = Effect.promise(() => new Promise((resolve) => void setImmediate(resolve)))
-      yield* say("CONNECT alice")
-      yield* alice.hear
+      const { alice, gate, say, sayInPacket } = yield* beforeGate((messages) => given.push(messages))
       for (let i = 0; i < 40; i++) {
-        yield* say(`SEND g ${i}`)
-        yield* Effect.repeat(turn, { times: 2 }) // each is a packet of its own, which the server has read
+        yield* sayInPacket(`SEND g ${i}`)
       }
       yield* gate.open
       for (let i = 0; i < 40; i++) assert.strictEqual(yield* alice.hear, "ACK")

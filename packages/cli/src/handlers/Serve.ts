@@ -77,9 +77,8 @@ const host = Effect.fnUntraced(function*(
       Reload.make(Given.resolve(flags), settings, [
         checks,
         listening.reload,
-        ({ values }) => Effect.succeed(Effect.as(reconfigure(limitsOf(values)), undefined)),
-        ({ values }) =>
-          Effect.succeed(Effect.as(Effect.sync(() => MutableRef.set(level, values["log-level"])), undefined)),
+        ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
+        ({ values }) => Effect.succeed(Effect.sync(() => void MutableRef.set(level, values["log-level"]))),
         ofAccounts
       ])
   )

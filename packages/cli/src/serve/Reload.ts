@@ -15,7 +15,7 @@ import { about, type Name, names } from "./Table.ts"
 export type Part = (
   settings: Settings,
   changed: ReadonlySet<Name>
-) => Effect.Effect<Effect.Effect<string | undefined>, Failure>
+) => Effect.Effect<Effect.Effect<string | void>, Failure>
 
 export interface Report {
   /** What is other than it was, and holds from now on: settings, and in words what was read again with them. */
@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function*<R>(
     const taken = yield* Effect.uninterruptible(Effect.all(commits))
     const applied = changed.filter((name) => about(name).reloads === true)
     const report: Report = {
-      applied: [...applied, ...taken.filter((word) => word !== undefined)],
+      applied: [...applied, ...taken.filter((word) => typeof word === "string")],
       needsRestart: changed.filter((name) => about(name).reloads !== true)
     }
     for (const name of applied) {
