@@ -39,7 +39,7 @@ describe("a client of ten lines", () => {
       Effect.gen(function*() {
         const client = fileURLToPath(new URL(`../clients/${name}`, import.meta.url))
         const words = [command, client, "{host}", "{port}", "{user}", "{target}", "{message}"]
-        const found = yield* verdicts(words, [], 3000)
+        const found = yield* verdicts(words, [], 10_000)
         for (const { id, level, role } of clientCases) {
           if (role !== "send" || level !== "MUST") continue
           const { verdict, why } = found.get(id) ?? assert.fail(id)
@@ -47,7 +47,7 @@ describe("a client of ten lines", () => {
         }
         // It gives up where the connection is lost, and says so
         assert.strictEqual(found.get("client/send/6.3/sends-again")?.verdict, "unsupported")
-      }), 60_000)
+      }), 120_000)
   }
 })
 
@@ -58,11 +58,11 @@ describe("a client that", () => {
     const running = Effect.forEach(
       clientMutants.entries(),
       ([number, mutant]) =>
-        Effect.map(verdicts(mutantWords(number), mutant.caughtBy, 3000), (them) => found.set(mutant, them)),
+        Effect.map(verdicts(mutantWords(number), mutant.caughtBy, 10_000), (them) => found.set(mutant, them)),
       { concurrency: 8, discard: true }
     )
     return Effect.runPromise(running)
-  }, 180_000)
+  }, 300_000)
 
   it.each(clientMutants)("$fault does not pass", (mutant) => {
     for (const id of mutant.caughtBy) {
