@@ -1,7 +1,7 @@
 /** The settings of a server: where they come from, `cpt config`, and another value for a server that runs. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue } from "effect"
-import { writeFileSync } from "node:fs"
+import { Effect, Queue, Schedule } from "effect"
+import { readFileSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
@@ -246,15 +246,42 @@ describe("SIGHUP", () => {
     Effect.gen(function*() {
       const heard = yield* Queue.unbounded<number>()
       let count = 0
-      yield* Signals.onHangUp(Effect.suspend(() => {
+      const act = Effect.suspend(() => {
         Queue.offerUnsafe(heard, ++count)
         return Effect.die("a defect")
-      }))
+      })
+      yield* Signals.onHangUp(yield* Signals.hangUps(), act)
       for (const time of [1, 2]) {
         process.emit("SIGHUP", "SIGHUP")
         assert.strictEqual(yield* Queue.take(heard), time)
       }
     }))
+
+  const canWaitForSignal = process.platform === "linux" // whose /proc says what is heard
+  it.live.skipIf(!canWaitForSignal)(
+    "does not end a server that is still starting, and is heard by it when it has",
+    () =>
+      Effect.gen(function*() {
+        const accounts = join(yield* Cpt.folder, "accounts.json")
+        yield* Cpt.shell(`mkfifo ${accounts}`) // so it is starting as long as nobody writes
+        const { child, line, note, signal } = yield* Cpt.start([
+          "serve",
+          "--memory",
+          "--port",
+          "0",
+          "--accounts-file",
+          accounts
+        ])
+        const hears = (signals: string) => (BigInt(`0x${/^SigCgt:\s*(.*)$/m.exec(signals)?.[1]}`) & 1n) === 1n
+        const status = Effect.sync(() => readFileSync(`/proc/${child.pid}/status`, "latin1"))
+        yield* Effect.repeat(status, { schedule: Schedule.spaced("10 millis"), until: hears })
+        yield* signal("SIGHUP")
+        yield* Effect.sync(() => writeFileSync(accounts, "{}"))
+        assert.match(yield* line, /^cpt: listening on /)
+        yield* Cpt.shell(`echo '{}' > ${accounts}`)
+        assert.strictEqual(JSON.parse(yield* note).message, "settings reloaded")
+      })
+  )
 
   it.live("refuses what would keep a server from starting again, and goes on", () =>
     Effect.gen(function*() {

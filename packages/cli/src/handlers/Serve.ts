@@ -12,6 +12,7 @@ import * as Listen from "../serve/Listen.ts"
 import * as Log from "../serve/Log.ts"
 import * as Program from "../serve/Program.ts"
 import * as Reload from "../serve/Reload.ts"
+import * as Signals from "../serve/Signals.ts"
 import * as Store from "../serve/Store.ts"
 import * as Systemd from "../serve/Systemd.ts"
 import type { Values } from "../serve/Table.ts"
@@ -65,6 +66,7 @@ const host = Effect.fnUntraced(function*(
   level: MutableRef.MutableRef<Log.Level>
 ) {
   const { values } = settings
+  const hangUp = yield* Signals.hangUps() // those that come while it starts too
   const telemetry = yield* Telemetry.make(level)
   const listening = yield* Listen.make(settings)
   const directory = values.memory
@@ -84,7 +86,7 @@ const host = Effect.fnUntraced(function*(
   )
   const server = (yield* Administration.layer(values, directory)).pipe(
     Layer.merge(telemetry.hasMetrics ? Instruments.layer : Layer.empty),
-    Layer.provide(Program.layer(listening, Effect.map(reload, systemd.reloading), level)),
+    Layer.provide(Program.layer(listening, Effect.map(reload, systemd.reloading), level, hangUp)),
     Layer.provideMerge(Server.layer(...listening.listeners)),
     Layer.provideMerge(yield* Store.layer(values, directory)),
     Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live })),

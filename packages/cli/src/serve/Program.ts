@@ -9,17 +9,21 @@ import type { Level } from "./Log.ts"
 import * as Reload from "./Reload.ts"
 import * as Signals from "./Signals.ts"
 
-/** @param make makes what reads the settings again */
+/**
+ * @param make makes what reads the settings again
+ * @param hangUp waits for the next SIGHUP
+ */
 export const layer = <R, E, R2>(
   listening: Listening,
   make: Effect.Effect<Effect.Effect<Reload.Report, Failure, R>, E, R2>,
-  level: MutableRef.MutableRef<Level>
+  level: MutableRef.MutableRef<Level>,
+  hangUp: Effect.Effect<void>
 ): Layer.Layer<Program, E, R | R2> =>
   Layer.effect(
     Program,
     Effect.gen(function*() {
       const reload = Effect.provideContext(Reload.logged(yield* make), yield* Effect.context<R>())
-      yield* Signals.onHangUp(Effect.ignore(reload))
+      yield* Signals.onHangUp(hangUp, Effect.ignore(reload))
       return Program.of({
         version: packageJson.version,
         places: (addresses) => listening.print(addresses).all,

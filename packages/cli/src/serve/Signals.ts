@@ -5,10 +5,11 @@ import { isatty } from "node:tty"
 const stdin = 0
 
 /**
- * Does something at SIGHUP, as long as the scope lasts: somebody wants the settings read again. Those that come while it is
- * done are one, afterwards. A terminal that closes sends the same, and whoever was started on it then ends.
+ * Hears SIGHUP from now on, as long as the scope lasts: somebody wants the settings read again. Gives what waits for the
+ * next one; those that have come since the last time are one. A terminal that closes sends the same, and whoever was
+ * started on it then ends.
  */
-export const onHangUp = Effect.fnUntraced(function*<R>(act: Effect.Effect<void, never, R>) {
+export const hangUps = Effect.fnUntraced(function*() {
   const heard = Latch.makeUnsafe(false)
   const isOnTerminal = isatty(stdin)
   const hear = () => {
@@ -20,8 +21,12 @@ export const onHangUp = Effect.fnUntraced(function*<R>(act: Effect.Effect<void, 
     Effect.sync(() => process.on("SIGHUP", hear)),
     () => Effect.sync(() => process.off("SIGHUP", hear))
   )
-  const next = Effect.andThen(heard.await, Effect.sync(() => heard.closeUnsafe()))
+  return Effect.andThen(heard.await, Effect.sync(() => heard.closeUnsafe()))
+})
+
+/** Does something at each SIGHUP, as long as the scope lasts. */
+export const onHangUp = <R>(next: Effect.Effect<void>, act: Effect.Effect<void, never, R>) => {
   // Whatever becomes of one, the next one is heard
   const acted = Effect.catchDefect(act, (defect) => Effect.logError("SIGHUP was in vain", Cause.die(defect)))
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(next, acted)))
-})
+  return Effect.forkScoped(Effect.forever(Effect.andThen(next, acted)))
+}
