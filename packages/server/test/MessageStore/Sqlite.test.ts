@@ -2,7 +2,7 @@ import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Logger, Schedule } from "effect"
 import { hash } from "node:crypto"
-import { copyFileSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Batch } from "../../src/Batch.ts"
@@ -418,6 +418,50 @@ describe("layerSqlite, while something else writes to the database", () => {
       yield* append(store, [draft("after")])
       assert.deepStrictEqual(yield* textsIn(store), ["before", "before", "after"])
     }).pipe(Effect.provide(Logger.layer([]))))
+})
+
+describe("layerSqlite, while more is committed than its log should hold", () => {
+  it.live("has it brought into the database meanwhile, and leaves nothing of it", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const long = (index: number) => `${index} ${"x".repeat(8000)}`
+      const texts = Array.from({ length: 6000 }, (_, index) => long(index))
+      const sizes = yield* use(file, (store) =>
+        Effect.gen(function*() {
+          const sizes: Array<number> = []
+          for (let count = 0; count < texts.length; count += 50) {
+            yield* append(store, texts.slice(count, count + 50).map((text) => draft(text)))
+            sizes.push(statSync(`${file}-wal`).size)
+          }
+          assert.deepStrictEqual(yield* textsIn(store), texts)
+          return sizes
+        }))
+      assert.isBelow(Math.max(...sizes), 48_000_000, "whoever commits would have to wait from 64 MB on")
+      assert.isAbove(statSync(file).size, 48_000_000)
+      assert.isFalse(existsSync(`${file}-wal`))
+      yield* isRight(file)
+      assert.deepStrictEqual(yield* use(file, textsIn), texts)
+    }))
+
+  it.live("goes on where a backup keeps what is in it", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const texts = Array.from({ length: 3000 }, (_, index) => `${index} ${"x".repeat(8000)}`)
+      yield* use(file, (store) =>
+        Effect.gen(function*() {
+          yield* append(store, [draft("first")])
+          const reader = new DatabaseSync(file, { readOnly: true })
+          reader.exec("BEGIN; SELECT count(*) FROM names")
+          for (let count = 0; count < texts.length; count += 50) {
+            yield* append(store, texts.slice(count, count + 50).map((text) => draft(text)))
+          }
+          const log = statSync(`${file}-wal`).size
+          reader.close()
+          assert.deepStrictEqual(yield* textsIn(store), ["first", ...texts])
+          yield* eventually(Effect.sync(() => statSync(`${file}-wal`).size), (size) => size < log / 4)
+        }))
+      yield* isRight(file)
+    }))
 })
 
 describe("layerSqlite, of what need not be kept (CPT 5.4)", () => {

@@ -272,15 +272,21 @@ const migrate = (db: DatabaseSync): void => {
   db.exec(`PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${migrations.length}; COMMIT`)
 }
 
-/** Opens the database for writing; makes it, or brings it to this version. Call it under the lock. Throws why not. */
-export const open = (file: string): DatabaseSync => {
-  if (existsSync(file) && statSync(file).size > 0) inspect(file)
-  else create(file)
+/** A connection that may write, to a database that is there. */
+export const connect = (file: string): DatabaseSync => {
   const db = new DatabaseSync(file, { timeout: busyTimeout })
   // FULL: a commit is on disk before it is done. Without it an ACKed message would be lost with the power, also where only
   // some commits go without: if the next sync fails, the system drops what they wrote, and the log has a hole there.
   // macOS syncs only when it is told so twice
   db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA temp_store = MEMORY")
+  return db
+}
+
+/** Opens the database for writing; makes it, or brings it to this version. Call it under the lock. Throws why not. */
+export const open = (file: string): DatabaseSync => {
+  if (existsSync(file) && statSync(file).size > 0) inspect(file)
+  else create(file)
+  const db = connect(file)
   migrate(db)
   if (Number(value(db, "PRAGMA auto_vacuum")) !== 2) db.exec("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
   return db

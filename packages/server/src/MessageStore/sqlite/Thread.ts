@@ -1,12 +1,13 @@
 /**
  * The threads of the durable store, so that a slow disk stops nobody who does not need it: the writer commits and keeps
- * house, and the reader reads meanwhile. What they do stands in `Writer`, `Retention` and `Reader`; this is who answers
- * which question, and when there is time for what.
+ * house, and meanwhile the reader reads, and the checkpointer brings the log into the database. What they do stands in
+ * `Writer`, `Retention`, `Reader` and `Checkpointer`; this is who answers which question, and when there is time for what.
  */
 import { statSync } from "node:fs"
 import { setPriority } from "node:os"
 import type { DatabaseSync } from "node:sqlite"
-import { type MessagePort, parentPort, workerData } from "node:worker_threads"
+import { type MessagePort, parentPort, Worker, workerData } from "node:worker_threads"
+import { Checkpointer, serveCheckpointer } from "./Checkpointer.ts"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
 import { Reader, type StoredGroups, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
@@ -15,7 +16,7 @@ import { Writer } from "./Writer.ts"
 
 export interface Settings {
   readonly file: string
-  readonly role: "writer" | "reader"
+  readonly role: "writer" | "reader" | "checkpointer"
   readonly resendWindow: number
   readonly keep: Keep
 }
@@ -63,19 +64,26 @@ const sparePages = { busy: 1024, idle: 64 }
 /** Milliseconds between two looks for what has become too old: a twentieth of the age that it may have, within these. */
 const lookEvery = { least: 100, most: 60_000 }
 
-/** Pages in the log, at a guess, with which it is brought into the database. More of them make a restart slower. */
-const fullLog = 4000
+/**
+ * Pages in the log, at a guess, with which it is brought into the database, by the checkpointer; and with which the writer
+ * waits for that. More of them make a restart slower.
+ */
+const fullLog = { begin: 4000, wait: 16_000 }
 
 /** Milliseconds that the log's new beginning waits for who reads in it; a backup reads for long. */
 const logPatience = 20
 
-/** Of the reader, where all share one core: with 500 who read, an ACK took 2.3 ms without it, and 1.1 with it. */
-const readerNice = 4
+/**
+ * Of the others but the writer, where all share one core: with 500 who read, an ACK took 2.3 ms without it, and 1.1 with
+ * it.
+ */
+const nice = 4
 
 /** Bytes of the log's file that are left to be used again when there is nothing to do. */
 const idleLogBytes = 4 * 1024 * 1024
 
-const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) => {
+const serveWriter = (port: MessagePort, settings: Settings) => {
+  const { file, keep, resendWindow } = settings
   const locked = lock(file)
   const db = open(file)
   db.exec("PRAGMA wal_autocheckpoint = 0")
@@ -87,6 +95,15 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
   let isLeft = true // something to be removed, maybe
   let timer: NodeJS.Timeout | undefined
   let dueAt = 0
+  const checkpointer = new Checkpointer(
+    () =>
+      new Worker(new URL(import.meta.url), {
+        workerData: { ...settings, role: "checkpointer" } satisfies Settings,
+        execArgv: ["--disable-warning=ExperimentalWarning"],
+        resourceLimits: { maxYoungGenerationSizeMb: 1 }
+      }),
+    () => attempt(() => beginLog("RESTART"))
+  )
 
   /** What need not be done at once: some milliseconds of a transaction. */
   const keepHouse = () => {
@@ -100,14 +117,15 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
     isLeft = done.trimmed.length > 0
     pages += done.pages + 4 * done.trimmed.length
     if (done.pages > 0 || isLeft) port.postMessage({ id: 0, trimmed: done.trimmed } satisfies Reply)
-    if (pages >= fullLog) beginLog("RESTART")
+    if (pages >= fullLog.wait) beginLog("RESTART")
+    else if (pages >= fullLog.begin) checkpointer.begin()
   }
 
   const beginLog = (mode: "RESTART" | "TRUNCATE") => {
     db.exec(`PRAGMA busy_timeout = ${logPatience}`)
     try {
       const result = db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
-      pages = result?.["busy"] === 0 ? 0 : fullLog / 2
+      pages = result?.["busy"] === 0 ? 0 : fullLog.begin / 2
     } finally {
       db.exec(`PRAGMA busy_timeout = ${busyTimeout}`)
     }
@@ -124,7 +142,9 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
     if (retention.giveBack(idle < idleAfter ? sparePages.busy : sparePages.idle)) return 0
     if (idle < idleAfter) return idleAfter
     if (pages > 0) beginLog(statSync(`${file}-wal`).size > idleLogBytes ? "TRUNCATE" : "RESTART")
-    return pages > 0 ? idleAfter : age
+    if (pages > 0) return idleAfter
+    void checkpointer.end()
+    return age
   }
 
   /** Looks after so long at the latest. */
@@ -172,19 +192,20 @@ const serveWriter = (port: MessagePort, { file, keep, resendWindow }: Settings) 
       look(foldWithin)
     },
     probe: () => writer.probe(),
-    close: (steps: Steps) => {
+    close: async (steps: Steps) => {
       clearTimeout(timer)
+      await checkpointer.end() // so that nothing is left of the log
       writer.close(steps)
       locked.close()
     }
   }
 }
 
-/** Who reads histories keeps those waiting less who say something; a reader alone is as fast. */
+/** What is done for others keeps those waiting less who say something; by itself it is as fast. */
 const stepBack = () => {
   if (process.platform !== "linux") return // it would be the whole process
   try {
-    setPriority(readerNice)
+    setPriority(nice)
   } catch {
     // Where that is not allowed, it is as it was
   }
@@ -232,7 +253,7 @@ const serve = (port: MessagePort, settings: Settings): void => {
         return port.postMessage({ id: request.id, works: true } satisfies Reply)
       case "close":
         port.close()
-        if (request.steps !== undefined) writer?.close(request.steps)
+        if (request.steps !== undefined) void writer?.close(request.steps)
         reader?.close()
     }
   }
@@ -248,4 +269,10 @@ const serve = (port: MessagePort, settings: Settings): void => {
   port.postMessage({ id: 0, opened: true } satisfies Reply)
 }
 
-if (parentPort !== null) serve(parentPort, workerData)
+if (parentPort !== null) {
+  const settings: Settings = workerData
+  if (settings.role === "checkpointer") {
+    stepBack()
+    serveCheckpointer(parentPort, settings.file)
+  } else serve(parentPort, settings)
+}
