@@ -20,6 +20,15 @@ export interface Bearer {
   readonly presence: Effect.Effect<"here" | "leaving" | "gone" | undefined>
   /** Cuts the connection. */
   readonly cut: Effect.Effect<void>
+  /** Gives a wait no more time than there is for the login. */
+  readonly beforeDeadline: <E>(wait: Effect.Effect<void, E>) => Effect.Effect<void, E | Decline.LoginTimeout>
+}
+
+/** Those who want one name: in the order in which they ask, the first has its turn. */
+interface Line {
+  readonly places: Array<Latch.Latch>
+  /** What was found out last about who bears it, for those who came before it was asked. */
+  found: { readonly bearer: Bearer; readonly before: number; readonly isGone: boolean } | undefined
 }
 
 export class Directory extends Context.Service<Directory, {
@@ -28,7 +37,7 @@ export class Directory extends Context.Service<Directory, {
     name: Name.Username,
     bearer: Bearer,
     rule: Effect.Effect<void, E>
-  ) => Effect.Effect<void, Decline.UsernameTaken | E>
+  ) => Effect.Effect<void, Decline.UsernameTaken | Decline.LoginTimeout | E>
   /** The name is free again, if it is still this one's. */
   readonly exit: (name: Name.Username, bearer: Bearer) => Effect.Effect<void>
   /** Follows the name as what it then is for good, and gives the follower the cursor. Undefined if it is the other. */
@@ -45,7 +54,8 @@ export class Directory extends Context.Service<Directory, {
       const timelines = yield* Timelines
       const online = new Map<string, Bearer>()
       const endings = new Map<Bearer, Deferred.Deferred<void>>() // of those that somebody waits for
-      const lines = new Map<string, Array<Latch.Latch>>() // of names that somebody waits for: open is that of the first
+      const lines = new Map<string, Line>() // of names that somebody waits for
+      let asked = 0 // counts who comes, and what is asked
 
       const ending = (bearer: Bearer) =>
         Effect.suspend(() => {
@@ -55,14 +65,30 @@ export class Directory extends Context.Service<Directory, {
           return Deferred.await(ending)
         })
 
-      /** The name is in use, as far as one knows. */
-      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer) {
+      /** Whether the bearer is gone. Whose end is known meanwhile is not asked about: that takes the kernel 40 ms. */
+      const isGone = (bearer: Bearer) =>
+        Effect.interruptible(Effect.raceFirst(bearer.presence, Effect.as(ending(bearer), "gone" as const))).pipe(
+          Effect.tap((presence) =>
+            presence === "leaving" || presence === undefined
+              ? Effect.timeoutOption(ending(bearer), patience)
+              : Effect.void
+          ),
+          Effect.map((presence) => presence === "gone")
+        )
+
+      /**
+       * The name is in use, as far as one knows. What is found out about its bearer holds for all who wait: else a thousand
+       * who want a name, and are refused, would keep the one who has it from coming back for half a minute.
+       */
+      const takeOver = Effect.fnUntraced(function*(name: Name.Username, bearer: Bearer, line: Line, since: number) {
         const other = online.get(name)
         if (other !== undefined) {
-          const presence = yield* other.presence
-          if (presence === "leaving" || presence === undefined) yield* Effect.timeoutOption(ending(other), patience)
+          if (line.found?.bearer !== other || line.found.before < since) {
+            const before = asked++
+            line.found = { bearer: other, before, isGone: yield* isGone(other) }
+          }
           if (online.get(name) === other) {
-            if (presence !== "gone") return yield* new Decline.UsernameTaken({})
+            if (!line.found.isGone) return yield* new Decline.UsernameTaken({})
             // Whatever the kernel's table has passed over: two never bear one name
             yield* other.cut
           }
@@ -76,16 +102,22 @@ export class Directory extends Context.Service<Directory, {
        */
       const inLine = <E>(name: Name.Username, bearer: Bearer, rule: Effect.Effect<void, E>) =>
         Effect.suspend(() => {
-          const line = lines.get(name) ?? []
-          const place = Latch.makeUnsafe(line.length === 0)
-          line.push(place)
+          const line = lines.get(name) ?? { places: [], found: undefined }
           lines.set(name, line)
+          const { places } = line
+          const place = Latch.makeUnsafe(places.length === 0)
+          places.push(place)
+          const since = asked++
           const leave = Effect.sync(() => {
-            line.splice(line.indexOf(place), 1)
-            line[0]?.openUnsafe()
-            if (line.length === 0) lines.delete(name)
+            places.splice(places.indexOf(place), 1)
+            places[0]?.openUnsafe()
+            if (places.length === 0) lines.delete(name)
           })
-          return Effect.ensuring(Effect.andThen(rule, Effect.andThen(place.await, takeOver(name, bearer))), leave)
+          return rule.pipe(
+            Effect.andThen(Effect.interruptible(bearer.beforeDeadline(place.await))),
+            Effect.andThen(takeOver(name, bearer, line, since)),
+            Effect.ensuring(leave)
+          )
         })
 
       return Directory.of({

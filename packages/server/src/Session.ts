@@ -9,7 +9,6 @@
  */
 import { Command, Decline, Limits, type Name, Notice } from "@cpt/schema"
 import { Cause, Duration, Effect, Exit, Fiber, Latch, Option } from "effect"
-import type { Refusal } from "./Accounts.ts"
 import { type Address, holdOff } from "./Addresses.ts"
 import * as AtOnce from "./AtOnce.ts"
 import type { Batch } from "./Batch.ts"
@@ -304,9 +303,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   /** Until the login there is a deadline, also for a peer that sends a byte a second. */
-  beforeDeadline(rule: Effect.Effect<void, Refusal>): Effect.Effect<void, Refusal | Decline.LoginTimeout> {
+  beforeDeadline<E>(wait: Effect.Effect<void, E>): Effect.Effect<void, E | Decline.LoginTimeout> {
     const { clock, config } = this.#services
-    return Effect.timeoutOrElse(rule, {
+    return Effect.timeoutOrElse(wait, {
       duration: Math.max(0, this.startedAt + Duration.toMillis(config.loginDeadline) - uptime(clock)),
       orElse: () => Effect.fail(new Decline.LoginTimeout({}))
     })

@@ -1,8 +1,9 @@
 /** Who gets a name that several want, when its bearer has gone (CPT 3.2). */
-import { Name } from "@cpt/schema"
+import { Decline, Name } from "@cpt/schema"
 import { layerMemory, Metrics } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Layer } from "effect"
+import { Duration, Effect, Exit, Fiber, Latch, Layer } from "effect"
+import { TestClock } from "effect/testing"
 import { type Bearer, Directory } from "../src/Directory.ts"
 import { Timelines } from "../src/Timeline.ts"
 
@@ -14,15 +15,24 @@ const layer = Directory.layer.pipe(
 const name = Name.Username.make("alice")
 
 /** Somebody of whom it takes a while to find out whether they are there. */
-const bearer = (presence: "here" | "gone", found: Latch.Latch) => {
+const bearer = (presence: "here" | "leaving" | "gone", found: Latch.Latch, deadline?: Duration.Duration) => {
   const cut = { times: 0 }
+  const asked = { times: 0 }
   const bearer: Bearer = {
-    presence: Effect.as(found.await, presence),
+    presence: Effect.suspend(() => {
+      asked.times++
+      return Effect.as(found.await, presence)
+    }),
     cut: Effect.sync(() => {
       cut.times++
-    })
+    }),
+    beforeDeadline: (wait) =>
+      deadline === undefined ? wait : Effect.timeoutOrElse(wait, {
+        duration: deadline,
+        orElse: () => Effect.fail(new Decline.LoginTimeout({}))
+      })
   }
-  return { bearer, cut }
+  return { bearer, cut, asked }
 }
 
 describe("a name whose bearer has gone, and that two others want", () => {
@@ -63,6 +73,65 @@ describe("a name that several wait for", () => {
       assert.isTrue(Exit.isFailure(yield* Fiber.await(two)))
       yield* directory.exit(name, first.bearer)
       yield* directory.enter(name, second.bearer, Exit.void)
+    }).pipe(Effect.provide(layer)))
+
+  for (const presence of ["here", "leaving"] as const) {
+    it.effect(`is refused to all of them at once: its bearer is ${presence}`, () =>
+      Effect.gen(function*() {
+        const directory = yield* Directory
+        const found = yield* Latch.make(false)
+        const old = bearer(presence, found)
+        const enters = (count: number) =>
+          Effect.forEach(
+            Array.from({ length: count }, () => bearer("here", found)),
+            ({ bearer }) => Effect.forkChild(directory.enter(name, bearer, Exit.void), { startImmediately: true })
+          )
+        yield* directory.enter(name, old.bearer, Exit.void)
+        const first = yield* enters(1)
+        const others = yield* enters(500) // while it is being asked about the bearer, who may have ended since
+        yield* found.open
+        for (const entering of [...first, ...others]) {
+          yield* TestClock.adjust("100 millis")
+          assert.deepStrictEqual(yield* Fiber.await(entering), Exit.fail(new Decline.UsernameTaken({})))
+        }
+        assert.strictEqual(old.asked.times, 2)
+        yield* directory.exit(name, old.bearer)
+        yield* directory.enter(name, bearer("here", found).bearer, Exit.void)
+      }).pipe(Effect.provide(layer)))
+  }
+
+  it.effect("is the next one's when its bearer ends, whatever is asked about that one meanwhile", () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory
+      const never = yield* Latch.make(false)
+      const [old, first] = [bearer("here", never), bearer("here", never)]
+      yield* directory.enter(name, old.bearer, Exit.void)
+      const entering = yield* Effect.forkChild(directory.enter(name, first.bearer, Exit.void), {
+        startImmediately: true
+      })
+      assert.strictEqual(old.asked.times, 1)
+      yield* directory.exit(name, old.bearer)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(entering)))
+      assert.strictEqual(old.cut.times, 0)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("is waited for no longer than there is for the login (CPT 3.9), and those behind go on", () =>
+    Effect.gen(function*() {
+      const directory = yield* Directory
+      const found = yield* Latch.make(false)
+      const [old, first, second] = [bearer("gone", found), bearer("gone", found), bearer("here", found)]
+      const late = bearer("here", found, Duration.seconds(10))
+      const enters = ({ bearer }: typeof first) =>
+        Effect.forkChild(directory.enter(name, bearer, Exit.void), { startImmediately: true })
+      yield* directory.enter(name, old.bearer, Exit.void)
+      const entering = [yield* enters(first), yield* enters(late), yield* enters(second)]
+      yield* TestClock.adjust("10 seconds")
+      yield* found.open
+      const [one, two, three] = yield* Effect.forEach(entering, Fiber.await)
+      assert.isTrue(one !== undefined && Exit.isSuccess(one))
+      assert.deepStrictEqual(two, Exit.fail(new Decline.LoginTimeout({})))
+      assert.isTrue(three !== undefined && Exit.isSuccess(three))
+      assert.deepStrictEqual([first.cut.times, late.cut.times], [1, 0])
     }).pipe(Effect.provide(layer)))
 
   it.effect("is the next one's as soon as a rule has refused who asked before, and not earlier", () =>

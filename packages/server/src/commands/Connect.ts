@@ -13,8 +13,6 @@ type From = Pick<Login, "certificate" | "remoteAddress">
 export interface Peer<F extends Follower> extends Bearer, From {
   /** Who follows the inbox under the name, should it be had. */
   readonly follower: (username: Name.Username) => F
-  /** Account rules are other people's code: they get no more time than there is for the login. */
-  readonly beforeDeadline: (rule: Effect.Effect<void, Refusal>) => Effect.Effect<void, Refusal | Decline.LoginTimeout>
 }
 
 /** Gives who now bears the name, until it leaves the directory, and follows its inbox. To be run uninterruptibly. */
@@ -74,7 +72,7 @@ class Asked implements Login {
 
 const taken = () => Effect.fail(new Decline.UsernameTaken({}))
 
-/** What an account rule says, in no more time than it has. */
+/** What an account rule says. That is other people's code: it gets no more time than there is for the login. */
 const allowed = (peer: Peer<Follower>, rule: Effect.Effect<void, Refusal>) =>
   AtOnce.isThere(rule) ? rule : peer.beforeDeadline(rule).pipe(
     Effect.catchTag("Declined", bareWord),
