@@ -96,7 +96,8 @@ export class MessageStore extends Context.Service<MessageStore, {
 
   /**
    * Makes an unused or open name a user or a group, for whoever watches it, and says what it is now: what was settled
-   * before stays.
+   * before stays. A user's earlier `append`s have returned by then, also of another connection: so whoever logs in is told
+   * of them as of what was there before, and not passed over as somebody who knows what they have said (CPT 5.5).
    */
   readonly claim: (
     name: Name.Name,

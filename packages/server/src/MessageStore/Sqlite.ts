@@ -363,6 +363,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const allUnderWay = () =>
     new Set<string | undefined>([underWay, ...waiting].flatMap((commit) => commit?.targets ?? []))
 
+  /** The last transaction that is on its way to the disk with something that a sender has said. */
+  const lastOf = (sender: string) =>
+    [underWay, ...waiting].findLast((commit) => commit?.senders.some((from) => from === sender))
+
   /** Makes names that have been sent to users or groups, on disk. */
   const claimAll = (names: ReadonlyArray<Name.Name>, kind: "user" | "group") => {
     const commits = new Set<Commit>()
@@ -409,6 +413,38 @@ const make = Effect.fnUntraced(function*(options: Options) {
     if (isUnderWay(target)) leaving.add(target)
     else kinds.delete(target)
   }
+
+  /** What a name is from now on. */
+  const settle = Effect.fnUntraced(
+    function*(name: Name.Name, kind: "user" | "group") {
+      const wasUnderWay = isUnderWay(name) // and may be in its place before the reader's answer, which is older, is here
+      const before = yield* kindOf(name)
+      const settled = declared.get(name) ?? kinds.get(name) ?? (before === "open" ? undefined : before) ??
+        declaring.get(name)
+      kinds.set(name, settled ?? kind)
+      if (settled !== undefined) {
+        const another = settled === kind ? claims.get(name) : undefined
+        if (another !== undefined) yield* Deferred.await(another.done)
+        return settled
+      }
+      // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
+      if (before === "open" || wasUnderWay || isUnderWay(name) || heads.has(name)) {
+        // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
+        const commit = last()
+        commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
+        somethingWaits.openUnsafe()
+        if (kind === "group") claiming.add(name)
+        else {
+          claims.set(name, commit)
+          yield* Deferred.await(commit.done).pipe(
+            Effect.onError(() => Effect.sync(() => kinds.delete(name))),
+            Effect.ensuring(Effect.sync(() => claims.delete(name)))
+          )
+        }
+      }
+      return kind
+    }
+  )
 
   const store = MessageStore.of({
     description: `in ${options.file}`,
@@ -467,33 +503,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     kindOf,
 
     claim: (name, kind) =>
-      Effect.gen(function*() {
-        const wasUnderWay = isUnderWay(name) // and may be in its place before the reader's answer, which is older, is here
-        const before = yield* kindOf(name)
-        const settled = declared.get(name) ?? kinds.get(name) ?? (before === "open" ? undefined : before) ??
-          declaring.get(name)
-        kinds.set(name, settled ?? kind)
-        if (settled !== undefined) {
-          const another = settled === kind ? claims.get(name) : undefined
-          if (another !== undefined) yield* Deferred.await(another.done)
-          return settled
-        }
-        // Without messages it lasts as long as somebody bears or follows it; with them it is theirs for good
-        if (before === "open" || wasUnderWay || isUnderWay(name) || heads.has(name)) {
-          // That an inbox is private must be as safe as what is in it. Whoever follows a group need not wait for the disk
-          const commit = last()
-          commit.say(kind === "group" ? op.claimGroup : op.claimUser, name)
-          somethingWaits.openUnsafe()
-          if (kind === "group") claiming.add(name)
-          else {
-            claims.set(name, commit)
-            yield* Deferred.await(commit.done).pipe(
-              Effect.onError(() => Effect.sync(() => kinds.delete(name))),
-              Effect.ensuring(Effect.sync(() => claims.delete(name)))
-            )
-          }
-        }
-        return kind
+      Effect.suspend(() => {
+        const said = kind === "user" ? lastOf(name) : undefined
+        const settled = settle(name, kind)
+        return said === undefined ? settled : Effect.tap(settled, Effect.exit(Deferred.await(said.done)))
       }),
 
     declare: (kind, names) =>

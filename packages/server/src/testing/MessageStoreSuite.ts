@@ -723,6 +723,16 @@ export const messageStoreSuite = <E>(
           assert.strictEqual((yield* readAll(store, "red")).messages.length, 2)
         }))
 
+      test("are claimed for a user when all that they have said before is stored (CPT 5.5)", (store) =>
+        Effect.gen(function*() {
+          for (const text of ["one", "two", "three"]) {
+            const said = yield* Effect.forkChild(append(store, [draft("ann", "red", text)]), { startImmediately: true })
+            yield* Effect.scoped(Effect.flatMap(watch(store, "ann", () => {}), () => store.claim(user("ann"), "user")))
+            assert.isDefined(said.pollUnsafe())
+            assert.strictEqual((yield* readAll(store, "red")).messages.at(-1)?.text, text)
+          }
+        }))
+
       test("can be claimed before they are used", (store) =>
         Effect.gen(function*() {
           yield* watch(store, "red", () => {})

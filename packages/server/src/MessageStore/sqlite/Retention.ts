@@ -96,12 +96,12 @@ export class Retention {
     return trimmed
   }
 
-  /** Gives some free space back to the file system. False if there are no more free pages than are to be left. */
-  giveBack(spare: number): boolean {
+  /** Gives some free pages back to the file system, and says how many; 0 if there are no more than are to be left. */
+  giveBack(spare: number): number {
     const { db } = this.#writer
-    if (Number(value(db, "PRAGMA freelist_count")) <= spare) return false
+    if (Number(value(db, "PRAGMA freelist_count")) <= spare) return 0
     this.#writer.transact(() => db.exec(`PRAGMA incremental_vacuum(${stepPages})`))
-    return true
+    return stepPages
   }
 
   #tooOld(now: number): Excess | undefined {

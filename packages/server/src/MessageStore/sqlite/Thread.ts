@@ -139,7 +139,9 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
       hasKeptHouse(retention.guard(() => writer.transact(keepHouse)))
     }
     if (isLeft) return 0
-    if (retention.giveBack(idle < idleAfter ? sparePages.busy : sparePages.idle)) return 0
+    const given = retention.giveBack(idle < idleAfter ? sparePages.busy : sparePages.idle)
+    pages += given // of others in their places: the file is only shorter when the log is in it
+    if (given > 0) return 0
     if (idle < idleAfter) return idleAfter
     if (pages > 0) beginLog(statSync(`${file}-wal`).size > idleLogBytes ? "TRUNCATE" : "RESTART")
     if (pages > 0) return idleAfter
