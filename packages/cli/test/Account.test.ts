@@ -199,6 +199,11 @@ describe("cpt account", () => {
         [["lock"], 2, /^cpt: NAME is missing; .*\n$/],
         [["allow-ip", "bob"], 2, /^cpt: RANGE is missing; .*\n$/],
         [["allow-ip", "bob", "10.0.0.0/33"], 2, /^cpt: RANGE "10\.0\.0\.0\/33" is no range of addresses; .*\n$/],
+        [
+          ["allow-ip", "bob", "::ffff:1.2.3.4/95"],
+          2,
+          /^cpt: RANGE "::ffff:.*" is no range .* begins behind 96 bits; .*\n$/
+        ],
         [["allow-ip", "bob", "any", "::1"], 2, /^cpt: RANGE "any" goes alone.*\n$/],
         [["require-cert", "bob", "AB:CD"], 2, /^cpt: CERTIFICATE "AB:CD" is no certificate; .*\n$/],
         [["list", "--data", join(data, "none")], 4, /^cpt: no server at .*\n$/]

@@ -163,7 +163,18 @@ describe("cpt serve --listen", () => {
         [
           ["--proxy-from", "10.0.0.0/33"],
           {},
-          /^cpt: --proxy-from "10\.0\.0\.0\/33": expected addresses or ranges .*\n$/
+          /^cpt: --proxy-from "10\.0\.0\.0\/33": "10\.0\.0\.0\/33" is no range of addresses; .*\n$/
+        ],
+        [
+          ["--proxy-from", "10.0.0.0/8, ::ffff:1.2.3.4/95"],
+          {},
+          /^cpt: --proxy-from "10\..*95": "::ffff:1\.2\.3\.4\/95" is no range of addresses: IPv4 in the form of IPv6 .*\n$/
+        ],
+        [["--exempt", "none,::1"], {}, /^cpt: --exempt "none,::1": "none" is no range of addresses; .*\n$/],
+        [
+          ["--exempt", "::ffff:1.2.3.4/95"],
+          {},
+          /^cpt: --exempt "::.*95": "::.*95" is no range of addresses: IPv4 in .*\n$/
         ]
       ] as const
       yield* Effect.forEach(

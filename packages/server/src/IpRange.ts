@@ -14,16 +14,25 @@ const mappedBits = 96
 const fault = (text: string): string =>
   `"${text}" is no range of addresses; expected one such as 10.0.0.0/8, fd00::/8 or 192.0.2.7`
 
+/** Without the bits that say IPv4 a range would be one of IPv6, in which no IPv4 address is. */
+const tooShort = (text: string): string =>
+  `"${text}" is no range of addresses: IPv4 in the form of IPv6 begins behind ${mappedBits} bits; expected /${mappedBits} to /128, or a range of IPv4 such as 10.0.0.0/8`
+
 /** The range of a text, or what is wrong with it. In `10.1.2.3/8` the bits behind the eighth say nothing. */
 export const parse = (text: string): Result.Result<IpRange, string> =>
   IpInterface.fromString(text).pipe(
+    Result.mapError(() => fault(text)),
     Result.flatMap(({ address, prefixLength }) => {
       const ipv4 = NetAddress.toCanonical(address)
-      return NetAddress.isIpv4Address(ipv4) && NetAddress.isIpv6Address(address) && prefixLength >= mappedBits
-        ? IpNetwork.fromAddress(ipv4, prefixLength - mappedBits)
-        : IpNetwork.fromAddress(address, prefixLength)
-    }),
-    Result.mapError(() => fault(text))
+      const isMapped = NetAddress.isIpv4Address(ipv4) && NetAddress.isIpv6Address(address)
+      if (isMapped && prefixLength < mappedBits) return Result.fail(tooShort(text))
+      return Result.mapError(
+        isMapped
+          ? IpNetwork.fromAddress(ipv4, prefixLength - mappedBits)
+          : IpNetwork.fromAddress(address, prefixLength),
+        () => fault(text)
+      )
+    })
   )
 
 /** As one would write it: one address without its length. */

@@ -76,6 +76,18 @@ describe("IpRange", () => {
     assert.isTrue(IpRange.includes([range("fe80::/10")], "fe80::1%eth0"))
   })
 
+  it("refuses IPv4 in the form of IPv6 with a length that leaves no IPv4, and says what to write", () => {
+    for (const text of ["::ffff:1.2.3.4/95", "::ffff:1.2.3.4/0", "::ffff:102:304/80"]) {
+      assert.deepStrictEqual(
+        IpRange.parse(text),
+        Result.fail(
+          `"${text}" is no range of addresses: IPv4 in the form of IPv6 begins behind 96 bits; expected /96 to /128, or a range of IPv4 such as 10.0.0.0/8`
+        )
+      )
+    }
+    assert.deepStrictEqual(range("::ffff:1.2.3.4/96"), range("0.0.0.0/0"))
+  })
+
   it("refuses what is none, and says what one looks like", () => {
     const wrong = [
       "",

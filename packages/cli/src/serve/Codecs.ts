@@ -6,11 +6,11 @@ import {
   Duration,
   Effect,
   Option,
-  Result,
   Schema,
   type SchemaAST,
   SchemaGetter,
-  SchemaIssue
+  SchemaIssue,
+  SchemaTransformation
 } from "effect"
 import { isIPv6 } from "node:net"
 import * as Address from "../Address.ts"
@@ -121,10 +121,12 @@ const hostPort = (text: string): typeof HostPort.Type | undefined => {
 /** Where to listen for HTTP: `127.0.0.1:9168`, `[::1]:9168`. */
 export const HttpAddress = textOf(HostPort, hostPort, "HOST:PORT, such as 127.0.0.1:9168")
 
+const partsOf = (text: string): ReadonlyArray<string> => text.split(",").map((part) => part.trim())
+
 /** All of a list, whose parts stand with commas between them; undefined if one is none, or there are none. */
 const listOf = <A>(parse: (text: string) => A | undefined) => (text: string) => {
-  const parts = text.split(",")
-  const all = parts.map((part) => parse(part.trim())).filter((one) => one !== undefined)
+  const parts = partsOf(text)
+  const all = parts.map(parse).filter((one) => one !== undefined)
   return all.length === parts.length && Array.isArrayNonEmpty(all) ? all : undefined
 }
 
@@ -154,21 +156,20 @@ export const AdminUri = textOf(
   "unix:///PATH, http://HOST:PORT or off"
 )
 
-const rangesOf = listOf((text) => Option.getOrUndefined(Result.getSuccess(IpRange.parse(text))))
+/** A list of ranges of IP addresses: what is wrong is said of the part that it is wrong with. */
+const rangesOf = (parts: (text: string) => ReadonlyArray<string>) =>
+  Schema.String.pipe(
+    Schema.decodeTo(
+      Schema.Array(IpRange.FromText),
+      SchemaTransformation.transform({ decode: parts, encode: (parts) => parts.join(",") })
+    )
+  )
 
 /** Ranges of IP addresses. */
-export const IpRanges = textOf(
-  Schema.NonEmptyArray(IpRange.IpRange),
-  rangesOf,
-  "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several"
-)
+export const IpRanges = rangesOf(partsOf)
 
 /** The same, or none of them. */
-export const MaybeIpRanges = textOf(
-  Schema.Array(IpRange.IpRange),
-  (text) => text === "" || text === "none" ? [] : rangesOf(text),
-  "addresses or ranges such as 10.0.0.0/8 or fd00::/8, with commas between several, or none"
-)
+export const MaybeIpRanges = rangesOf((text) => text === "" || text === "none" ? [] : partsOf(text))
 
 /** A text that is not empty; what it stands for is looked at where it is used. */
 export const Text = Schema.String.pipe(Schema.check(Schema.isNonEmpty({ message: "expected something" })))
