@@ -11,7 +11,7 @@ import type { Services } from "../Services.ts"
 import { uptime } from "../Uptime.ts"
 import type { Arrival, Passage } from "./Entrance.ts"
 
-/** Milliseconds between two warnings: what is odd may happen a thousand times a second. */
+/** Milliseconds between two warnings of the same: what is odd may happen a thousand times a second. */
 const warnEvery = Duration.toMillis(Duration.minutes(1))
 
 type Needs = Pick<Services, "addresses" | "clock" | "config" | "limitHits" | "metrics" | "turns">
@@ -27,7 +27,7 @@ export interface Before {
 export class Arrivals {
   readonly #services: Needs
   #count = 0
-  #warnedAt = -warnEvery
+  readonly #warnedAt = new Map<string, number>() // by what was said: a few sentences, and a code of OpenSSL in one of them
 
   constructor(services: Needs) {
     this.#services = services
@@ -97,8 +97,8 @@ export class Arrivals {
     return Effect.suspend(() => {
       const { clock, config } = this.#services
       const now = uptime(clock)
-      if (now - this.#warnedAt < warnEvery) return Effect.void
-      this.#warnedAt = now
+      if (now - (this.#warnedAt.get(why) ?? -Infinity) < warnEvery) return Effect.void
+      this.#warnedAt.set(why, now)
       const warning = Effect.logWarning(`a connection is cut: ${why}`)
       return config.logAddresses && address !== undefined ? Effect.annotateLogs(warning, { address }) : warning
     })

@@ -260,6 +260,24 @@ describe("TLS", () => {
       }
     }))
 
+  it.live("a certificate that is not accepted, and no header of a proxy, are each said in the log, whichever came first", () =>
+    Effect.gen(function*() {
+      const log: Array<unknown> = []
+      const logger = Logger.make<unknown, void>(({ message }) => void log.push(message))
+      const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
+      const port = yield* started({ proxyFrom, credentials }).pipe(Effect.provide(Logger.layer([logger])))
+      for (let n = 0; n < 2; n++) {
+        const socket = yield* connected(port)
+        socket.write(header)
+        assert.notInclude(yield* session(tls(port, { socket, key, cert }), "CONNECT ann\n"), "ACCEPT")
+        assert.notInclude(yield* session(yield* connected(port), "CONNECT ann\n"), "ACCEPT")
+      }
+      assert.deepStrictEqual(log, [
+        ["a connection is cut: its certificate is not accepted: DEPTH_ZERO_SELF_SIGNED_CERT"],
+        ["a connection is cut: it does not begin with a PROXY header"]
+      ])
+    }))
+
   it.live("that is resumed has the certificate that it began with, or none", () =>
     Effect.gen(function*() {
       const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
