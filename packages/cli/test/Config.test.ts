@@ -209,6 +209,17 @@ describe("cpt config check", () => {
       assert.deepStrictEqual((yield* run(["config", "check", file])).notes, [])
     }))
 
+  it.live("warns of a certificate that has expired: a server starts with it", () =>
+    Effect.gen(function*() {
+      const expired = pem("expired")
+      const secure = { listen: "cpts://127.0.0.1:0", "tls-cert": expired, "tls-key": pem("server.key") }
+      const file = yield* configured(JSON.stringify(secure))
+      const { notes, status, stdout } = yield* run(["config", "check", file])
+      assert.deepStrictEqual([status, stdout, notes], [0, `${file} is right: 3 settings\n`, [
+        `warning: the certificate in ${expired} has expired, on Jan  1 00:00:00 2025 GMT: clients that check it do not connect`
+      ]])
+    }))
+
   it.live("says so when all is right", () =>
     Effect.gen(function*() {
       const file = yield* configured(`{"port":1,"max-sessions":2}`)

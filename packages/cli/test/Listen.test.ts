@@ -5,6 +5,7 @@ import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from "n
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
+import { connect as connectTls } from "node:tls"
 import { fileURLToPath } from "node:url"
 import * as Cpt from "./support/Cpt.ts"
 
@@ -235,6 +236,25 @@ describe("cpt serve --listen", () => {
       yield* signal("SIGHUP")
       yield* logged("info", /^the certificate in .*cert\.pem is new, and valid until /)
       assert.match((yield* send(places.join(), "--tls-ca", pem("ca"))).stderr, /certificate/)
+    }))
+
+  it.live("says in the log that its certificate has expired, and serves who does not mind", () =>
+    Effect.gen(function*() {
+      const listen = ["--listen", "cpts://127.0.0.1:0", "--tls-cert", pem("expired"), "--tls-key", pem("server.key")]
+      const { note, places, signal } = yield* serving(listen)
+      const expired = Effect.map(note, (line) => {
+        const { level, message } = JSON.parse(line)
+        assert.strictEqual(level, "warn")
+        assert.match(message, /^the certificate in .*expired\.pem has expired, on Jan {2}1 00:00:00 2025 GMT: /)
+      })
+      yield* expired
+      assert.match((yield* send(places.join(), "--tls-ca", pem("expired"))).stderr, /expired/)
+      const socket = connectTls({ port: Number(/\d+$/.exec(places.join())?.[0]), rejectUnauthorized: false })
+      socket.end("CONNECT ann\n")
+      assert.strictEqual(yield* Effect.promise(() => text(socket)), "ACCEPT\n")
+      assert.strictEqual(JSON.parse(yield* note).message, "session ended")
+      yield* signal("SIGHUP")
+      yield* expired
     }))
 
   it.live("keeps the certificate that it has when SIGHUP names other files, which have to be right for a restart", () =>

@@ -17,7 +17,8 @@ export const check = Effect.fnUntraced(function*({ file }: CheckInput) {
   const { note, write } = yield* Output
   const found = yield* ConfigFile.read(file)
   if (found === undefined) return yield* usage("there is no config file; name one")
-  const faults = yield* Checks.ofFile(found)
+  const { faults, warnings } = yield* Checks.ofFile(found)
+  yield* Effect.forEach(warnings, (warning) => note(`warning: ${visible(warning)}`), { discard: true })
   if (faults.length === 0) return yield* write(`${visible(found.file)} is right: ${found.texts.size} settings\n`)
   yield* Effect.forEach(faults, ({ message }) => note(message), { discard: true })
   return yield* silent("usage")

@@ -15,16 +15,20 @@ import type { Name } from "./Table.ts"
 type Files = FileSystem.FileSystem | Path.Path
 
 /** Of the parts of a server, what is wrong with the settings that each looks at. */
-const all: ReadonlyArray<{
+const parts: ReadonlyArray<{
   readonly checked: ReadonlyArray<Name>
   readonly faultsOf: (settings: Given.Settings) => Effect.Effect<ReadonlyArray<Failure>, never, Files>
 }> = [Listen, Administration, Store]
 
-/** All that is wrong with a config file by itself. What has to do with a value that cannot be is not looked into. */
+/**
+ * All that is wrong with a config file by itself; if that is nothing, what else there is to say of it. What has to do with
+ * a value that cannot be is not looked into.
+ */
 export const ofFile = Effect.fnUntraced(function*(file: ConfigFile) {
   const { faults, settings, wrong } = yield* Given.ofFileAlone(file)
-  const known = all.filter(({ checked }) => !checked.some((name) => wrong.has(name)))
-  return [...faults, ...(yield* Effect.forEach(known, ({ faultsOf }) => faultsOf(settings))).flat()]
+  const known = parts.filter(({ checked }) => !checked.some((name) => wrong.has(name)))
+  const all = [...faults, ...(yield* Effect.forEach(known, ({ faultsOf }) => faultsOf(settings))).flat()]
+  return { faults: all, warnings: all.length === 0 ? yield* Listen.warningsOf(settings) : [] }
 })
 
 /** What is other than it was, and takes a restart, has to be right for that. */
@@ -32,7 +36,7 @@ export const reload = Effect.map(
   Effect.context<Files>(),
   (context): Reload.Part => (settings, changed) =>
     Effect.forEach(
-      all.filter(({ checked }) => checked.some((name) => changed.has(name))),
+      parts.filter(({ checked }) => checked.some((name) => changed.has(name))),
       ({ faultsOf }) => Effect.flatMap(faultsOf(settings), ([first]) => first ?? Effect.void),
       { discard: true }
     ).pipe(Effect.as(Effect.undefined), Effect.provideContext(context))

@@ -68,6 +68,14 @@ export const faultsOf = (settings: Settings): Effect.Effect<ReadonlyArray<Failur
     Effect.catch(Effect.succeed)
   )
 
+/** What is worth a word of settings that have no faults. */
+export const warningsOf = (settings: Settings): Effect.Effect<ReadonlyArray<string>> =>
+  filesOf(settings, placesOf(settings)).pipe(
+    Effect.flatMap((files) => files === undefined ? Effect.undefined : Credentials.doubtOfFiles(files)),
+    Effect.map((doubt) => doubt === undefined ? [] : [doubt]),
+    Effect.orElseSucceed(() => [])
+  )
+
 const outgoing = (port: number): string =>
   port >= 32_768 && port <= 60_999
     ? `, or an outgoing connection has it for a moment (${port} lies in the range that Linux gives to those)`

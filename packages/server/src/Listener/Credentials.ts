@@ -3,7 +3,7 @@
  * certificates. Files are looked at again and again: what is new in them is shown from then on; what is not right in them
  * is reported, and changes nothing.
  */
-import { Duration, Effect, Schema, type Scope } from "effect"
+import { Clock, Duration, Effect, Schema, type Scope } from "effect"
 import { createPrivateKey, X509Certificate } from "node:crypto"
 import { readFile, stat } from "node:fs/promises"
 import { Handshake, type Pem } from "./Handshake.ts"
@@ -58,11 +58,32 @@ const check = Effect.fnUntraced(function*(pem: Pem) {
   return certificate
 })
 
+const usable = Effect.fnUntraced(function*(pem: Pem) {
+  const certificate = yield* check(pem)
+  return { certificate, handshake: yield* attempt("cert", () => new Handshake(pem)) } // what else OpenSSL may think of it
+})
+
 /** Those that are at hand. */
 export const make = (pem: Pem): Effect.Effect<Credentials, CredentialsUnusable> =>
-  Effect.andThen(check(pem), Effect.map(attempt("cert", () => new Handshake(pem)), (handshake) => ({ handshake })))
+  Effect.map(usable(pem), ({ handshake }) => ({ handshake }))
 
-const ofFiles = (files: Files) => Effect.flatMap(read(files), make)
+const ofFiles = (files: Files) => Effect.flatMap(read(files), usable)
+
+/** What clients have against a certificate though it is right; undefined if that is nothing. */
+const doubtOf = (file: string, { validFrom, validTo }: X509Certificate): Effect.Effect<string | undefined> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const isYoung = now < Date.parse(validFrom)
+    if (!isYoung && now <= Date.parse(validTo)) return undefined
+    const why = isYoung ? `is not valid before ${validFrom}` : `has expired, on ${validTo}`
+    return `the certificate in ${file} ${why}: clients that check it do not connect`
+  })
+
+/** The same of files that are as they should be. */
+export const doubtOfFiles = (files: Files): Effect.Effect<string | undefined, CredentialsUnusable> =>
+  Effect.flatMap(ofFiles(files), ({ certificate }) => doubtOf(files.cert, certificate))
+
+const warn = (file: string, certificate: X509Certificate) =>
+  Effect.flatMap(doubtOf(file, certificate), (doubt) => doubt === undefined ? Effect.void : Effect.logWarning(doubt))
 
 /** All that is wrong with files as they are now: with each by itself, else with them together. */
 export const faultsOf = Effect.fnUntraced(function*(
@@ -87,21 +108,22 @@ export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Re
   Scope.Scope
 > {
   let used = yield* look(files)
-  const { handshake } = yield* ofFiles(files)
+  const { certificate, handshake } = yield* ofFiles(files)
+  yield* warn(files.cert, certificate)
 
   const prepare = Effect.gen(function*() {
     const seen = yield* look(files)
     const pem = yield* read(files)
-    const certificate = yield* check(pem)
-    yield* make(pem) // what else OpenSSL may think of it
-    return Effect.suspend(() => {
+    const { certificate } = yield* usable(pem)
+    return Effect.gen(function*() {
+      const isNew = seen !== used
       handshake.use(pem)
-      if (seen === used) return Effect.succeed(false)
       used = seen
-      return Effect.as(
-        Effect.logInfo(`the certificate in ${files.cert} is new, and valid until ${certificate.validTo}`),
-        true
-      )
+      if (isNew) {
+        yield* Effect.logInfo(`the certificate in ${files.cert} is new, and valid until ${certificate.validTo}`)
+      }
+      yield* warn(files.cert, certificate)
+      return isNew
     })
   })
 

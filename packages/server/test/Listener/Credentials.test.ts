@@ -1,7 +1,7 @@
 /** A certificate in files that change while the server runs. */
 import { Accounts, Credentials, layerMemory, Listener, Server } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Logger, Queue } from "effect"
+import { Clock, Context, Effect, Layer, Logger, Queue } from "effect"
 import { X509Certificate } from "node:crypto"
 import { once } from "node:events"
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
@@ -9,6 +9,7 @@ import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { connect, type TLSSocket } from "node:tls"
 import { alice, authority, cert, key, server } from "../support/certificate.ts"
+import { clockAt } from "../support/clock.ts"
 import { newFolder } from "../support/folder.ts"
 import { patiently } from "../support/patience.ts"
 
@@ -128,6 +129,29 @@ describe("Credentials in files", () => {
       const error = yield* Effect.flip(credentials.prepare)
       assert.deepStrictEqual([error.which, error.message], ["key", "it is not the key of the certificate"])
       assert.strictEqual(yield* shown, fingerprint(server.cert))
+    }))
+
+  it.live("whose time has not come, or is over, are used, and the log says so each time they are read", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ logLevel, message }) => void log.push(`${logLevel} ${message}`))
+      const files = put(yield* newFolder, old)
+      let today = "2023-12-31"
+      const clock = clockAt(yield* Clock.Clock, () => Date.parse(today))
+      yield* Effect.gen(function*() {
+        const { prepare } = yield* Credentials.fromFiles(files)
+        assert.deepStrictEqual(log.splice(0), [
+          `Warn the certificate in ${files.cert} is not valid before Jan  1 00:00:00 2024 GMT: clients that check it do not connect`
+        ])
+        today = "2024-01-02"
+        yield* Effect.flatten(prepare)
+        assert.deepStrictEqual(log.splice(0), [])
+        today = "2124-01-02"
+        yield* Effect.flatten(prepare)
+        assert.deepStrictEqual(log.splice(0), [
+          `Warn the certificate in ${files.cert} has expired, on Jan  1 00:00:00 2124 GMT: clients that check it do not connect`
+        ])
+      }).pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(Clock.Clock, clock))
     }))
 
   it.live("trust other clients from then on, also where those resume a session", () =>

@@ -9,6 +9,7 @@ import { Name, Timestamp } from "@cpt/schema"
 import { layerMemory, MessageStore } from "@cpt/server"
 import { Clock, Deferred, Duration, Effect, Layer } from "effect"
 import { Buffer } from "node:buffer"
+import { clockAt } from "../support/clock.ts"
 import { patiently } from "../support/patience.ts"
 import { type Connection, end, inMemory, overTcp, type World } from "../support/World.ts"
 import { lineOf, type Message, Model, Session } from "./Model.ts"
@@ -43,17 +44,6 @@ interface Client {
   /** A SYNC whose answer it has not read: the messages that must be in it, at the least. */
   syncing: { readonly target: string; readonly after: number; readonly atLeast: number } | undefined
 }
-
-/** The same clock as everybody's, but for what time it is. */
-const clockAt = (live: Clock.Clock, now: () => number): Clock.Clock => ({
-  currentTimeMillisUnsafe: now,
-  currentTimeMillis: Effect.sync(now),
-  currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
-  currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
-  monotonicTimeNanosUnsafe: () => live.monotonicTimeNanosUnsafe(),
-  monotonicTimeNanos: live.monotonicTimeNanos,
-  sleep: (duration) => live.sleep(duration)
-})
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
