@@ -113,7 +113,8 @@ describe("cpt account", () => {
       const alice = [...plain, "--tls-cert", pem("alice"), "--tls-key", pem("alice.key")]
       const { fingerprint256 } = new X509Certificate(readFileSync(pem("alice")))
       for (const certificate of ["CN=alice", fingerprint256, fingerprint256.replaceAll(":", "").toLowerCase()]) {
-        yield* cpt("account", "require-cert", "bob", "CN=somebody else", certificate)
+        const { stderr } = yield* cpt("account", "require-cert", "bob", "CN=somebody else", certificate)
+        assert.match(stderr, /^cpt: bob: only with the certificate CN=somebody else or \S+\n$/)
         assert.deepStrictEqual(yield* send(...plain), [3, "forbidden"])
         assert.deepStrictEqual(yield* send(...alice), [0, undefined])
       }
@@ -124,6 +125,25 @@ describe("cpt account", () => {
       yield* cpt("account", "allow-ip", "bob", "0.0.0.0/0", "::/0")
       assert.deepStrictEqual(yield* send("--server", `unix://${socket}`), [3, "ip_invalid"])
       assert.deepStrictEqual(yield* send(...plain), [0, undefined])
+    }))
+
+  it.live("require-cert says so where nobody is asked for a certificate", () =>
+    Effect.gen(function*() {
+      const secure = ["--listen", "cpts://127.0.0.1:0", "--tls-cert", pem("server"), "--tls-key", pem("server.key")]
+      for (const args of [["--port", "0"], secure]) {
+        const data = yield* Cpt.folder
+        const cpt = commands(data)
+        const server = yield* Cpt.start(["serve", "--data", data, ...args])
+        yield* server.line
+        const required = yield* cpt("account", "require-cert", "bob", "CN=bob")
+        assert.deepStrictEqual([required.status, required.stdout], [0, ""])
+        assert.match(
+          required.stderr,
+          /^cpt: bob: only with the certificate CN=bob\ncpt: warning: nobody can log in as bob now: .*--tls-client-ca\n$/
+        )
+        const lifted = yield* cpt("account", "require-cert", "bob", "none")
+        assert.deepStrictEqual(lifted, { status: 0, stdout: "", stderr: "cpt: bob: may log in from anywhere\n" })
+      }
     }))
 
   it.live("leaves a trace in the log", () =>

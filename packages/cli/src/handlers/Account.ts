@@ -85,10 +85,19 @@ export const allowIp = Effect.fnUntraced(function*({ json, name, ranges, ...flag
   yield* change(flags, json, [name], yield* rule("RANGE", { ranges: isAny ? null : ranges }))
 })
 
+/** What one needs can only be shown where somebody asks for it. */
+const warnIfNotAsked = Effect.fnUntraced(function*(flags: Flags.Administration, name: string) {
+  const { asksForCertificates } = yield* ask(flags, (client) => client.server.status())
+  if (asksForCertificates !== false) return
+  const why = "this server asks for no certificates, which takes TLS and --tls-client-ca"
+  yield* (yield* Output).note(visible(`warning: nobody can log in as ${name} now: ${why}`))
+})
+
 export const requireCert = Effect.fnUntraced(function*({ certificates, json, name, ...flags }: Commands.Certificates) {
   const isNone = certificates.includes("none")
   if (isNone && certificates.length > 1) return yield* usage("CERTIFICATE \"none\" goes alone: it lifts the rule")
   yield* change(flags, json, [name], yield* rule("CERTIFICATE", { certificates: isNone ? null : certificates }))
+  if (!isNone) yield* Effect.ignore(warnIfNotAsked(flags, name)) // it is done, whatever comes of this
 })
 
 export const remove = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {

@@ -146,6 +146,8 @@ export interface Listening {
     readonly all: ReadonlyArray<string>
     readonly open: ReadonlyArray<string>
   }
+  /** Whether clients are asked for certificates somewhere. */
+  readonly asksForCertificates: boolean
   /** Takes the certificate that its files have now. */
   readonly reload: Part
 }
@@ -172,6 +174,7 @@ export const make = Effect.fnUntraced(function*(settings: Settings) {
       const text = ({ address, place }: typeof all[number]) => print(place, address, places.length === 1)
       return { all: all.map(text), open: all.filter(({ address, place }) => isOpen(place, address)).map(text) }
     },
+    asksForCertificates: files?.clientCa !== undefined,
     // Other files take a restart; until then those from before are followed, be they there or not
     reload: (settings, changed) =>
       credentials === undefined || pems.some((name) => changed.has(name))

@@ -27,6 +27,7 @@ export const layer = <R, E, R2>(
       return Program.of({
         version: packageJson.version,
         places: (addresses) => listening.print(addresses).all,
+        asksForCertificates: listening.asksForCertificates,
         reload: Effect.mapError(reload, ({ message }) => new NotDone({ message })),
         logLevel: () => MutableRef.get(level),
         setLogLevel: (to) => Effect.sync(() => MutableRef.set(level, to))

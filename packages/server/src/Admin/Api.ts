@@ -61,6 +61,8 @@ export const Status = Schema.Struct({
   startedAt: Schema.String,
   uptimeSeconds: Schema.Finite,
   addresses: Schema.Array(Schema.String),
+  /** Whether clients are asked for certificates somewhere; absent if that is not known. */
+  asksForCertificates: Schema.optionalKey(Schema.Boolean),
   health: Health,
   /** What ails the storage. */
   failure: Schema.optionalKey(Schema.String),

@@ -19,6 +19,7 @@ const pageSize = 1000
 const status = Effect.gen(function*() {
   const [server, store, metrics] = [yield* Server, yield* MessageStore, yield* Metrics]
   const [program, vitals, health] = [yield* Program, yield* Vitals, yield* Probes.health]
+  const { asksForCertificates } = program
   return (): Status => {
     const failure = store.failure()
     const { deliveriesPerSecond, eventLoopDelay, messagesPerSecond, processors } = vitals.recent()
@@ -28,6 +29,7 @@ const status = Effect.gen(function*() {
       startedAt: new Date(performance.timeOrigin).toISOString(),
       uptimeSeconds: performance.now() / 1000,
       addresses: program.places(server.addresses),
+      ...asksForCertificates !== undefined && { asksForCertificates },
       health: health(),
       ...failure !== undefined && { failure },
       sessions: metrics.sessions(),
