@@ -140,6 +140,35 @@ describe("cpt admin", () => {
       }
     }))
 
+  it.live("on TCP for other machines says so in the log, and that its token is short", () =>
+    Effect.gen(function*() {
+      const file = join(yield* Cpt.folder, "token")
+      const warnings = Effect.fnUntraced(function*(host: string, token: string) {
+        writeFileSync(file, token)
+        const uri = `http://${host}:${yield* Cpt.freePort}`
+        const server = yield* serving(["--memory", "--admin", uri, "--admin-token-file", file])
+        yield* server.signal("SIGTERM")
+        const said: Array<string> = []
+        for (let line = yield* server.note; line !== "(end)"; line = yield* server.note) {
+          const { level, message } = JSON.parse(line)
+          if (level === "warn") said.push(message)
+        }
+        return said
+      })
+      const open = /^the administration at http:\/\/0\.0\.0\.0:\d+ is open to other machines, and .* in clear text$/
+      const [isOpen = "", isShort = "", ...more] = yield* warnings("0.0.0.0", "fifteen-letters")
+      assert.match(isOpen, open)
+      assert.strictEqual(
+        isShort,
+        "the token of the administration is short enough to be guessed: give it 16 characters or more"
+      )
+      assert.deepStrictEqual(more, [])
+      const long = yield* warnings("0.0.0.0", "sixteen-letters.")
+      assert.strictEqual(long.length, 1)
+      assert.match(long.join(), open)
+      assert.deepStrictEqual(yield* warnings("127.0.0.1", "x"), [])
+    }))
+
   it.live("does not keep a server that has to end", () =>
     Effect.gen(function*() {
       const data = yield* Cpt.folder

@@ -36,6 +36,9 @@ const standStill = 10_000
 /** Milliseconds between two lines of the log about wrong tokens, since whoever guesses does so many times a second. */
 const warnEvery = 60_000
 
+/** Characters of a token, made at random, that nobody guesses. */
+const longToken = 16
+
 /** How long a request that is being answered when the server stops may take; then it is cut. */
 const patience = Duration.millis(500)
 
@@ -70,7 +73,11 @@ export class Admin extends Context.Service<Admin, {
   static readonly layerTcp = ({ token, ...options }: TcpOptions & {
     readonly token: Redacted.Redacted
   }): Layer.Layer<Admin, AdminFailed, Administered> =>
-    serve(Admin, Effect.tap(listenTcp("administration", options), warnIfOpen), administration(withToken(token)))
+    serve(
+      Admin,
+      Effect.tap(listenTcp("administration", options), (listening) => warnIfOpen(listening, token)),
+      administration(withToken(token))
+    )
 }
 
 /** What machines ask, for everybody: `/healthz` and `/metrics`. None of it is a secret. */
@@ -145,10 +152,14 @@ const listenTcp = (what: string, options: TcpOptions): Effect.Effect<Listening, 
     Effect.tap(({ uri }) => Effect.logInfo(`${what} at ${uri}`))
   )
 
-const warnIfOpen = ({ server: { address }, uri }: Listening) =>
-  NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)
-    ? Effect.void
-    : Effect.logWarning(`the administration at ${uri} is open to other machines, and its token goes in clear text`)
+const warnIfOpen = Effect.fnUntraced(function*({ server: { address }, uri }: Listening, token: Redacted.Redacted) {
+  if (NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)) return
+  yield* Effect.logWarning(`the administration at ${uri} is open to other machines, and its token goes in clear text`)
+  if (Redacted.value(token).length >= longToken) return
+  yield* Effect.logWarning(
+    `the token of the administration is short enough to be guessed: give it ${longToken} characters or more`
+  )
+})
 
 const hostOf = ({ host, port }: TcpOptions): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
