@@ -6,6 +6,7 @@ import { Decline } from "@cpt/schema"
 import { Duration, Effect, Exit } from "effect"
 import { holdOff } from "./Addresses.ts"
 import type { Connection } from "./Connection.ts"
+import { roomOf } from "./Descriptors.ts"
 import type { Before } from "./Listener/Arrivals.ts"
 import type { Limit } from "./Metrics.ts"
 import type { Services } from "./Services.ts"
@@ -13,9 +14,6 @@ import { Session } from "./Session.ts"
 
 /** How long a connection waits for room before it is refused: a session that has just ended may not have been noticed. */
 const patience = Duration.millis(50)
-
-/** Connections that are given these times, and time to read why they are refused. When there are more, they get none. */
-const maxRefused = 1000
 
 const admitted = Exit.succeed("admitted" as const)
 const refusedAtTheEnd = (session: Session) =>
@@ -44,7 +42,7 @@ export class Admission {
     if (!isKnown && session.address?.connects() === false) return this.#refuse(session, "max-connects")
     const limit = this.#limitOf(session)
     if (limit === undefined) return this.#enter(session)
-    if (this.#refused >= maxRefused) return this.#refuse(session, limit)
+    if (this.#refused >= roomOf(this.#services.config).refused) return this.#refuse(session, limit)
     return Effect.andThen(this.#counted(Effect.sleep(patience)), () => {
       if (this.isClosed) return refusedAtTheEnd(session)
       const limit = this.#limitOf(session)
@@ -65,9 +63,11 @@ export class Admission {
 
   /** The limit that has been reached; undefined if there is room. */
   #limitOf({ address }: Session): Limit | undefined {
-    const { maxSessions, maxSessionsPerAddress } = this.#services.config
-    if (this.sessions.size >= maxSessions) return "max-sessions"
-    return address !== undefined && address.sessions >= maxSessionsPerAddress ? "max-sessions-per-address" : undefined
+    const { config } = this.#services
+    if (this.sessions.size >= roomOf(config).sessions) return "max-sessions"
+    return address !== undefined && address.sessions >= config.maxSessionsPerAddress
+      ? "max-sessions-per-address"
+      : undefined
   }
 
   #refuse(session: Session, limit: Limit): Effect.Effect<"refused"> {
@@ -76,7 +76,8 @@ export class Admission {
     const told = (hasTime: boolean) =>
       Effect.suspend(() => session.refuse(this.isClosed ? new Decline.ShuttingDown({}) : error, hasTime))
     const held = Effect.andThen(Effect.onInterrupt(Effect.sleep(holdOff), () => told(false)), told(true))
-    return Effect.as(this.#counted(this.#refused < maxRefused ? held : told(false)), "refused")
+    const hasRoom = this.#refused < roomOf(this.#services.config).refused
+    return Effect.as(this.#counted(hasRoom ? held : told(false)), "refused")
   }
 
   #counted(effect: Effect.Effect<void>): Effect.Effect<void> {

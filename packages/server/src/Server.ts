@@ -13,6 +13,7 @@ import { Addresses } from "./Addresses.ts"
 import { Admission } from "./Admission.ts"
 import * as AtOnce from "./AtOnce.ts"
 import type { Connection } from "./Connection.ts"
+import * as Descriptors from "./Descriptors.ts"
 import { Directory } from "./Directory.ts"
 import { IdleDeadline } from "./IdleDeadline.ts"
 import * as Kernel from "./Kernel.ts"
@@ -101,6 +102,7 @@ export class Server extends Context.Service<Server, {
 
 const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>>) {
   const config = { ...yield* ServerConfig }
+  yield* Descriptors.warnIfShort(config)
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context())
   const metrics = yield* Metrics
@@ -255,9 +257,10 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       }),
     settings: config,
     reconfigure: (settings) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         Object.assign(config, settings)
         review()
+        return Descriptors.warnIfShort(config)
       }),
     *sessions(after) {
       const now = uptime(clock)

@@ -12,6 +12,8 @@ export interface Settings {
   readonly maxLineBytes: number
   /** Sessions at the same time; one more is `server_full`. Each takes a file descriptor and some KB. */
   readonly maxSessions: number
+  /** Files and sockets that the process may have open. Where they are few, there are fewer sessions than there may be. */
+  readonly maxDescriptors: number
   /** Sessions from one address; one more is `too_many_connections`. */
   readonly maxSessionsPerAddress: number
   /** Connections from one address in a minute; more are `too_many_connections`. */
@@ -55,6 +57,7 @@ export interface Settings {
 export const defaults: Settings = {
   maxLineBytes: Limits.maxLineBytes,
   maxSessions: 10_000,
+  maxDescriptors: Infinity,
   maxSessionsPerAddress: 1000,
   maxConnects: 3000,
   maxFailedLogins: 300,

@@ -1,5 +1,5 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
-import { Instruments, MessageStore, Server, ServerConfig } from "@cpt/server"
+import { Descriptors, Instruments, MessageStore, Server, ServerConfig } from "@cpt/server"
 import { Console, Effect, Layer, MutableRef, Option } from "effect"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
@@ -23,6 +23,7 @@ import { visible } from "../Visible.ts"
 const limitsOf = (values: Values): Partial<Omit<ServerConfig.Settings, "live">> => ({
   maxLineBytes: values["max-line-bytes"],
   maxSessions: values["max-sessions"],
+  maxDescriptors: Descriptors.limit() ?? Infinity,
   maxSessionsPerAddress: values["max-sessions-per-address"],
   maxConnects: values["max-connects"],
   maxFailedLogins: values["max-failed-logins"],

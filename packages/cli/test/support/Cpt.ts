@@ -24,6 +24,8 @@ export interface Options {
   readonly stdin?: string | Uint8Array | undefined
   /** What a shell does with it, such as `| head -1`; the exit status is that of cpt nevertheless. */
   readonly shell?: string | undefined
+  /** Files and sockets that it may have open. */
+  readonly descriptors?: number | undefined
   /** Another user of the system; only root may be one. */
   readonly user?: number | undefined
 }
@@ -46,14 +48,16 @@ export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireR
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const spawned = (args: ReadonlyArray<string>, { env, shell, user }: Options) =>
+const spawned = (args: ReadonlyArray<string>, { descriptors, env, shell, user }: Options) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NO_COLOR|FORCE_COLOR|XDG_)/.test(name))
       const command = [bin, ...args]
-      const [file, argv] = shell === undefined
+      const line = shell === undefined ? `exec "$0" "$@"` : `"$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`
+      const limited = descriptors === undefined ? line : `ulimit -n ${descriptors}; ${line}`
+      const [file, argv] = shell === undefined && descriptors === undefined
         ? [process.execPath, command]
-        : ["bash", ["-c", `"$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`, process.execPath, ...command]]
+        : ["bash", ["-c", limited, process.execPath, ...command]]
       return spawn(file, argv, {
         env: { ...Object.fromEntries(inherited), XDG_CONFIG_HOME: "/nonexistent", TZ: "UTC", ...env },
         uid: user

@@ -3,6 +3,7 @@ import { Name, Notice } from "@cpt/schema"
 import { Duration, Effect, Iterable, Layer } from "effect"
 import { HttpApiBuilder, OpenApi } from "effect/http-api"
 import { Buffer } from "node:buffer"
+import { roomOf } from "../Descriptors.ts"
 import { MessageStore } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { Program } from "../Program.ts"
@@ -33,7 +34,7 @@ const status = Effect.gen(function*() {
       health: health(),
       ...failure !== undefined && { failure },
       sessions: metrics.sessions(),
-      maxSessions: server.settings.maxSessions,
+      maxSessions: roomOf(server.settings).sessions,
       users: metrics.users(),
       lateSessions: metrics.lateSessions(),
       followerLagSeconds: metrics.followerLag(),

@@ -1,7 +1,7 @@
 /** How the process does: how late its event loop is, what it uses, and how much happened in the last seconds. */
 import { Context, Effect, Layer } from "effect"
-import { readFileSync } from "node:fs"
 import { readdir } from "node:fs/promises"
+import * as Descriptors from "../Descriptors.ts"
 import { Histogram, latencies, Metrics } from "../Metrics.ts"
 
 /** Milliseconds between two looks at the event loop: to wake an idle process is most of what one costs. */
@@ -29,6 +29,7 @@ export class Vitals extends Context.Service<Vitals, {
   readonly recent: () => Recent
   /** Files and sockets that are open; 0 if that is not known. */
   readonly descriptors: () => number
+  /** How many may be; 0 if that is not known. */
   readonly maxDescriptors: number
 }>()("@cpt/server/Admin/Vitals") {
   static readonly layer: Layer.Layer<Vitals> = Layer.effect(this, Effect.suspend(() => make))
@@ -43,14 +44,6 @@ interface Snapshot {
 }
 
 const countDescriptors = (): Promise<number> => readdir("/proc/self/fd").then((fds) => fds.length, () => 0)
-
-const maxDescriptors = (): number => {
-  try {
-    return Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 0)
-  } catch {
-    return 0
-  }
-}
 
 const make = Effect.gen(function*() {
   const metrics = yield* Metrics
@@ -99,6 +92,6 @@ const make = Effect.gen(function*() {
       }
     },
     descriptors: () => descriptors,
-    maxDescriptors: maxDescriptors()
+    maxDescriptors: Descriptors.limit() ?? 0
   })
 })

@@ -5,6 +5,7 @@
 import { Duration, Effect } from "effect"
 import type * as Net from "node:net"
 import type { Address } from "../Addresses.ts"
+import { roomOf } from "../Descriptors.ts"
 import type { Limit } from "../Metrics.ts"
 import { ipOf } from "../NetConnection.ts"
 import type { Services } from "../Services.ts"
@@ -43,7 +44,7 @@ export class Arrivals {
     serve: (arrival: Arrival, before: Before) => Effect.Effect<void>
   ): Effect.Effect<void> {
     const { addresses, clock, config, limitHits, turns } = this.#services
-    if (this.#count >= config.maxSessions) return this.#cut(socket, "max-sessions")
+    if (this.#count >= roomOf(config).arrivals) return this.#cut(socket, "max-sessions")
     this.#count++
     const startedAt = uptime(clock)
     let limits: Before["limits"]
