@@ -1,6 +1,6 @@
 /** What `cpt serve` sends to a collector of OpenTelemetry, by the standard variables. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { text } from "node:stream/consumers"
@@ -39,19 +39,80 @@ const collector = (answer: (response: ServerResponse) => void = (response) => re
       })
   )
 
-/** A server in whose life bob has sent a message. */
-const served = Effect.fnUntraced(function*(env: Record<string, string>) {
-  const server = yield* Cpt.start(["serve", "--memory", "--port", "0"], { env })
+/** A server in whose life bob has sent a message, and a line that is too long, of which the log warns. */
+const served = Effect.fnUntraced(function*(env: Record<string, string>, ...flags: ReadonlyArray<string>) {
+  const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...flags], { env })
   const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
   const bob = yield* Cpt.connected(port)
-  bob.write("CONNECT bob\nSEND red secret\n")
-  assert.deepStrictEqual([yield* bob.line, yield* bob.line], ["ACCEPT", "ACK"])
+  bob.write(`CONNECT bob\nSEND red secret\n${"x".repeat(10_000)}\n`)
+  assert.deepStrictEqual([yield* bob.line, yield* bob.line, yield* bob.line], [
+    "ACCEPT",
+    "ACK",
+    "DECLINE line_too_long"
+  ])
   bob.socket.end()
   assert.strictEqual(yield* bob.line, "(end)")
   return server
 })
 
+/** The messages of all records that a collector was sent as JSON. */
+const recorded = (bodies: ReadonlyArray<{ readonly path: string; readonly body: string }>) =>
+  bodies.filter(({ path }) => path === "/v1/logs").flatMap(({ body }) =>
+    decodeLogs(body).resourceLogs.flatMap(({ scopeLogs }) =>
+      scopeLogs.flatMap(({ logRecords }) => logRecords.map(({ body }) => body.stringValue))
+    )
+  )
+
+const decodeLogs = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({
+  resourceLogs: Schema.Array(Schema.Struct({
+    scopeLogs: Schema.Array(Schema.Struct({
+      logRecords: Schema.Array(Schema.Struct({ body: Schema.Struct({ stringValue: Schema.String }) }))
+    }))
+  }))
+})))
+
+/** The messages of what a server logs on stderr from now on. */
+const noted = Effect.fnUntraced(function*({ note }: { readonly note: Effect.Effect<string> }) {
+  const messages: Array<string> = []
+  for (let line; (line = yield* note) !== "(end)";) messages.push(decodeLine(line).message)
+  return messages
+})
+
+const decodeLine = Schema.decodeUnknownSync(Schema.fromJsonString(Schema.Struct({ message: Schema.String })))
+
 describe("OTLP", () => {
+  const limit = "a limit is reached"
+  const ended = "session ended"
+  const cases: ReadonlyArray<
+    readonly [
+      what: string,
+      flags: ReadonlyArray<string>,
+      env: Record<string, string>,
+      onStderr: Array<string>,
+      atCollector: Array<string>
+    ]
+  > = [
+    ["the log is on stderr, and each line of it once at the collector", [], {}, [limit, ended], [limit, ended]],
+    ["what is not logged is not sent either", ["--log-level", "warn"], {}, [limit], [limit]],
+    ["the log is on stderr alone where it is not to be sent", [], { OTEL_LOGS_EXPORTER: "none" }, [limit, ended], []]
+  ]
+  for (const [what, flags, env, onStderr, atCollector] of cases) {
+    it.live(what, () =>
+      Effect.gen(function*() {
+        const { bodies, endpoint } = yield* collector()
+        const server = yield* served({
+          OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+          OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+          OTEL_BLRP_SCHEDULE_DELAY: "600000", // what is sent is sent when it stops
+          ...env
+        }, ...flags)
+        yield* server.signal("SIGTERM")
+        assert.strictEqual(yield* server.status, 0)
+        assert.deepStrictEqual(yield* noted(server), onStderr)
+        assert.deepStrictEqual(recorded(bodies), atCollector)
+      }))
+  }
+
   it.live("has each session as a span and a line of the log, and what was counted; and nothing that was said", () =>
     Effect.gen(function*() {
       const { bodies, endpoint, sent } = yield* collector()

@@ -3,7 +3,18 @@
  * not wait for it, and does not keep for it more than a few batches.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { ConfigProvider, Duration, Effect, Fiber, Layer, Logger, type MutableRef, References, Scope } from "effect"
+import {
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Logger,
+  type MutableRef,
+  References,
+  Scope
+} from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { OtlpLogger, OtlpMetrics, OtlpSerialization, OtlpTracer } from "effect/observability"
 import packageJson from "../../package.json" with { type: "json" }
@@ -67,15 +78,18 @@ const http = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClien
   Layer.provide(NodeHttpClient.layerNodeHttp)
 )
 
-/** Sends what is logged, as far as that is wanted. */
+/** Sends what is logged, as far as that is wanted; it goes to stderr as well. */
 const logs = (level: MutableRef.MutableRef<Level>) =>
-  Layer.unwrap(Effect.map(Logger.CurrentLoggers, (loggers) => {
+  Layer.unwrap(Effect.gen(function*() {
+    // Not in the layer's place: what is there already would be lost, and what sends all of it would be there too
+    const sending = yield* Layer.build(OtlpLogger.layerFromConfig({ mergeWithExisting: false }))
+    const loggers = Context.get(sending, Logger.CurrentLoggers)
     const wanted = isLogged(level)
     const logger = Logger.make<unknown, void>((entry) => {
       if (wanted(entry.logLevel)) { for (const logger of loggers) logger.log(entry) }
     })
     return Logger.layer([logger], { mergeWithExisting: true })
-  })).pipe(Layer.provide(OtlpLogger.layerFromConfig({ mergeWithExisting: false })))
+  }))
 
 const senders = (level: MutableRef.MutableRef<Level>) => ({
   // Spans are off in every command (`bin.ts`)
