@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { once } from "node:events"
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http"
+import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import * as Cpt from "./support/Cpt.ts"
 
@@ -135,6 +136,90 @@ describe("OTLP", () => {
       assert.notInclude(JSON.stringify(bodies), "secret")
     }))
 
+  it.live("has the name of the resource where OTEL_SERVICE_NAME says none", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [{ OTEL_RESOURCE_ATTRIBUTES: "a=b" }, "cpt"],
+        [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=zz,a=b" }, "zz"],
+        [{ OTEL_RESOURCE_ATTRIBUTES: "service.name=zz", OTEL_SERVICE_NAME: "chat" }, "chat"]
+      ] as const
+      yield* Effect.forEach(cases, ([env, name]) =>
+        Effect.gen(function*() {
+          const { bodies, endpoint } = yield* collector()
+          const server = yield* served({
+            OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${endpoint}/v1/logs`,
+            OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+            ...env
+          })
+          yield* server.signal("SIGTERM")
+          assert.strictEqual(yield* server.status, 0)
+          const said = bodies.map(({ body }) => /"service.name","value":{"stringValue":"(.*?)"}/.exec(body)?.[1])
+          assert.deepStrictEqual([...new Set(said)], [name])
+        }))
+    }))
+
+  it.live("has as many sessions as spans as OTEL_TRACES_SAMPLER says", () =>
+    Effect.gen(function*() {
+      const cases = [
+        ["always_on", "0", 100, 100],
+        ["always_off", "", 0, 0],
+        ["traceidratio", "", 100, 100],
+        ["traceidratio", "0", 0, 0],
+        ["parentbased_always_off", "", 0, 0],
+        ["parentbased_traceidratio", "0.5", 10, 90] // others come once in 10^17 times
+      ] as const
+      yield* Effect.forEach(cases, ([sampler, argument, least, most]) =>
+        Effect.gen(function*() {
+          const { bodies, endpoint } = yield* collector()
+          const server = yield* Cpt.start(["serve", "--memory", "--port", "0"], {
+            env: {
+              OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/v1/traces`,
+              OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+              OTEL_TRACES_SAMPLER: sampler,
+              OTEL_TRACES_SAMPLER_ARG: argument
+            }
+          })
+          const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+          for (let session = 0; session < 100; session++) {
+            const who = yield* Cpt.connected(port)
+            who.socket.end()
+            assert.strictEqual(yield* who.line, "(end)")
+          }
+          yield* server.signal("SIGTERM")
+          assert.strictEqual(yield* server.status, 0)
+          const spans = bodies.map(({ body }) => body.split("cpt.session").length - 1).reduce((sum, of) => sum + of, 0)
+          assert.isAtLeast(spans, least, sampler)
+          assert.isAtMost(spans, most, sampler)
+        }))
+    }))
+
+  it.live("has what goes on with a trace of somebody else's if that is sent, and the sampler minds", () =>
+    Effect.gen(function*() {
+      const cases = [
+        ["parentbased_always_off", "01", true],
+        ["parentbased_always_on", "00", false],
+        ["always_off", "01", false],
+        ["always_on", "00", true]
+      ] as const
+      yield* Effect.forEach(cases, ([sampler, flags, isSent]) =>
+        Effect.gen(function*() {
+          const { bodies, endpoint } = yield* collector()
+          const socketPath = join(yield* Cpt.folder, "admin.sock")
+          const server = yield* Cpt.start(["serve", "--memory", "--port", "0", "--admin", `unix://${socketPath}`], {
+            env: { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/v1/traces`, OTEL_TRACES_SAMPLER: sampler }
+          })
+          yield* server.line
+          const headers = { traceparent: `00-${"ab".repeat(16)}-${"cd".repeat(8)}-${flags}` }
+          yield* Effect.promise(async () => {
+            const [response] = await once(get({ socketPath, path: "/status", headers }), "response")
+            await text(response)
+          })
+          yield* server.signal("SIGTERM")
+          assert.strictEqual(yield* server.status, 0)
+          assert.strictEqual(bodies.length > 0, isSent, `${sampler} ${flags}`)
+        }))
+    }))
+
   it.live("is in protobuf by default, and only of what was asked for; what is left is sent at the end", () =>
     Effect.gen(function*() {
       const { bodies, endpoint, sent } = yield* collector()
@@ -191,6 +276,18 @@ describe("OTLP", () => {
         [
           { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TIMEOUT: "soon" },
           /^cpt: OTEL_….*\n$/
+        ],
+        [
+          { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_TRACES_SAMPLER: "some" },
+          /^cpt: OTEL_TRACES_SAMPLER "some": expected always_on, .*\n$/
+        ],
+        [
+          {
+            OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1",
+            OTEL_TRACES_SAMPLER: "traceidratio",
+            OTEL_TRACES_SAMPLER_ARG: "2"
+          },
+          /^cpt: OTEL_TRACES_SAMPLER_ARG "2": expected a number from 0 to 1\n$/
         ],
         [{ OTEL_LOGS_EXPORTER: "console" }, /^cpt: OTEL_LOGS_EXPORTER "console": expected otlp or none\n$/]
       ] as const

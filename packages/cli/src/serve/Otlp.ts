@@ -13,7 +13,8 @@ import {
   Logger,
   type MutableRef,
   References,
-  Scope
+  Scope,
+  Tracer
 } from "effect"
 import { HttpClient, HttpClientError } from "effect/http"
 import { OtlpLogger, OtlpMetrics, OtlpSerialization, OtlpTracer } from "effect/observability"
@@ -21,6 +22,7 @@ import packageJson from "../../package.json" with { type: "json" }
 import { type Failure, usage } from "../Failure.ts"
 import { visible } from "../Visible.ts"
 import { isLogged, type Level } from "./Log.ts"
+import { sampled } from "./Sampler.ts"
 import type { Environment, Signal } from "./Telemetry.ts"
 
 /** Requests that are under way at the same time; with more the collector is too slow, and what is to be sent is lost. */
@@ -37,10 +39,17 @@ const defaults = {
   OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318",
   OTEL_TRACES_EXPORTER: "otlp",
   OTEL_LOGS_EXPORTER: "otlp",
-  OTEL_METRICS_EXPORTER: "otlp",
-  OTEL_SERVICE_NAME: "cpt",
-  OTEL_SERVICE_VERSION: packageJson.version
+  OTEL_METRICS_EXPORTER: "otlp"
 }
+
+/** Of an attribute that is there twice the last one counts, and the variables of its own before that. */
+const resource = `service.name=cpt,service.version=${packageJson.version}`
+
+const variables = ({ OTEL_RESOURCE_ATTRIBUTES: given, ...env }: Environment): Environment => ({
+  ...defaults,
+  ...env,
+  OTEL_RESOURCE_ATTRIBUTES: given === undefined ? resource : `${resource},${given}`
+})
 
 const bounded = (client: HttpClient.HttpClient): HttpClient.HttpClient => {
   let underWay = 0
@@ -81,7 +90,7 @@ const http = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClien
 /** Sends what is logged, as far as that is wanted; it goes to stderr as well. */
 const logs = (level: MutableRef.MutableRef<Level>) =>
   Layer.unwrap(Effect.gen(function*() {
-    // Not in the layer's place: what is there already would be lost, and what sends all of it would be there too
+    // Apart from what this gives: that would be without the loggers that are there, and have one more, which sends all
     const sending = yield* Layer.build(OtlpLogger.layerFromConfig({ mergeWithExisting: false }))
     const loggers = Context.get(sending, Logger.CurrentLoggers)
     const wanted = isLogged(level)
@@ -91,9 +100,15 @@ const logs = (level: MutableRef.MutableRef<Level>) =>
     return Logger.layer([logger], { mergeWithExisting: true })
   }))
 
-const senders = (level: MutableRef.MutableRef<Level>) => ({
-  // Spans are off in every command (`bin.ts`)
-  TRACES: Layer.merge(OtlpTracer.layerFromConfig(), Layer.succeed(References.TracerEnabled, true)),
+/** Spans are off in every command (`bin.ts`), but here. */
+const spans = (env: Environment) =>
+  Layer.effect(Tracer.Tracer, Effect.flatMap(Tracer.Tracer, (tracer) => sampled(tracer, env))).pipe(
+    Layer.provide(OtlpTracer.layerFromConfig()),
+    Layer.merge(Layer.succeed(References.TracerEnabled, true))
+  )
+
+const senders = (env: Environment, level: MutableRef.MutableRef<Level>) => ({
+  TRACES: spans(env),
   LOGS: logs(level),
   METRICS: OtlpMetrics.layerFromConfig()
 })
@@ -108,17 +123,17 @@ export const layer = (
   signals: ReadonlyArray<Signal>,
   level: MutableRef.MutableRef<Level>
 ): Layer.Layer<never, Failure> =>
-  signals.map(({ kind, protocol }) => Layer.provide(senders(level)[kind], serializations[protocol])).reduce(
+  signals.map(({ kind, protocol }) => Layer.provide(senders(env, level)[kind], serializations[protocol])).reduce(
     (all, one) => Layer.merge(all, one),
     Layer.empty
   ).pipe(
     Layer.provide(http),
-    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...defaults, ...env } }))),
+    Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnv({ env: variables(env) }))),
     endingSoon
   )
 
 /** A collector that does not answer must not keep the process. */
-const endingSoon = <A, R>(layer: Layer.Layer<A, never, R>): Layer.Layer<A, Failure, R> =>
+const endingSoon = <A, R>(layer: Layer.Layer<A, Failure, R>): Layer.Layer<A, Failure, R> =>
   Layer.effectContext(Effect.gen(function*() {
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer((exit) =>

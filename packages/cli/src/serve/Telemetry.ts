@@ -25,7 +25,7 @@ const environment = (): Environment =>
     )
   )
 
-const refuse = (name: string, value: string, why: string) => usage(`${name} "${visible(value)}": ${why}`)
+export const refuse = (name: string, value: string, why: string) => usage(`${name} "${visible(value)}": ${why}`)
 
 /** The variable of one kind, else the one for all. */
 const lookUp = (env: Environment, kind: Signal["kind"], what: string) => {
