@@ -1,5 +1,6 @@
 /** What a server counts: exactly what happened, whatever way it went. */
-import { layerMemory, layerSqlite, Metrics } from "@cpt/server"
+import { Name } from "@cpt/schema"
+import { Batch, layerMemory, layerSqlite, Metrics } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
@@ -55,6 +56,21 @@ describe("Metrics", () => {
         assert.strictEqual(metrics.sessions(), 2)
       }))
   }
+
+  it.live("leave out transactions without a message: of a watchdog, or of who gets their name for good", () =>
+    Effect.gen(function*() {
+      const { connect, metrics, store } = yield* overTcp({ store: yield* stores["on disk"] })
+      const observed = () => [metrics.commitSeconds.count, metrics.commitMessages.count, metrics.commitMessages.sum]
+      yield* store.append(Name.Username.make("watchdog"), new Batch(Buffer.alloc(0)))
+      assert.deepStrictEqual(observed(), [0, 0, 0])
+      const [ann, bob] = [yield* connect, yield* connect]
+      yield* say(bob, "CONNECT bob", "SEND ann psst")
+      yield* hear(bob, 2)
+      assert.deepStrictEqual(observed(), [1, 1, 1])
+      yield* say(ann, "CONNECT ann")
+      assert.strictEqual(yield* ann.hear, "ACCEPT")
+      assert.deepStrictEqual(observed(), [1, 1, 1])
+    }))
 
   it.live("count every byte, both ways", () =>
     Effect.gen(function*() {

@@ -317,8 +317,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
       if (steps >= commitMessages.least) {
         millisEach = messageMillis(millisEach, Math.max(0, millis - syncMillis) / steps, 2 * named.length > steps)
       }
-      metrics.commitSeconds.observe(millis / 1000)
-      metrics.commitMessages.observe(commit.messages)
+      if (commit.messages > 0) { // else a watchdog asks, or a name is claimed
+        metrics.commitSeconds.observe(millis / 1000)
+        metrics.commitMessages.observe(commit.messages)
+      }
       tellAll(commit, committed.value)
       for (const name of commit.groups) claiming.delete(name)
     } else {
