@@ -38,10 +38,10 @@ const jsonLines = ({ status, stdout }: Cpt.Result) =>
   })
 
 describe("cpt admin", () => {
-  it.live("announces to everybody who is logged in, in the server's own name", () =>
+  it.live("announces to everybody who is logged in, in the server's own name; the log has how many, and not what", () =>
     Effect.gen(function*() {
       const data = yield* Cpt.folder
-      const { port } = yield* serving(["--data", data])
+      const { note, port } = yield* serving(["--data", data])
       const nobody = yield* Cpt.run(["admin", "announce", "--data", data, "Anybody here?"])
       assert.deepStrictEqual(nobody, { status: 0, stdout: "", stderr: "cpt: 0 sessions told\n" })
       const ann = yield* Cpt.connected(port)
@@ -50,6 +50,10 @@ describe("cpt admin", () => {
       const somebody = yield* Cpt.run(["admin", "announce", "Back in five minutes"], { env: { CPT_DATA: data } })
       assert.deepStrictEqual(somebody, { status: 0, stdout: "", stderr: "cpt: 1 session told\n" })
       assert.strictEqual(yield* ann.line, "MSG system system 0 Back in five minutes") // CPT 5.9
+      for (const sessions of [0, 1]) {
+        const { time: _, ...line } = JSON.parse(yield* note)
+        assert.deepStrictEqual(line, { level: "info", message: "announcement by an administrator", sessions })
+      }
     }))
 
   it.live("announces what is as long as a line of theirs may be, and nothing longer", () =>
@@ -419,10 +423,16 @@ describe("cpt admin", () => {
       yield* say(quiet, ["CONNECT quiet"], ["ACCEPT"])
       quiet.socket.end()
       assert.strictEqual(yield* quiet.line, "(end)")
+      yield* level("warn")
       yield* level("info")
+      yield* level("info") // which changes nothing
       const ann = yield* Cpt.connected(server.port)
       yield* say(ann, ["CONNECT ann"], ["ACCEPT"])
       ann.socket.end()
+      // Said by the level that has it logged, the one before or the one after
+      for (const [from, to] of [["info", "error"], ["warn", "info"]]) {
+        assert.deepInclude(JSON.parse(yield* server.note), { message: "log level changed", from, to })
+      }
       assert.strictEqual(JSON.parse(yield* server.note).user, "ann")
     }))
 })

@@ -67,7 +67,9 @@ const server = HttpApiBuilder.group(
         if (bytes > room) {
           return yield* new NotDone({ message: `it has ${bytes} bytes, and a line has room for ${room}` })
         }
-        return { sessions: yield* server.announce(text) }
+        const told = { sessions: yield* server.announce(text) }
+        yield* Effect.annotateLogs(Effect.logInfo("announcement by an administrator"), told)
+        return told
       }),
       drain: Effect.fnUntraced(function*({ payload: { withinMillis } }) {
         yield* server.drain(withinMillis === undefined ? Duration.infinity : Duration.millis(withinMillis))
