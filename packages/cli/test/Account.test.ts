@@ -42,7 +42,31 @@ const put = (file: string, contents: unknown) =>
     renameSync(`${file}.new`, file)
   })
 
+/** What the log says next, without when. */
+const logged = ({ note }: { readonly note: Effect.Effect<string> }) =>
+  Effect.map(note, (line) => {
+    const { level: _, time: _time, ...said } = JSON.parse(line)
+    return said
+  })
+
 describe("cpt account", () => {
+  it.live("has each change in the log with the rules that hold then, but where long lists and addresses are left out", () =>
+    Effect.gen(function*() {
+      const cases = [[[], ["198.51.100.7", "10.0.0.0/8"]], [["--log-ip=false"], ["2 left out"]]] as const
+      for (const [flags, ranges] of cases) {
+        const data = yield* Cpt.folder
+        const cpt = commands(data)
+        const server = yield* serving(["--data", data, ...flags])
+        yield* cpt("account", "allow-ip", "bob", "198.51.100.7", "10.0.0.0/8")
+        assert.deepStrictEqual(yield* logged(server), { message: "account changed", name: "bob", ranges })
+        yield* cpt("account", "require-cert", "bob", "CN=bob")
+        const certificates = ["CN=bob"]
+        assert.deepStrictEqual(yield* logged(server), { message: "account changed", name: "bob", ranges, certificates })
+        yield* cpt("account", "require-cert", "bob", `CN=${"b".repeat(2000)}`, "CN=bob")
+        assert.deepInclude(yield* logged(server), { ranges, certificates: ["2 left out"] })
+      }
+    }))
+
   it.live("lock ends a session at once, and lasts through a crash; the inbox survives it all", () =>
     Effect.gen(function*() {
       const data = yield* Cpt.folder
@@ -411,10 +435,13 @@ describe("cpt group", () => {
     Effect.gen(function*() {
       const data = yield* Cpt.folder
       const cpt = commands(data)
-      const { port } = yield* serving(["--data", data])
+      const server = yield* serving(["--data", data])
+      const { port } = server
       const users = Array.from({ length: 8000 }, (_, n) => `u${String(n + 1).padStart(6, "0")}`)
       const named = yield* cpt("group", "members", "staff", ...users)
       assert.deepStrictEqual([named.status, named.stdout], [0, ""])
+      const line = { message: "group changed", name: "staff", members: ["8000 left out"] }
+      assert.deepStrictEqual(yield* logged(server), line)
       const shown = yield* cpt("group", "show", "staff", "--json")
       assert.deepStrictEqual(JSON.parse(shown.stdout), { name: "staff", members: users })
       const bob = yield* loggedIn(port, "u008000")
@@ -429,6 +456,20 @@ describe("cpt group", () => {
         /^cpt: a request of \d+ bytes is more than the 2 MiB that a server takes; say it in several commands\n$/
       )
       assert.deepStrictEqual(yield* cpt("group", "show", "staff", "--json"), shown)
+      yield* cpt("group", "invite", "staff", "carol", "dave")
+      assert.deepStrictEqual(yield* logged(server), {
+        ...line,
+        members: ["8002 left out"],
+        invited: ["carol", "dave"]
+      })
+      yield* cpt("group", "expel", "staff", ...users)
+      assert.deepStrictEqual(yield* logged(server), {
+        ...line,
+        members: ["carol", "dave"],
+        expelled: ["8000 left out"]
+      })
+      yield* cpt("group", "writers", "staff", "carol")
+      assert.deepStrictEqual(yield* logged(server), { ...line, members: ["carol", "dave"], writers: ["carol"] })
     }))
 
   it.live("says in one line what cannot be", () =>

@@ -6,6 +6,8 @@ import * as Account from "../Account.ts"
 import { Accounts } from "../Accounts.ts"
 import { AlreadyDeclared, NotDeclared } from "../Declared.ts"
 import * as Group from "../Group.ts"
+import { Server } from "../Server.ts"
+import type { Settings } from "../ServerConfig.ts"
 import { AdminApi } from "./Api.ts"
 import { NotStored } from "./DeclaredApi.ts"
 
@@ -41,14 +43,45 @@ const carriedOut = <A, E>(
     Effect.tap((after) => Effect.annotateLogs(Effect.logInfo(what), { ...fieldsOf(after) }))
   )
 
-const fieldsOfAccount = Schema.encodeSync(Account.Account)
-const fieldsOfGroup = Schema.encodeSync(Group.Group)
+/** Characters of a list in the log. */
+const mostCharacters = 1000
+
+const leftOut = (list: ReadonlyArray<string>): ReadonlyArray<string> => [`${list.length} left out`]
+
+/** What a list is in the log: a group may have more members than anybody wants to read there. */
+const brief = (list: ReadonlyArray<string>): ReadonlyArray<string> =>
+  list.join().length > mostCharacters ? leftOut(list) : list
+
+const encodeAccount = Schema.encodeSync(Account.Account)
+
+const fieldsOfAccount = ({ logAddresses }: Settings) => (account: Account.Account) => {
+  const { certificates, ranges, ...rules } = encodeAccount(account)
+  return {
+    ...rules,
+    ...ranges !== undefined && { ranges: logAddresses ? brief(ranges) : leftOut(ranges) },
+    ...certificates !== undefined && { certificates: brief(certificates) }
+  }
+}
+
+const fieldsOfGroup = ({ members, name, writers }: Group.Group) => ({
+  name,
+  ...members !== undefined && { members: brief(members) },
+  ...writers !== undefined && { writers: brief(writers) }
+})
+
+/** Who has come and who has gone, beside the rules that hold now. */
+const fieldsOfChange = ({ expel = [], invite = [] }: typeof Group.GroupChange.Type) => (group: Group.Group) => ({
+  ...fieldsOfGroup(group),
+  ...invite.length > 0 && { invited: brief(invite) },
+  ...expel.length > 0 && { expelled: brief(expel) }
+})
 
 const accounts = HttpApiBuilder.group(
   AdminApi,
   "accounts",
   Effect.fnUntraced(function*(handlers) {
     const { accounts } = (yield* Accounts).declared
+    const { settings } = yield* Server
     return handlers.handleAll({
       list: ({ query: { after = "" } }) =>
         Effect.sync(() => {
@@ -60,13 +93,13 @@ const accounts = HttpApiBuilder.group(
         carriedOut(
           accounts.change(payload.name, (before) => unlessDeclared(before, payload, "an account", payload.name)),
           "account declared",
-          fieldsOfAccount
+          fieldsOfAccount(settings)
         ),
       change: ({ payload, query: { name } }) =>
         carriedOut(
           accounts.change(name, (before) => orNotDeclared(Account.changed(name, before, payload), "account", name)),
           "account changed",
-          fieldsOfAccount
+          fieldsOfAccount(settings)
         ),
       remove: ({ query: { name } }) => carriedOut(accounts.remove(name), "account removed", () => ({ name }))
     })
@@ -99,7 +132,7 @@ const declaredGroups = HttpApiBuilder.group(
               (group) => orNotDeclared(group, "declared group", name)
             )),
           "group changed",
-          fieldsOfGroup
+          fieldsOfChange(payload)
         ),
       remove: ({ query: { name } }) => carriedOut(groups.remove(name), "group no longer declared", () => ({ name }))
     })
