@@ -433,6 +433,17 @@ describe("cpt admin", () => {
       for (const [from, to] of [["info", "error"], ["warn", "info"]]) {
         assert.deepInclude(JSON.parse(yield* server.note), { message: "log level changed", from, to })
       }
-      assert.strictEqual(JSON.parse(yield* server.note).user, "ann")
+      assert.deepInclude(JSON.parse(yield* server.note), { message: "session ended", user: "ann" })
+      yield* level("debug")
+      yield* server.note
+      const bob = yield* Cpt.connected(server.port)
+      yield* say(bob, ["CONNECT bob"], ["ACCEPT"])
+      const { session: _, time: _time, ...line } = JSON.parse(yield* server.note)
+      assert.deepStrictEqual(line, {
+        level: "debug",
+        message: "session logged in",
+        user: "bob",
+        address: "127.0.0.1"
+      })
     }))
 })

@@ -4,7 +4,21 @@
  */
 import { Decline, type Message, type Name, Notice } from "@cpt/schema"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { Clock, Context, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Schedule, Tracer } from "effect"
+import {
+  Clock,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Layer,
+  LogLevel,
+  Option,
+  References,
+  Schedule,
+  Tracer
+} from "effect"
 import type { NetAddress } from "effect/net"
 import { type Socket, SocketServer } from "effect/socket"
 import type * as Net from "node:net"
@@ -16,6 +30,7 @@ import type { Connection } from "./Connection.ts"
 import * as Descriptors from "./Descriptors.ts"
 import { Directory } from "./Directory.ts"
 import { IdleDeadline } from "./IdleDeadline.ts"
+import { IsLogged } from "./IsLogged.ts"
 import * as Kernel from "./Kernel.ts"
 import { LimitHits } from "./LimitHits.ts"
 import { isNetServer } from "./Listener.ts"
@@ -110,6 +125,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     const where = config.logAddresses && address !== undefined ? { address } : {}
     fork(Effect.annotateLogs(Effect.logWarning("a limit is reached"), { limit, ...where }))
   })
+  const [isLogged, least] = [yield* IsLogged, yield* References.MinimumLogLevel]
   const timelines = yield* Timelines
   const turns = new Turns(config, limitHits)
   const services: Services = {
@@ -124,6 +140,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     limitHits,
     turns,
     addresses: new Addresses(config, () => uptime(clock)),
+    isLogged: (level) => LogLevel.isGreaterThanOrEqualTo(level, least) && isLogged(level),
     reviews: 0,
     fork
   }

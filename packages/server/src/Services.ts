@@ -1,5 +1,5 @@
 /** What a session needs of its server: looked up once, and not at every login. */
-import type { Clock, Effect, Fiber } from "effect"
+import type { Clock, Effect, Fiber, LogLevel } from "effect"
 import type { Accounts } from "./Accounts.ts"
 import type { Addresses } from "./Addresses.ts"
 import type { Directory } from "./Directory.ts"
@@ -23,6 +23,7 @@ export interface Services {
   readonly limitHits: LimitHits
   readonly turns: Turns
   readonly addresses: Addresses
+  readonly isLogged: (level: LogLevel.LogLevel) => boolean
   /** How often sessions have been reviewed, since other things were declared. */
   reviews: number
   /** Runs what a session does by itself; whoever calls it owns the fiber. */

@@ -513,6 +513,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       this.#services.metrics.logins.add("accepted")
       this.outbox.push(accept)
       following.open()
+      if (this.#services.isLogged("Debug")) {
+        this.#services.fork(Effect.annotateLogs(Effect.logDebug("session logged in"), this.#whose(following)))
+      }
     })
   }
 
@@ -682,16 +685,22 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
+  /** Which session it is, for the log. */
+  #whose(following: Following | undefined) {
+    return {
+      session: this.id,
+      ...following !== undefined && { user: following.username },
+      ...this.#services.config.logAddresses && this.remoteAddress !== undefined && { address: this.remoteAddress }
+    }
+  }
+
   /** Says what there was of it, in the log, and to who traces. Nothing of what was said. */
   get account(): Effect.Effect<void> {
     const why = this.connection.cutFor()
-    const { clock, config } = this.#services
     const totals = {
-      session: this.id,
-      ...this.#left !== undefined && { user: this.#left.username },
-      ...config.logAddresses && this.remoteAddress !== undefined && { address: this.remoteAddress },
+      ...this.#whose(this.#left),
       ...this.#refused !== undefined && { refused: this.#refused },
-      seconds: Math.round(uptime(clock) - this.startedAt) / 1000,
+      seconds: Math.round(uptime(this.#services.clock) - this.startedAt) / 1000,
       messages: this.acknowledged,
       delivered: this.#left?.delivered ?? 0,
       received: this.received,

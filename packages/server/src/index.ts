@@ -13,6 +13,7 @@ export { type Declared, NameConflict, NotDeclared, type Register } from "./Decla
 export * as Descriptors from "./Descriptors.ts"
 export { Group } from "./Group.ts"
 export * as IpRange from "./IpRange.ts"
+export { IsLogged } from "./IsLogged.ts"
 export { CannotLoad, DeclaredElsewhere, Keeper } from "./Keeper.ts"
 export * as Listener from "./Listener.ts"
 export * as Credentials from "./Listener/Credentials.ts"

@@ -1,7 +1,7 @@
-/** The line in the log at the end of each session: what there was of it, and why it ended. */
-import type { ServerConfig } from "@cpt/server"
+/** The lines in the log of each session: who has come, and at the end what there was of it, and why it ended. */
+import { IsLogged, type ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Logger, Queue, References } from "effect"
+import { Duration, Effect, Layer, Logger, Queue, References } from "effect"
 import { Buffer } from "node:buffer"
 import { type Connection, overTcp, type World } from "./support/World.ts"
 
@@ -37,6 +37,36 @@ const asksForMuchAndSleeps = Effect.fnUntraced(function*(who: Connection) {
   }
   yield* who.stopReading
   yield* say(who, "SYNC red 0")
+})
+
+describe("the login of a session", () => {
+  const cases = [
+    ["is a line for who debugs", {}, true, ["ann 127.0.0.1", "bob 127.0.0.1"]],
+    ["has no address where they are left out", { logAddresses: false }, true, ["ann undefined", "bob undefined"]],
+    ["is none for others", {}, false, []]
+  ] as const
+  for (const [what, settings, isDebug, expected] of cases) {
+    it.live(what, () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const logger = Logger.make<unknown, void>(({ fiber, logLevel, message }) => {
+          const { address, session, user } = fiber.getRef(References.CurrentLogAnnotations)
+          if (String(message) !== "session logged in") return
+          assert.deepStrictEqual([logLevel, typeof session], ["Debug", "number"])
+          lines.push(`${user} ${address}`)
+        })
+        const world = yield* Effect.provide(overTcp({ settings }), [
+          Logger.layer([logger]),
+          Layer.succeed(References.MinimumLogLevel, "Debug"),
+          Layer.succeed(IsLogged, (level) => isDebug || level !== "Debug")
+        ])
+        yield* login(world, "ann")
+        const bob = yield* world.connect
+        yield* say(bob, "CONNECT system", "CONNECT bob")
+        assert.deepStrictEqual([yield* bob.hear, yield* bob.hear], ["DECLINE username_taken", "ACCEPT"])
+        assert.deepStrictEqual(lines, [...expected])
+      }))
+  }
 })
 
 describe("the end of a session", () => {

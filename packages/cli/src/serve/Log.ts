@@ -2,6 +2,7 @@
  * What a server logs: to stderr, since stdout is for data. For people on a terminal, one JSON object a line for
  * programs. How much can change while it runs.
  */
+import { IsLogged } from "@cpt/server"
 import { Cause, Layer, Logger, LogLevel, MutableRef, References } from "effect"
 import { visible } from "../Visible.ts"
 import type { Values } from "./Table.ts"
@@ -75,5 +76,9 @@ export const layer = (format: Values["log-format"], level: MutableRef.MutableRef
     const words = Array.isArray(message) ? message.map(textOf).join(" ") : textOf(message)
     write(render({ time: date.toISOString(), level: logLevel.toLowerCase(), message: words, fields }))
   })
-  return Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug"))
+  return Layer.mergeAll(
+    Logger.layer([logger]),
+    Layer.succeed(References.MinimumLogLevel, "Debug"), // what is logged can change
+    Layer.succeed(IsLogged, wanted)
+  )
 }
