@@ -8,8 +8,8 @@ import { Buffer } from "node:buffer"
 import type { Batch } from "./Batch.ts"
 
 /**
- * Whether what comes now may be a re-send of what came at `at`, both in milliseconds: the window is not over. Where the
- * clock has been set back, it is not either.
+ * Whether what comes now may be a re-send of what came at `at`: the window is not over. Both are milliseconds on a clock
+ * that nobody sets: by the time of day, the window would be as long as that is wrong, or over at once.
  */
 export const isResend = (at: number, now: number, window: number): boolean => window > 0 && now - at <= window
 
@@ -36,7 +36,11 @@ export class Duplicates {
     this.#window = window
   }
 
-  /** Calls `store` with the index of each message that is no re-send; the last of them is the sender's last from now on. */
+  /**
+   * Calls `store` with the index of each message that is no re-send; the last of them is the sender's last from now on.
+   *
+   * @param now milliseconds on a clock that nobody sets
+   */
   forEachNew(sender: string, batch: Batch, now: number, store: (index: number) => void): void {
     if (this.#window === 0) {
       for (let index = 0; index < batch.count; index++) store(index)

@@ -10,6 +10,7 @@
  * - `append` returns when the messages are as safe as the driver makes them, and not before (CPT 4.1). When it fails,
  *   none of its messages is stored.
  * - Each stored message has a timestamp of `max(now, that of the message before it in its target + 1)` (CPT 4.2).
+ * - Timestamps go by the time of day; the window for re-sends (CPT 4.4) by a clock that nobody sets.
  * - A read that starts after an `append` has returned sees its messages.
  * - Watchers of a target are told of each message once, in order, before its `append` returns.
  * - Whoever calls a method runs what it gives, once and at once. So a driver that need not wait may do it at the call and

@@ -9,6 +9,7 @@ import type { Batch } from "../Batch.ts"
 import { Duplicates } from "../Duplicates.ts"
 import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
+import { uptime } from "../Uptime.ts"
 import { Chain } from "./Chain.ts"
 import * as defaults from "./Defaults.ts"
 import { Entry, nameBytes } from "./Entry.ts"
@@ -68,11 +69,11 @@ class Memory {
     return this.#bytes
   }
 
-  /** Gives how many names are new. */
-  append(sender: Name.Username, batch: Batch, now: number): number {
+  /** At `now`, by the time of day, and `up`, on the clock that nobody sets. Gives how many names are new. */
+  append(sender: Name.Username, batch: Batch, now: number, up: number): number {
     const before = this.#entries.size
     let entry: Entry | undefined
-    this.#duplicates.forEachNew(sender, batch, now, (index) => {
+    this.#duplicates.forEachNew(sender, batch, up, (index) => {
       const target = batch.targets[index]!
       if (entry?.name !== target) entry = this.#entry(target, "open")
       this.#bytes += entry.add(sender, batch, index, Timestamp.next(now, entry.head)) + messageOverhead
@@ -212,7 +213,7 @@ export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<Messag
           `in memory only: they are gone when the server stops, and the oldest go when there are more than ` +
           `${limits.messages.toLocaleString("en")} messages or ${Math.floor(limits.bytes / 1024 / 1024)} MiB`,
         append: (sender, batch) => {
-          const named = memory.append(sender, batch, clock.currentTimeMillisUnsafe())
+          const named = memory.append(sender, batch, clock.currentTimeMillisUnsafe(), uptime(clock))
           return named === 0 ? none : Exit.succeed(named)
         },
         confirm: (sender) => {

@@ -14,6 +14,7 @@ import { Keeper } from "../Keeper.ts"
 import * as Rows from "../Keeper/Rows.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
+import { uptime } from "../Uptime.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import * as defaults from "./Defaults.ts"
 import { headOf } from "./Head.ts"
@@ -78,6 +79,7 @@ const pageBytes = 64 * 1024
 class Commit {
   readonly ops: Array<Op> = []
   readonly #times: Array<number> = []
+  readonly #uptimes: Array<number> = []
   readonly #names: Array<string> = []
   readonly #targets: Array<string> = []
   readonly #ends: Array<number> = []
@@ -97,7 +99,14 @@ class Commit {
   /** Bytes that they take, at a guess. */
   size = 0
 
-  message(code: Op, now: number, sender: Name.Username, { bytes, ends, starts, targets }: Batch, index: number): void {
+  message(
+    code: Op,
+    now: number,
+    up: number,
+    sender: Name.Username,
+    { bytes, ends, starts, targets }: Batch,
+    index: number
+  ): void {
     const [target, start, end] = [targets[index]!, starts[index]!, ends[index]!]
     const length = this.#length + end - start
     // The memory grows, mostly where it is: the smaller one would be garbage, for V8 to look for
@@ -106,7 +115,7 @@ class Commit {
     this.#length = length
     this.size += end - start + messageOverhead
     this.messages++
-    this.#step(code, now, sender, target === this.#target ? "" : target)
+    this.#step(code, now, up, sender, target === this.#target ? "" : target)
     this.#target = target
     this.senders.push(sender)
     this.targets.push(target)
@@ -114,15 +123,16 @@ class Commit {
 
   /** Of a sender, that it has seen its last ACK; or of a name, that it is claimed. */
   say(code: Op, name: Name.Name): void {
-    this.#step(code, 0, name, "")
+    this.#step(code, 0, 0, name, "")
     if (code === op.claimGroup) this.groups.push(name)
     this.senders.push(undefined)
     this.targets.push(undefined)
   }
 
-  #step(code: Op, now: number, name: string, target: string): void {
+  #step(code: Op, now: number, up: number, name: string, target: string): void {
     this.ops.push(code)
     this.#times.push(now)
+    this.#uptimes.push(up)
     this.#names.push(name === this.#name ? "" : name)
     this.#targets.push(target)
     this.#ends.push(this.#length)
@@ -133,6 +143,7 @@ class Commit {
     return {
       ops: Uint8Array.from(this.ops),
       times: Float64Array.from(this.#times),
+      uptimes: Float64Array.from(this.#uptimes),
       ends: Uint32Array.from(this.#ends),
       names: this.#names.join("\n"),
       targets: this.#targets.join("\n"),
@@ -161,12 +172,13 @@ class Watched {
 }
 
 const make = Effect.fnUntraced(function*(options: Options) {
+  const clock = yield* Clock.Clock
   const settings = {
     file: options.file,
     resendWindow: options.resendWindow ?? Limits.resendWindow,
-    keep: options.keep ?? {}
+    keep: options.keep ?? {},
+    startedAt: { time: clock.currentTimeMillisUnsafe(), uptime: uptime(clock) }
   }
-  const clock = yield* Clock.Clock
   const cache = new Cache(options.cache ?? defaults.cache)
   const metrics = yield* Metrics
   const watched = new Map<string, Watched>()
@@ -235,7 +247,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     return commit
   }
 
-  const append = (sender: Name.Username, batch: Batch, now: number) => {
+  const append = (sender: Name.Username, batch: Batch, now: number, up: number) => {
     const commit = commitFor(sender, batch.count, batch.size)
     const before = commit.size
     const from = commit.ops.length
@@ -243,7 +255,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
       const target = batch.targets[index]!
       const kind = kinds.get(target) ?? declared.get(target)
       const code = kind === undefined ? op.message : kind === "user" ? op.messageToUser : op.messageToGroup
-      commit.message(code, now, sender, batch, index)
+      commit.message(code, now, up, sender, batch, index)
     }
     waitingBytes += commit.size - before
     somethingWaits.openUnsafe()
@@ -452,7 +464,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
     description: `in ${options.file}`,
 
     append: (sender, batch) => {
-      const done = append(sender, batch, clock.currentTimeMillisUnsafe())
+      const done = append(sender, batch, clock.currentTimeMillisUnsafe(), uptime(clock))
       // What is on its way to the disk cannot be called back, so its end is waited for
       if (waitingBytes <= maxWaitingBytes) return Effect.uninterruptible(done)
       room.closeUnsafe()
@@ -713,6 +725,7 @@ const thread = Effect.fnUntraced(
         ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined, [
           steps.ops.buffer,
           steps.times.buffer,
+          steps.uptimes.buffer,
           steps.ends.buffer,
           steps.texts.buffer
         ]),

@@ -5,15 +5,17 @@
  *     messageStoreSuite("my driver", myLayer)
  *
  * Each build of the layer is taken to be an empty store of its own. The suite runs under TestClock: a driver takes the
- * time of a message from Effect's Clock, and waits for nothing that needs that clock to move.
+ * time of a message from Effect's Clock, and waits for nothing that needs that clock to move. In some tests the time of day
+ * jumps while no time passes.
  */
 import { Command, type Decline, Limits, Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
+import { Arbitrary, Clock, Effect, Exit, Fiber, Layer, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
 import { Batch } from "../Batch.ts"
 import { type Appended, type KeptGroups, type Kind, MessageStore } from "../MessageStore.ts"
+import { jumpingClock } from "./JumpingClock.ts"
 
 export interface SuiteOptions {
   /** Milliseconds in which the layer takes an equal, unconfirmed message for a re-send. Default: CPT's 120 s. */
@@ -25,6 +27,9 @@ export interface SuiteOptions {
 }
 
 type Store = MessageStore["Service"]
+
+/** Sets the time of day, forward or back; no time passes. */
+type Jump = (millis: number) => Effect.Effect<void>
 
 /** A message on its way into the store. */
 interface Draft {
@@ -42,6 +47,18 @@ const append = (store: Store, drafts: ReadonlyArray<Draft>): Effect.Effect<void,
   const batch = Batch.of(...own.map(({ message, target }) => [target, message] as const))
   return Effect.flatMap(store.append(first.sender, batch), () => append(store, others))
 }
+
+/** With an empty store of its own, and a clock whose time of day can be set. */
+const withStore = <A, E, F, R>(
+  layer: Layer.Layer<MessageStore, E>,
+  body: (store: Store, jump: Jump) => Effect.Effect<A, F, R>
+) =>
+  Effect.flatMap(jumpingClock, ({ clock, jump }) =>
+    MessageStore.pipe(
+      Effect.flatMap((store) => body(store, jump)),
+      Effect.provide(Layer.fresh(layer)),
+      Effect.provideService(Clock.Clock, clock)
+    ))
 
 /** Watches a target until the scope ends. */
 const watch = (store: Store, to: string, tell: (message: Appended) => void) => {
@@ -141,13 +158,14 @@ class Model {
     return this.of(to).at(-1)?.timestamp ?? 0
   }
 
-  append(drafts: ReadonlyArray<Draft>, now: number): void {
+  /** At `now`, by the time of day, and `uptime` milliseconds after the beginning. */
+  append(drafts: ReadonlyArray<Draft>, now: number, uptime: number): void {
     for (const draft of drafts) {
       const last = this.#last.get(draft.sender)
-      const isResend = last !== undefined && now - last.at <= this.#window && this.#window > 0 &&
+      const isResend = last !== undefined && uptime - last.at <= this.#window && this.#window > 0 &&
         last.draft.target === draft.target && last.draft.message === draft.message
       if (isResend) continue
-      this.#last.set(draft.sender, { draft, at: now })
+      this.#last.set(draft.sender, { draft, at: uptime })
       const timestamp = Math.max(now, this.head(draft.target) + 1)
       const message = { sender: draft.sender, timestamp, text: draft.message }
       this.messages.set(draft.target, [...this.of(draft.target), message])
@@ -211,7 +229,7 @@ const Step = Schema.Union([
   Schema.TaggedStruct("unwatch", { target: Targets }),
   Schema.TaggedStruct("wait", { millis: Schema.Literals([1, 1000]) }),
   Schema.TaggedStruct("outwait", {}),
-  Schema.TaggedStruct("jumpBack", {})
+  Schema.TaggedStruct("jump", { millis: Schema.Literals([-3_600_000, -10_000, 10_000, 7_200_000]) })
 ])
 type Step = typeof Step.Type
 const steps = Arbitrary.array(Arbitrary.schema(Step), { maxLength: 40 })
@@ -219,17 +237,18 @@ const steps = Arbitrary.array(Arbitrary.schema(Step), { maxLength: 40 })
 const describeStep = (step: Step): string => JSON.stringify(step)
 
 /** Runs a program against both, and compares whatever can be seen. */
-const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyArray<Step>, window: number) {
+const runProgram = Effect.fnUntraced(function*(store: Store, jump: Jump, program: ReadonlyArray<Step>, window: number) {
   const model = new Model(window)
   const watching = new Map<string, { readonly scope: Scope.Closeable; readonly told: Array<Read>; from: number }>()
   let now = 1_700_000_000_000
+  let uptime = 0
   yield* TestClock.setTime(now)
   for (const step of program) {
     switch (step._tag) {
       case "append": {
         const drafts = step.drafts.map(({ sender, target, text }) => draft(sender, target, text))
         yield* append(store, drafts)
-        model.append(drafts, now)
+        model.append(drafts, now, uptime)
         break
       }
       case "confirm": {
@@ -286,18 +305,15 @@ const runProgram = Effect.fnUntraced(function*(store: Store, program: ReadonlyAr
       }
       case "wait":
       case "outwait": {
-        now += step._tag === "wait" ? step.millis : window + 1
-        yield* TestClock.setTime(now)
+        const millis = step._tag === "wait" ? step.millis : window + 1
+        now += millis
+        uptime += millis
+        yield* TestClock.adjust(millis)
         break
       }
-      case "jumpBack": {
-        // What the window is when the clock jumps, nobody promises
-        for (const sender of Senders.literals) {
-          yield* store.confirm(user(sender))
-          model.confirm(sender)
-        }
-        now -= 10_000
-        yield* TestClock.setTime(now)
+      case "jump": {
+        now += step.millis
+        yield* jump(step.millis)
       }
     }
     for (const [to, { from, told }] of watching) {
@@ -334,13 +350,12 @@ export const messageStoreSuite = <E>(
   /** A test with an empty store, at `now`. */
   const test = <A, F>(
     title: string,
-    body: (store: Store) => Effect.Effect<A, F, Scope.Scope>,
+    body: (store: Store, jump: Jump) => Effect.Effect<A, F, Scope.Scope>,
     on: Layer.Layer<MessageStore, unknown> = layer
   ) =>
     it.effect(
       title,
-      () =>
-        TestClock.setTime(now).pipe(Effect.andThen(MessageStore), Effect.flatMap(body), Effect.provide(Layer.fresh(on)))
+      () => Effect.andThen(TestClock.setTime(now), withStore(on, body))
     )
 
   describe(name, () => {
@@ -633,6 +648,25 @@ export const messageStoreSuite = <E>(
           yield* append(store, [hi])
           assert.strictEqual(yield* count(store), 2)
         }))
+
+      test(
+        "are over after the window, and not before, whatever the clock is set to",
+        (store, jump) =>
+          Effect.gen(function*() {
+            for (const [index, millis] of [-3_600_000, 7_200_000].entries()) {
+              const to = `red${index}`
+              const again = Effect.suspend(() => append(store, [draft("ann", to, "hi")]))
+              yield* again
+              yield* jump(millis)
+              yield* TestClock.adjust(resendWindow - 1)
+              yield* again
+              assert.strictEqual(yield* count(store, to), 1)
+              yield* TestClock.adjust(2)
+              yield* again
+              assert.strictEqual(yield* count(store, to), 2)
+            }
+          })
+      )
 
       test("are not told to watchers", (store) =>
         Effect.gen(function*() {
@@ -980,11 +1014,7 @@ export const messageStoreSuite = <E>(
     it.effect.prop(
       "is the model, whatever happens",
       [steps],
-      ([program]) =>
-        MessageStore.pipe(
-          Effect.flatMap((store) => runProgram(store, program, resendWindow)),
-          Effect.provide(Layer.fresh(layer))
-        ),
+      ([program]) => withStore(layer, (store, jump) => runProgram(store, jump, program, resendWindow)),
       { arbitrary: { runs: programs, size: 40 } }
     )
   })

@@ -1,6 +1,7 @@
 import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Logger, Schedule } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Logger, Schedule } from "effect"
+import { TestClock } from "effect/testing"
 import { hash } from "node:crypto"
 import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -10,6 +11,7 @@ import * as Database from "../../src/Database.ts"
 import { type Appended, MessageStore } from "../../src/MessageStore.ts"
 import { layerSqlite, type Options } from "../../src/MessageStore/Sqlite.ts"
 import { messageStoreSuite } from "../../src/testing/index.ts"
+import { jumpingClock } from "../../src/testing/JumpingClock.ts"
 import { newFolder } from "../support/folder.ts"
 
 /** A file that is not there yet, in a folder that goes with the test. */
@@ -193,6 +195,95 @@ describe("layerSqlite, opened again", () => {
         })
       )
     }), 60_000)
+})
+
+describe("layerSqlite, of the re-sends of who sent something before it was started (CPT 4.4)", () => {
+  const noon = 1_700_000_000_000
+  const resendWindow = 1000
+  const ok = draft("ok")
+  const oks = (store: MessageStore["Service"]) => Effect.map(textsIn(store), ({ length }) => length)
+
+  /** A message is a re-send for so long, to the millisecond, and one that comes then is not. */
+  const knowsFor = (store: MessageStore["Service"], millis: number) =>
+    Effect.gen(function*() {
+      const before = yield* oks(store)
+      yield* TestClock.adjust(millis)
+      yield* append(store, [ok])
+      assert.strictEqual(yield* oks(store), before, "a re-send")
+      yield* TestClock.adjust(1)
+      yield* append(store, [ok])
+      assert.strictEqual(yield* oks(store), before + 1, "a new message")
+    })
+
+  it.effect("after a crash knows them for no longer than the window, also where its timestamps were ahead of the clock", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* TestClock.setTime(noon)
+      yield* use(file, (store) => append(store, [draft("hi", blue, bob)]))
+      beside(file, (db) =>
+        db.exec(`
+          INSERT INTO recent (lines) VALUES (CAST('MSG red ann ${noon + 56_000} ok' || char(10) AS BLOB));
+          UPDATE state SET is_clean = 0`))
+      yield* use(file, (store) => knowsFor(store, resendWindow), { resendWindow })
+    }))
+
+  it.effect("knows them for no longer than the window where they are from a time that is yet to come", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* TestClock.setTime(noon)
+      yield* use(file, (store) => append(store, [ok]))
+      yield* TestClock.setTime(noon - 3_600_000)
+      yield* use(file, (store) => knowsFor(store, resendWindow), { resendWindow })
+    }))
+
+  it.effect("knows them for the rest of the window, whatever the clock is set to once it runs", () =>
+    Effect.gen(function*() {
+      for (const millis of [-3_600_000, 7_200_000]) {
+        const file = yield* newFile
+        yield* TestClock.setTime(noon)
+        yield* use(file, (store) => append(store, [ok]))
+        yield* TestClock.setTime(noon + 300)
+        const { clock, jump } = yield* jumpingClock
+        yield* use(
+          file,
+          (store) => Effect.andThen(jump(millis), knowsFor(store, resendWindow - 300)),
+          { resendWindow }
+        ).pipe(Effect.provideService(Clock.Clock, clock))
+      }
+    }))
+
+  it.effect("writes the time of day, so that the next one knows how long ago it was", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* TestClock.setTime(noon)
+      const { clock, jump } = yield* jumpingClock
+      yield* Effect.gen(function*() {
+        yield* use(file, (store) => Effect.andThen(jump(7_200_000), append(store, [ok])))
+        yield* TestClock.adjust(300)
+        yield* use(file, (store) => knowsFor(store, resendWindow - 300), { resendWindow })
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    }))
+
+  it.effect("and of who sent something since, however many names are in use, and whatever the clock is set to", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* TestClock.setTime(noon)
+      const { clock, jump } = yield* jumpingClock
+      yield* Effect.gen(function*() {
+        const store = yield* opened(file, { resendWindow })
+        yield* TestClock.adjust(2 * resendWindow)
+        yield* append(store, [ok])
+        for (let from = 0; from < 52_000; from += 4000) {
+          yield* append(
+            store,
+            Array.from({ length: 4000 }, (_, index) => draft("hi", Name.Target.make(`red${from + index}`), bob))
+          )
+        }
+        yield* jump(7_200_000)
+        yield* append(store, [draft("ho", blue, bob)])
+        yield* knowsFor(store, resendWindow)
+      }).pipe(Effect.provideService(Clock.Clock, clock))
+    }))
 })
 
 describe("layerSqlite, with a database of version 1", () => {

@@ -1,4 +1,4 @@
-/** The server, as the protocol has it: no sockets, no pages, no cursors, no time but `now`. */
+/** The server, as the protocol has it: no sockets, no pages, no cursors, no time but `now` and `uptime`. */
 import { Name } from "@cpt/schema"
 
 export interface Message {
@@ -34,7 +34,8 @@ interface Unconfirmed {
 }
 
 export class Model {
-  now = 1_700_000_000_000
+  now = 1_700_000_000_000 // the time of day, which can be set
+  uptime = 0 // how many milliseconds have passed
   readonly log: Array<Message> = []
   readonly #logs = new Map<string, Array<Message>>() // of each target
   readonly kinds = new Map<string, "user" | "group">()
@@ -85,7 +86,7 @@ export class Model {
   isResend(sender: string, target: string, text: string): boolean | undefined { // CPT 4.4
     const last = this.unconfirmed.get(sender)
     if (last === undefined || last.target !== target || last.text !== text) return false
-    return last.isDoubtful ? undefined : this.now - last.at <= 120_000
+    return last.isDoubtful ? undefined : this.uptime - last.at <= 120_000
   }
 
   send(session: Session, target: string, text: string, isStored: boolean): ReadonlyArray<string> {
@@ -99,7 +100,7 @@ export class Model {
     const log = this.#logs.get(target)
     if (log === undefined) this.#logs.set(target, [message])
     else log.push(message)
-    this.unconfirmed.set(sender, { target, text, at: this.now, isDoubtful: false })
+    this.unconfirmed.set(sender, { target, text, at: this.uptime, isDoubtful: false })
     // CPT 5.5; somebody who has come back on another connection is still who has sent it
     for (const other of this.sessions) if (other.name !== sender && other.follows.has(target)) other.due.push(message)
     return ["ACK"]

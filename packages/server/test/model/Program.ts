@@ -72,6 +72,8 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
 
   // The server
 
+  const live = yield* Clock.clockWith(Effect.succeed)
+  const clockOf = (passed: () => number) => clockAt(live, () => model.now, passed)
   const readOf = new Map<string, Deferred.Deferred<void>>() // who wants to know of the next read of a target
   const chance = randomOf(-seed)
   /** In half of the programs the store answers some turns of the event loop later, as one with a thread of its own. */
@@ -97,11 +99,10 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
         release: (names) => later(store.release(names)),
         unwatch: (target, watcher) => later(store.unwatch(target, watcher))
       }))
-  ).pipe(Layer.provide(layerMemory()))
-  const live = yield* Clock.clockWith(Effect.succeed)
+  ).pipe(Layer.provide(Layer.provide(layerMemory(), Layer.succeed(Clock.Clock, clockOf(() => model.uptime)))))
   const options = { store: observedStore, settings: { loginDeadline: Duration.hours(500) } }
   const world: World = yield* (isInMemory ? inMemory(options) : overTcp(options)).pipe(
-    Effect.provideService(Clock.Clock, clockAt(live, () => model.now))
+    Effect.provideService(Clock.Clock, clockOf(() => 0)) // no deadline is over when time passes for the store
   )
 
   /** Whether there is a message of which the model does not know. */
@@ -400,14 +401,15 @@ export const runProgram = Effect.fnUntraced(function*(seed: number, steps: numbe
       )
     }
     if (what < 72) {
-      model.now += pick([1, 1000, 120_001])
+      const millis = pick([1, 1000, 120_001])
+      model.now += millis
+      model.uptime += millis
       return log.push(`(it is ${model.now})`)
     }
     if (client.session.name === undefined) return
-    if (what < 74) { // Whether the window holds when the clock goes back, nobody promises
-      model.now -= 60_000
-      for (const sender of model.unconfirmed.keys()) model.doubt(sender)
-      return log.push(`(it is ${model.now} again)`)
+    if (what < 74) {
+      model.now += pick([-60_000, 600_000])
+      return log.push(`(the clock is set to ${model.now})`)
     }
     if (what < 76) {
       const text = `announcement ${unique++}`

@@ -10,8 +10,10 @@ export type Op = (typeof op)[keyof typeof op]
 /** The steps of a transaction, in the order in which they came. */
 export interface Steps {
   readonly ops: Uint8Array<ArrayBuffer>
-  /** When the message came, in milliseconds; 0 where there is none. */
+  /** When the message came, in milliseconds: by the time of day; 0 where there is none. */
   readonly times: Float64Array<ArrayBuffer>
+  /** The same on the clock that nobody sets, which the window for re-sends goes by (CPT 4.4). */
+  readonly uptimes: Float64Array<ArrayBuffer>
   /** Where the text of the message ends among the texts; it begins where the one of the step before ends. */
   readonly ends: Uint32Array<ArrayBuffer>
   /**
@@ -22,6 +24,12 @@ export interface Steps {
   /** Of each step, with LF between them: the target of a message. Empty where it is that of the message before. */
   readonly targets: string
   readonly texts: Uint8Array<ArrayBuffer>
+}
+
+/** One moment by both clocks, in milliseconds. */
+export interface Moment {
+  readonly time: number
+  readonly uptime: number
 }
 
 /** What has become of them. */

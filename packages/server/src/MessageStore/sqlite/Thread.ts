@@ -11,7 +11,7 @@ import { Checkpointer, serveCheckpointer } from "./Checkpointer.ts"
 import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
 import { Reader, type StoredGroups, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
-import type { Committed, DeclaredName, Steps } from "./Steps.ts"
+import type { Committed, DeclaredName, Moment, Steps } from "./Steps.ts"
 import { Writer } from "./Writer.ts"
 
 export interface Settings {
@@ -19,6 +19,8 @@ export interface Settings {
   readonly role: "writer" | "reader" | "checkpointer"
   readonly resendWindow: number
   readonly keep: Keep
+  /** By the clock of whoever says when messages come. */
+  readonly startedAt: Moment
 }
 
 export type Question =
@@ -83,11 +85,11 @@ const nice = 4
 const idleLogBytes = 4 * 1024 * 1024
 
 const serveWriter = (port: MessagePort, settings: Settings) => {
-  const { file, keep, resendWindow } = settings
+  const { file, keep, resendWindow, startedAt } = settings
   const locked = lock(file)
   const db = open(file)
   db.exec("PRAGMA wal_autocheckpoint = 0")
-  const writer = new Writer(db, resendWindow)
+  const writer = new Writer(db, resendWindow, startedAt)
   const retention = new Retention(writer, keep)
   const age = keep.age === undefined ? undefined : Math.min(Math.max(lookEvery.least, keep.age / 20), lookEvery.most)
   let [committedAt, foldedAt] = [0, 0]

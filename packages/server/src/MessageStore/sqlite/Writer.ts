@@ -12,7 +12,7 @@ import { isResend } from "../../Duplicates.ts"
 import { Head } from "../Head.ts"
 import { blockBytes, LineWalk } from "./Block.ts"
 import { digest, kindCodes, messageOverhead, value } from "./Database.ts"
-import { type Committed, type DeclaredName, op, type Steps } from "./Steps.ts"
+import { type Committed, type DeclaredName, type Moment, op, type Steps } from "./Steps.ts"
 
 /** What is known of a name: a row of `names`, and what `recent` adds to it. */
 export interface Row {
@@ -26,9 +26,13 @@ export interface Row {
   count: number
   bytes: number
   oldest: number
-  /** Its last message, as a sender (CPT 4.4): the target's id (0: none), when, and the digest of the text, or the text. */
+  /**
+   * Its last message, as a sender (CPT 4.4): the target's id (0: none), when, by the time of day and on the clock that
+   * nobody sets, and the digest of the text, or the text.
+   */
   lastTarget: number
   lastAt: number
+  lastUptime: number
   lastDigest: string
   lastText: Uint8Array | undefined
   /** The run in which it was known to have seen the ACK of that. */
@@ -54,7 +58,7 @@ interface Recent {
 
 const nothing: Recent = { bytes: Buffer.alloc(0), ends: [], timestamps: [] }
 
-/** Rows that are kept in memory; when there are more, they are read again as they are needed. */
+/** Rows that are kept in memory; when there are more, they are read again as they are needed. More, if they must be. */
 const maxRows = 50_000
 
 /** Messages, bytes of their texts, and names with some of them, that may wait to be folded: some milliseconds of work. */
@@ -71,6 +75,7 @@ const numberOf = (field: unknown): number => Number(field ?? 0)
 export class Writer {
   readonly db: DatabaseSync
   readonly #window: number
+  readonly #startedAt: Moment
   readonly #run: number
   readonly #sql
   readonly #rows = new Map<string, Row>()
@@ -81,13 +86,17 @@ export class Writer {
   readonly #log: string
   readonly #pageSize: number
   #lastId: number
+  #mostRows = maxRows
+  #uptime: number // when the last message came
   #lines = Buffer.allocUnsafeSlow(firstLines) // of the transaction under way
   #length = 0
   #syncMillis = 0 // of the last transaction
 
   /** @param window milliseconds in which an equal, unconfirmed message is a re-send; 0 switches the check off */
-  constructor(db: DatabaseSync, window: number) {
+  constructor(db: DatabaseSync, window: number, startedAt: Moment) {
     this.db = db
+    this.#startedAt = startedAt
+    this.#uptime = startedAt.uptime
     this.#log = `${db.location()}-wal`
     this.#pageSize = numberOf(value(db, "PRAGMA page_size"))
     this.#window = window
@@ -156,9 +165,7 @@ export class Writer {
    * none of the messages is stored.
    */
   commit<A>(steps: Steps, also: () => A): { readonly committed: Committed; readonly also: A } {
-    if (this.#rows.size > maxRows) {
-      for (const row of this.#rows.values()) if (!row.isDirty) this.#rows.delete(row.name)
-    }
+    if (this.#rows.size > this.#mostRows) this.#forgetRows()
     try {
       const done = this.transact(() => {
         const committed = this.#carryOut(steps)
@@ -174,6 +181,19 @@ export class Writer {
     } finally {
       if (this.#lines.length > foldAt.bytes) this.#lines = Buffer.allocUnsafeSlow(firstLines)
     }
+  }
+
+  /** Those of whom something may be sent again stay: in the database there is only the time of day at which it came. */
+  #forgetRows(): void {
+    for (const row of this.#rows.values()) {
+      if (!row.isDirty && !this.#mayComeAgain(row, this.#uptime)) this.#rows.delete(row.name)
+    }
+    this.#mostRows = Math.max(maxRows, 2 * this.#rows.size)
+  }
+
+  /** Whether an equal message is a re-send of its last one. */
+  #mayComeAgain({ confirmed, lastTarget, lastUptime }: Row, uptime: number): boolean {
+    return lastTarget !== 0 && confirmed !== this.#run && isResend(lastUptime, uptime, this.#window)
   }
 
   /** Writes something to the disk, and nothing stays of it. Throws if that cannot be done. */
@@ -232,6 +252,7 @@ export class Writer {
     if (known !== undefined) return known
     const found = this.#sql.row.get(name)
     if (found === undefined) return undefined
+    const lastAt = numberOf(found["last_timestamp"])
     const row: Row = {
       ...this.#fresh(numberOf(found["id"]), name),
       isStored: true,
@@ -242,13 +263,23 @@ export class Writer {
       bytes: numberOf(found["bytes"]),
       oldest: numberOf(found["oldest"]),
       lastTarget: numberOf(found["last_target"]),
-      lastAt: numberOf(found["last_timestamp"]),
+      lastAt,
+      lastUptime: this.#uptimeOf(lastAt),
       lastDigest: String(found["last_digest"] ?? ""),
       confirmed: numberOf(found["confirmed"]),
       tail: undefined
     }
     this.#rows.set(name, row)
     return row
+  }
+
+  /**
+   * When a message came of which the database has the time of day: as long before the start as it was by the clock then.
+   * For one that came since, the start: it is read again only when no re-send of it can come any more (`#forgetRows`).
+   */
+  #uptimeOf(at: number): number {
+    const { time, uptime } = this.#startedAt
+    return uptime - Math.max(0, time - at)
   }
 
   /** To be called before a row is changed in a transaction. */
@@ -281,7 +312,7 @@ export class Writer {
 
   /** Carries out steps; of what could not be committed, only those that are true all the same. */
   #carryOut(steps: Steps, isRefused = false): Omit<Committed, "syncMillis"> {
-    const { ends, ops, texts, times } = steps
+    const { ends, ops } = steps
     const [names, targets] = [steps.names.split("\n"), steps.targets.split("\n")]
     const timestamps = new Float64Array(ops.length)
     const lineEnds = new Uint32Array(ops.length)
@@ -300,7 +331,7 @@ export class Writer {
       else {
         const [sender, to] = [this.#row(name), this.#row(target)]
         if (to.count === 0 && code === kindCodes.open) named.push(index)
-        timestamps[index] = this.#append(sender, to, texts, start, end, times[index]!, code)
+        timestamps[index] = this.#append(sender, to, steps, index, start, code)
       }
       start = end
       lineEnds[index] = this.#length
@@ -308,10 +339,13 @@ export class Writer {
     return { timestamps, ends: lineEnds, lines: new Uint8Array(this.#lines.subarray(0, this.#length)), named }
   }
 
-  #append(sender: Row, target: Row, texts: Uint8Array, start: number, end: number, now: number, kind: number): number {
+  #append(sender: Row, target: Row, steps: Steps, index: number, start: number, kind: number): number {
+    const { texts } = steps
+    const [now, uptime, end] = [steps.times[index]!, steps.uptimes[index]!, steps.ends[index]!]
+    this.#uptime = uptime
     if (
-      sender.confirmed !== this.#run && sender.lastTarget === target.id &&
-      isResend(sender.lastAt, now, this.#window) && isLast(sender, texts.subarray(start, end))
+      sender.lastTarget === target.id && this.#mayComeAgain(sender, uptime) &&
+      isLast(sender, texts.subarray(start, end))
     ) return 0
     // What a name was ends with its last message, unless somebody bears or follows it
     if (target.count === 0 || kind !== kindCodes.open) this.#settle(target, kind)
@@ -320,6 +354,7 @@ export class Writer {
     this.#write(target, sender.name, timestamp, texts, start, end)
     this.#note(target, sender, timestamp, this.#lines, lineStart, this.#length, texts.subarray(start, end))
     sender.lastAt = now
+    sender.lastUptime = uptime
     return timestamp
   }
 
@@ -339,7 +374,7 @@ export class Writer {
     this.#lines[this.#length - 1] = 10
   }
 
-  /** What a message in `recent` adds to what is known of its names. Its line is among `lines`. */
+  /** What a message in `recent` adds to what is known of its names, but for when it came. Its line is among `lines`. */
   #note(
     target: Row,
     sender: Row,
@@ -357,7 +392,6 @@ export class Writer {
     addRecent(target, timestamp, lines, start, end)
     this.touch(sender)
     sender.lastTarget = target.id
-    sender.lastAt = timestamp
     sender.lastText = text
     sender.confirmed = 0
     this.#soil(target)
@@ -463,6 +497,7 @@ export class Writer {
       oldest: 0,
       lastTarget: 0,
       lastAt: 0,
+      lastUptime: 0,
       lastDigest: "",
       lastText: undefined,
       confirmed: 0,
@@ -483,7 +518,10 @@ export class Writer {
       while (walk.next()) {
         const { bytes, end, start, textStart, timestamp } = walk
         const text = bytes.subarray(textStart, end - 1)
-        this.#note(this.#row(walk.target), this.#row(walk.sender), timestamp, bytes, start, end, text)
+        const sender = this.#row(walk.sender)
+        this.#note(this.#row(walk.target), sender, timestamp, bytes, start, end, text)
+        sender.lastAt = Math.min(timestamp, this.#startedAt.time) // a timestamp may be ahead of the clock (CPT 4.2)
+        sender.lastUptime = this.#uptimeOf(sender.lastAt)
       }
     }
   }
