@@ -275,6 +275,36 @@ describe("CPT 5.4: where messages are no longer kept", () => {
     `,
     { store: layerMemory({ bytes: 10_000 }) }
   )
+
+  const other = (n: number) => `A> SEND other${n} ${"x".repeat(3000)}\nA< ACK\n`
+  transcript(
+    "also where so many names have lost theirs since that it is not known of which",
+    script`
+      ${alice + sends("hello")}
+      A> SYNC g 0
+      A< MSG g alice <t1> hello
+      A< ENDSYNC
+      B> CONNECT bob
+      B< ACCEPT
+      A: half-close
+      A< (end)
+      A> CONNECT alice
+      A< ACCEPT
+      ${Array.from({ length: 299 }, (_, n) => other(n)).join("")}
+      A> SYNC g 0
+      A< MSG g system 0 missing: …
+      A< ENDSYNC
+      B> SYNC g 0
+      B< MSG g system 0 missing: …
+      B< ENDSYNC
+      A> SEND g again
+      A< ACK
+      B< MSG g alice <t2> again
+      B> SYNC g <t2>
+      B< ENDSYNC
+    `,
+    { store: layerMemory({ bytes: 64 * 1024 }) }
+  )
 })
 
 describe("CPT 5.11: a store that cannot be read", () => {

@@ -42,9 +42,11 @@ export class Entry implements Member, Link<Entry> {
   #lines: Lines | undefined // where it is not the only one
   #lineHead: Head | undefined
 
-  constructor(name: Name.Name, kind: Kind) {
+  /** @param head up to where messages may have come, and are gone */
+  constructor(name: Name.Name, kind: Kind, head: Timestamp.Timestamp) {
     this.name = name
     this.kind = kind
+    this.#setHead(head)
   }
 
   /** The timestamp of the last message, also of one that is gone. */
@@ -91,8 +93,7 @@ export class Entry implements Member, Link<Entry> {
       lines = this.#unfold()
       lines.add(head.bytes, bytes, start, end, timestamp)
     }
-    this.#highHead = Math.floor(timestamp / low)
-    this.#lowHead = timestamp % low
+    this.#setHead(timestamp)
     if (lines !== undefined && this.watchers.length > 0) {
       const appended = { sender, timestamp, line: lines.last() }
       for (const watcher of this.watchers) watcher.tell(appended)
@@ -122,6 +123,11 @@ export class Entry implements Member, Link<Entry> {
     this.#single = lines.only(singleBytes) ?? ""
     if (this.#single !== "" || lines.isEmpty) this.#lines = undefined
     return size
+  }
+
+  #setHead(timestamp: Timestamp.Timestamp): void {
+    this.#highHead = Math.floor(timestamp / low)
+    this.#lowHead = timestamp % low
   }
 
   /** Where lines are that are not the only one. */

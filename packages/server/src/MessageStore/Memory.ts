@@ -13,6 +13,7 @@ import { uptime } from "../Uptime.ts"
 import { Chain } from "./Chain.ts"
 import * as defaults from "./Defaults.ts"
 import { Entry, nameBytes } from "./Entry.ts"
+import { Forgotten } from "./Forgotten.ts"
 import { headOf } from "./Head.ts"
 import { NameMap } from "./NameMap.ts"
 import { Order } from "./Order.ts"
@@ -35,7 +36,7 @@ const pageNames = 1000
 
 /**
  * What a name counts of which it is remembered that messages are missing when none is left, within an eighth of the bound of
- * bytes: for the oldest it is forgotten.
+ * bytes: the oldest are `Forgotten`.
  */
 const emptiedBytes = 256
 
@@ -54,6 +55,7 @@ class Memory {
   readonly #entries = new NameMap<Entry>()
   readonly #order = new Order<Entry>()
   readonly #emptied = new Chain<Entry>() // names of which every message is gone
+  readonly #forgotten: Forgotten
   readonly #declared = new Map<string, "user" | "group">()
   readonly #duplicates: Duplicates
   readonly #limits: MemoryLimits
@@ -62,6 +64,7 @@ class Memory {
 
   constructor(limits: MemoryLimits) {
     this.#limits = limits
+    this.#forgotten = new Forgotten(limits.bytes)
     this.#duplicates = new Duplicates(limits.resendWindow)
   }
 
@@ -106,18 +109,18 @@ class Memory {
       const { oldest } = this.#emptied
       if (oldest === undefined) break
       this.#emptied.delete(oldest)
-      if (oldest.watchers.length === 0) this.#entries.delete(oldest.name)
+      if (oldest.watchers.length === 0) this.#forget(oldest)
     }
   }
 
   read(target: string, after: Timestamp.Timestamp, except: string | undefined): Page {
     const entry = this.#entries.get(target)
-    if (entry === undefined) return emptyPage(after, Timestamp.epoch)
-    const missingThrough = entry.missingThrough > after ? entry.missingThrough : Timestamp.epoch
-    const page = entry.page(after, except === undefined ? undefined : Buffer.from(headOf(target, except)))
-    if (page !== undefined) return { ...page, last: page.through === entry.head, missingThrough }
-    const through = entry.head > after ? entry.head : after
-    return emptyPage(through, missingThrough)
+    const gone = entry?.missingThrough ?? this.#forgotten.through(target)
+    const missingThrough = gone > after ? gone : Timestamp.epoch
+    const page = entry?.page(after, except === undefined ? undefined : Buffer.from(headOf(target, except)))
+    const head = entry?.head ?? gone
+    if (page !== undefined) return { ...page, last: page.through === head, missingThrough }
+    return emptyPage(head > after ? head : after, missingThrough)
   }
 
   watch(target: Name.Name, watcher: Watcher): Timestamp.Timestamp {
@@ -133,7 +136,7 @@ class Memory {
     if (entry.watchers.length > 0 || !entry.isEmpty) return
     entry.kind = this.#unusedKind(target)
     // Where messages have been dropped, that they were there is not forgotten yet
-    if (!this.#emptied.has(entry)) this.#entries.delete(target)
+    if (!this.#emptied.has(entry)) this.#forget(entry)
   }
 
   /** A page of groups: those behind a name that come first. */
@@ -188,8 +191,17 @@ class Memory {
 
   #entry(name: Name.Name, kind: Kind): Entry {
     let entry = this.#entries.get(name)
-    if (entry === undefined) this.#entries.add(name, entry = new Entry(name, this.#declared.get(name) ?? kind))
+    if (entry === undefined) {
+      entry = new Entry(name, this.#declared.get(name) ?? kind, this.#forgotten.through(name))
+      this.#entries.add(name, entry)
+    }
     return entry
+  }
+
+  /** Of a name without messages. */
+  #forget({ head, name }: Entry): void {
+    this.#forgotten.add(name, head)
+    this.#entries.delete(name)
   }
 
   /** What a name is without messages, when nobody bears or follows it. */
