@@ -14,6 +14,12 @@ import {
 } from "./Connection.ts"
 import type { Options } from "./NetConnection.ts"
 
+/**
+ * Codes of a WebSocket that its peer has closed in good order: for a reason or without one (1005), or as a page that goes
+ * away (1001). The others say that something went wrong, or that nobody has closed it (1006).
+ */
+const inGoodOrder: ReadonlySet<number> = new Set([1000, 1001, 1005])
+
 export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
   const writer = yield* socket.writer
   const something = Latch.makeUnsafe(false)
@@ -58,7 +64,9 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
     Effect.matchEffect(pull, {
       onFailure: ({ reason }): Effect.Effect<never, EndOfInput | PeerGone> => {
         hasEnded = true
-        return reason._tag === "SocketCloseError" && reason.code === 1000 ? endOfInput : peerGone
+        // The peer of a connection that was cut echoes our code
+        const hasLeft = !isGone && reason._tag === "SocketCloseError" && inGoodOrder.has(reason.code)
+        return hasLeft ? endOfInput : peerGone
       },
       onSuccess: (chunks) => {
         const left = ear.hear(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), false)
