@@ -4,13 +4,17 @@
  * server writes, down to not at all, is the test's to choose.
  *
  *     const memory = makeListener()
- *     … Server.layer(memory.listener) …
- *     const alice = yield* memory.connect
- *     yield* alice.say("CONNECT alice\n")
- *     assert.strictEqual(yield* alice.line, "ACCEPT")
+ *     const server = Server.layer(memory.listener).pipe(Layer.provide([Accounts.layerOpen, layerMemory()]))
+ *
+ *     it.effect("lets alice in", () =>
+ *       Effect.gen(function*() {
+ *         const alice = yield* memory.connect
+ *         yield* alice.say("CONNECT alice\n")
+ *         assert.strictEqual(yield* alice.line, "ACCEPT")
+ *       }).pipe(Effect.provide(server)))
  */
 import { Framer } from "@cpt/schema"
-import { Cause, Deferred, Effect, Exit, Latch, Layer, Queue, Scope } from "effect"
+import { Cause, Deferred, Effect, Exit, Latch, Layer, Option, Queue, Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { Socket, SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
@@ -128,39 +132,77 @@ const make = Effect.fnUntraced(function*(ended: Deferred.Deferred<void>) {
   return peer
 })
 
-/** A listener without a port, and how to connect to it. To be given to one server; when that stops, it takes no more. */
-export const makeListener = (): { readonly listener: Listener; readonly connect: Effect.Effect<Peer> } => {
-  const calls = Effect.runSync(Queue.unbounded<Call>())
+export interface Memory {
+  readonly listener: Listener
+  /** A peer that comes to the server, and is cut when the scope is closed, if it is still there. */
+  readonly connect: Effect.Effect<Peer, never, Scope.Scope>
+}
+
+/**
+ * A listener without a port, and how to connect to it. To be given to one server; when that stops, it takes no more.
+ *
+ * @param peersStay whether peers are still there where the server stops, for tests of what it does with those: it waits
+ *   for them then, by the clock. If not, they hear what it has to say, and end their side, as clients do
+ */
+export const makeListener = ({ peersStay = false }: { readonly peersStay?: boolean } = {}): Memory => {
+  const calls: Array<Call> = []
+  const called = Latch.makeUnsafe(false)
+  const present = new Set<Peer>()
   let hasStopped = false
   const stop = Effect.suspend(() => {
     hasStopped = true
-    return Effect.flatMap(Queue.clear(calls), (waiting) => Effect.forEach(waiting, refuse))
+    return Effect.forEach(calls.splice(0), refuse)
   })
   const refuse = ({ ended, peer }: Call) => Effect.andThen(peer.cut, Deferred.done(ended, Exit.void))
+  const leave = Effect.suspend(() => Effect.forEach(present, (peer) => Effect.andThen(peer.read(), peer.end)))
+  const answered = Effect.suspend(() => {
+    called.closeUnsafe()
+    return Effect.succeed(calls.splice(0))
+  })
   const server = SocketServer.SocketServer.of({
     address: NetAddress.unixPathAddress("memory"),
-    run: (handler) =>
-      Effect.acquireUseRelease(
+    run: Effect.fnUntraced(function*(handler) {
+      // That of the server, which runs its listeners in it. When it closes, this comes before the server waits; a turn
+      // later they have been told why
+      const servers = yield* Effect.serviceOption(Scope.Scope)
+      if (!peersStay && Option.isSome(servers)) yield* Scope.addFinalizer(servers.value, Effect.forkDetach(leave))
+      const serve = ({ ended, peer }: Call) =>
+        Effect.suspend(() => {
+          present.add(peer)
+          return handler(peer.socket)
+        }).pipe(
+          Effect.ignoreCause,
+          Effect.ensuring(Effect.suspend(() => {
+            present.delete(peer)
+            return Deferred.done(ended, Exit.void)
+          }))
+        )
+      return yield* Effect.acquireUseRelease(
         Scope.make("parallel"),
         (scope) =>
-          Effect.forever(
-            Effect.flatMap(Queue.take(calls), ({ ended, peer }) =>
-              handler(peer.socket).pipe(
-                Effect.ignoreCause,
-                Effect.ensuring(Deferred.done(ended, Exit.void)),
-                Effect.forkIn(scope)
-              ))
+          called.await.pipe(
+            Effect.andThen(answered),
+            Effect.flatMap((calls) => Effect.forEach(calls, (call) => Effect.forkIn(serve(call), scope))),
+            Effect.forever
           ),
         (scope) => Effect.andThen(stop, Scope.close(scope, Exit.void))
       )
+    })
   })
-  const connect = Effect.gen(function*() {
+  const call = Effect.gen(function*() {
     const ended = yield* Deferred.make<void>()
     const peer = yield* make(ended)
-    yield* hasStopped ? refuse({ ended, peer }) : Queue.offer(calls, { ended, peer })
+    if (hasStopped) yield* refuse({ ended, peer })
+    else {
+      calls.push({ ended, peer })
+      called.openUnsafe()
+    }
     return peer
   })
-  return { listener: Layer.succeed(SocketServer.SocketServer, server), connect }
+  return {
+    listener: Layer.succeed(SocketServer.SocketServer, server),
+    connect: Effect.acquireRelease(call, (peer) => peer.cut)
+  }
 }
 
 interface Call {

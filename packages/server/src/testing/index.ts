@@ -3,4 +3,4 @@
  * runs without a port and under TestClock. Needs vitest and @effect/vitest.
  */
 export { messageStoreSuite, type SuiteOptions } from "./MessageStoreSuite.ts"
-export { makeListener, makePeer, type Peer } from "./Peer.ts"
+export { makeListener, makePeer, type Memory, type Peer } from "./Peer.ts"

@@ -79,10 +79,9 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
 
 /** In memory, for TestClock. */
 export const inMemory = Effect.fnUntraced(function*(options: Options = {}) {
-  const memory = makeListener()
+  const memory = makeListener({ peersStay: true })
   const { address: _, ...server } = yield* serve(memory.listener, options)
-  // Whoever is still there when a test has failed would be waited for, by a clock that nobody moves
-  const open = Effect.map(Effect.acquireRelease(memory.connect, (peer) => peer.cut), (peer): Connection => ({
+  const open = Effect.map(memory.connect, (peer): Connection => ({
     say: peer.say,
     hear: Effect.catch(
       peer.line,
