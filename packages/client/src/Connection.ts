@@ -77,6 +77,11 @@ const endsSession = (error: Decline.DeclineError): boolean => {
   }
 }
 
+const hasClosed = "the client was closed"
+
+/** Nothing is sent any more, and no connection restored. */
+export const clientClosed = () => new ConnectionFailed({ message: hasClosed, reached: false, cause: undefined })
+
 /** Connects and logs in. The connection lives until it is lost, at the longest as long as `scope`. */
 export const open = <A extends Answering>(
   options: Options<A>,
@@ -88,8 +93,8 @@ export const open = <A extends Answering>(
       Effect.catchCause((cause) => Deferred.failCause(opened, cause)),
       Effect.forkIn(scope)
     )
-    // A scope that is closed starts nothing any more
-    fiber.addObserver(() => Deferred.doneUnsafe(opened, Effect.interrupt))
+    // A scope that is closed starts nothing any more, and lets nothing go on
+    fiber.addObserver(() => Deferred.doneUnsafe(opened, Effect.failSync(clientClosed)))
     return yield* Effect.onInterrupt(restore(Deferred.await(opened)), () => Fiber.interrupt(fiber))
   }))
 
@@ -261,7 +266,7 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       isClosing = lost === undefined
-      end(new ConnectionLost({ message: "the client was closed", sent: true }))
+      end(new ConnectionLost({ message: hasClosed, sent: true }))
     })
   )
   const reading = yield* Effect.forkIn(read, scope)

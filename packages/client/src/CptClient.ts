@@ -10,6 +10,7 @@ import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import {
   Clock,
   Context,
+  Deferred,
   Duration,
   Effect,
   Iterable,
@@ -28,6 +29,7 @@ import { isIP } from "node:net"
 import * as Connection from "./Connection.ts"
 import {
   type ConnectError,
+  type ConnectionFailed,
   ConnectionLost,
   InvalidInput,
   OutcomeUnknown,
@@ -93,7 +95,10 @@ export class CptClient extends Context.Service<CptClient, {
   /** The same of one or many groups, and from there on what is new; ends only with an error that reconnecting cannot mend. */
   readonly follow: (starts: ReadonlyArray<string | Start>) => Stream.Stream<Event, StreamError>
 }>()("@cpt/client/CptClient") {
-  /** Connects and logs in; logs out when the scope closes. A name that is taken is an error here. */
+  /**
+   * Connects and logs in; logs out when the scope closes, and then whatever is asked of the client, or was under way,
+   * fails. A name that is taken is an error here.
+   */
   static readonly connect = (
     options: Options
   ): Effect.Effect<CptClient["Service"], ConnectError, Scope.Scope> => connect(options)
@@ -177,6 +182,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const heartbeat = Duration.fromInputUnsafe(options.heartbeat ?? "10 seconds")
   const retry = options.retry ?? defaultRetry
   const scope = yield* Effect.scope
+  const closed = Deferred.makeUnsafe<never, ConnectionFailed>()
   const feeds = new Set<Feed.Feed>()
   const followed = new Set<string>() // on this connection
   const wire = Semaphore.makeUnsafe(1)
@@ -251,6 +257,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     })
   ))
   const isConnected = () => connection?.isOpen() === true
+  const isClosed = () => scope.state._tag === "Closed" // from its beginning on; `closed` may be some finalizers later
   const acquire = Effect.suspend(() => connection?.isOpen() === true ? Effect.succeed(connection) : open)
 
   /** One command at a time, however many fibers have one; whose turn it is reconnects if need be. */
@@ -272,8 +279,8 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
    */
   const restoring =
     (mayRestore: (error: SendError) => boolean) =>
-    <A, E extends SendError>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-      Effect.catchIf(attempt, mayRestore, (first) => {
+    <A, E extends SendError>(attempt: Effect.Effect<A, E>): Effect.Effect<A, E | ConnectionFailed> =>
+      Effect.catchIf(attempt, (error) => !isClosed() && mayRestore(error), (first) => {
         let latest = first
         let isOver = false
         const over = Effect.suspend(() => {
@@ -286,8 +293,9 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
               latest = error
             })
           ),
-          Effect.retry({ schedule: retry, while: (error) => !isOver && mayRestore(error) }),
-          Effect.raceFirst(Effect.delay(over, timeout))
+          Effect.retry({ schedule: retry, while: (error) => !isOver && !isClosed() && mayRestore(error) }),
+          Effect.raceFirst(Effect.delay(over, timeout)),
+          Effect.raceFirst(Deferred.await(closed))
         )
       })
 
@@ -404,7 +412,8 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const readOn = Effect.fnUntraced(function*(feed: Feed.Feed) {
     let backoff = yield* Schedule.toStepWithSleep(retry)
     let patience = heartbeat
-    const pause = (error: StreamError) => Pull.catchDone(backoff(error), () => Effect.fail(error))
+    const pause = (error: StreamError) =>
+      Pull.catchDone(backoff(error), () => Effect.fail(error)).pipe(Effect.raceFirst(Deferred.await(closed)))
     while (true) {
       const place = feed.behind()
       if (place === undefined) {
@@ -415,10 +424,11 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
         continue
       }
       yield* feed.room
+      if (isClosed()) return yield* Connection.clientClosed()
       if (!isConnected()) yield* pause(new ConnectionLost({ message: lastLoss, sent: false }))
       const result = yield* Effect.result(bring(feed, place))
       if (Result.isSuccess(result)) continue
-      if (!isTransient(result.failure)) return yield* Effect.fail(result.failure)
+      if (isClosed() || !isTransient(result.failure)) return yield* Effect.fail(result.failure)
       if (isConnected()) yield* pause(result.failure)
     }
   })
@@ -466,6 +476,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const look = () => connection?.look()
 
   yield* open
+  yield* Effect.addFinalizer(() => Deferred.fail(closed, Connection.clientClosed()))
   return CptClient.of({
     username,
     send,

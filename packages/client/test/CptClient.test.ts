@@ -1,8 +1,8 @@
 import { Decline, Notice, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch, Schedule, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { CptClient, type Event, isMessage } from "../src/index.ts"
+import { type ClientError, CptClient, type Event, isMessage } from "../src/index.ts"
 import * as FakeServer from "./FakeServer.ts"
 
 /** Reconnects at once: for tests on real sockets, where nothing is measured. */
@@ -925,5 +925,82 @@ describe("follow", () => {
           }
         })
       )
+    }))
+})
+
+describe("a client that is closed", () => {
+  const why = "the client was closed"
+
+  /** A client that somebody else may close, and the server's end of its connection. */
+  const closable = Effect.fnUntraced(function*(server: FakeServer.FakeServer) {
+    const scope = yield* Scope.make()
+    const [client, peer] = yield* Scope.provide(alice(server), scope)
+    return { client, peer, close: Scope.close(scope, Exit.void) }
+  })
+
+  const ofSend = (client: CptClient["Service"], message: string) =>
+    Effect.forkChild(Effect.flip(client.send("g", message)), { startImmediately: true })
+
+  const ofStream = (stream: Stream.Stream<Event, ClientError.StreamError>) =>
+    Effect.forkChild(Effect.flip(Stream.runDrain(stream)), { startImmediately: true })
+
+  it.live("tells of a message that was sent that its outcome is unknown, and of others that they were not sent", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const { client, close, peer } = yield* closable(server)
+      const sent = yield* ofSend(client, "1")
+      yield* peer.hears("SEND g 1")
+      const queued = yield* ofSend(client, "2")
+      const waiting = yield* ofStream(client.sync("g"))
+      yield* close
+      const unknown = yield* Fiber.join(sent)
+      assert.strictEqual(unknown._tag, "OutcomeUnknown")
+      assert.include(unknown.message, why)
+      for (const error of [yield* Fiber.join(queued), yield* Fiber.join(waiting)]) {
+        assert.deepInclude(error, { _tag: "ConnectionFailed", message: why })
+      }
+      for (const later of [yield* ofSend(client, "3"), yield* ofStream(client.sync("g"))]) {
+        assert.deepInclude(yield* Fiber.join(later), { _tag: "ConnectionFailed", message: why })
+      }
+      assert.strictEqual(yield* peer.rest, "")
+      assert.strictEqual(yield* server.accepted, 1)
+    }))
+
+  it.effect("ends what it follows and reads with an error", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const { client, close, peer } = yield* closable(server)
+      const following = yield* ofStream(client.follow(["g"]))
+      yield* peer.hears("SYNC g 0")
+      yield* peer.says("ENDSYNC")
+      const reading = yield* ofStream(client.sync("h"))
+      yield* peer.hears("SYNC h 0")
+      yield* peer.says("MSG h bob 5 one")
+      yield* close
+      for (const ended of [following, reading]) {
+        const error = yield* Fiber.join(ended)
+        assert.include(["ConnectionFailed", "ConnectionLost"], error._tag)
+        assert.strictEqual(error.message, why)
+      }
+      const later = yield* ofStream(client.follow(["g"]))
+      assert.strictEqual((yield* Fiber.join(later)).message, why)
+    }))
+
+  it.effect("does not go on to restore a connection that was lost before", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const { client, close, peer } = yield* closable(server)
+      const following = yield* ofStream(client.follow(["g"]))
+      yield* peer.hears("SYNC g 0")
+      yield* peer.says("ENDSYNC")
+      const sent = yield* ofSend(client, "1")
+      yield* peer.hears("SEND g 1")
+      yield* server.refuse
+      yield* peer.cuts
+      yield* peer.isLeft
+      yield* TestClock.adjust("50 millis")
+      yield* close
+      assert.strictEqual((yield* Fiber.join(sent))._tag, "OutcomeUnknown")
+      assert.strictEqual((yield* Fiber.join(following)).message, why)
     }))
 })
