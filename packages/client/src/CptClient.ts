@@ -24,7 +24,7 @@ import {
   Stream
 } from "effect"
 import type { Scope } from "effect"
-import type { Socket } from "effect/socket"
+import { Socket } from "effect/socket"
 import { isIP } from "node:net"
 import * as Connection from "./Connection.ts"
 import {
@@ -160,8 +160,17 @@ const isTransient = (error: StreamError): boolean =>
  */
 const maxAhead = Duration.minutes(1)
 
-const makeSocket = ({ host = "127.0.0.1", path, port = Limits.defaultPort, socket, tls }: Options) => {
-  if (socket !== undefined) return socket
+/** What Node refuses at once, because there can be no such connection, it throws. */
+const failing = ({ reader, writer }: Socket.Socket) =>
+  Socket.make({
+    writer,
+    reader: Effect.catchDefect(reader, (cause) => {
+      const reason = new Socket.SocketOpenError({ kind: "Unknown", cause })
+      return Effect.fail(new Socket.SocketError({ reason }))
+    })
+  })
+
+const makeSocket = ({ host = "127.0.0.1", path, port = Limits.defaultPort, tls }: Options) => {
   if (path !== undefined) return NodeSocket.makeNet({ path })
   const tcp = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }
   if (tls === undefined) return NodeSocket.makeNet(tcp)
@@ -181,6 +190,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const timeout = Duration.fromInputUnsafe(options.timeout ?? "5 seconds")
   const heartbeat = Duration.fromInputUnsafe(options.heartbeat ?? "10 seconds")
   const retry = options.retry ?? defaultRetry
+  const socket = options.socket ?? Effect.map(makeSocket(options), failing)
   const scope = yield* Effect.scope
   const closed = Deferred.makeUnsafe<never, ConnectionFailed>()
   const feeds = new Set<Feed.Feed>()
@@ -247,7 +257,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   // ---- what goes out
 
   const open = Connection.open(
-    { socket: makeSocket(options), connect: new Command.Connect({ username }), timeout, listener },
+    { socket, connect: new Command.Connect({ username }), timeout, listener },
     scope
   ).pipe(Effect.tap((opened) =>
     Effect.sync(() => {

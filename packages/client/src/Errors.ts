@@ -75,6 +75,8 @@ const failures: { readonly [code: string]: string } = {
   EPERM: "not permitted",
   ENOENT: "no such socket",
   EINVAL: "there can be no such address",
+  ERR_SOCKET_BAD_PORT: "there can be no such port",
+  ERR_OSSL_PEM_NO_START_LINE: "the certificate or its key is not in PEM",
   ERR_SSL_WRONG_VERSION_NUMBER: "the server does not speak TLS",
   ERR_TLS_CERT_ALTNAME_INVALID: "the server's certificate is for another name",
   CERT_HAS_EXPIRED: "the server's certificate has expired",

@@ -70,6 +70,16 @@ describe("connect", () => {
       assert.deepInclude(error, { _tag: "ConnectionFailed", message: "connection refused" })
     }))
 
+  it.live("fails where there can be no such connection", () =>
+    Effect.gen(function*() {
+      const noPem = { cert: "no PEM", key: "no PEM" }
+      for (const options of [{ port: 65_536 }, { port: -1 }, { port: 1.5 }, { port: Number.NaN }, { tls: noPem }]) {
+        const error = yield* Effect.flip(CptClient.connect({ username: "alice", ...options }))
+        assert.strictEqual(error._tag, "ConnectionFailed", JSON.stringify(options))
+        assert.include(["there can be no such port", "the certificate or its key is not in PEM"], error.message)
+      }
+    }))
+
   it.live("fails when the server closes instead of an answer", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

@@ -75,10 +75,14 @@ const listen = (server: Net.Server, options: Net.ListenOptions & { readonly fd?:
   Effect.callback<void, SocketServer.SocketServerError>((resume) => {
     const fail = (cause: Error) => resume(Effect.fail(cannotOpen(cause)))
     server.once("error", fail)
-    server.listen(options, () => {
-      server.off("error", fail)
-      resume(Effect.void)
-    })
+    try {
+      server.listen(options, () => {
+        server.off("error", fail)
+        resume(Effect.void)
+      })
+    } catch (cause) {
+      resume(Effect.fail(cannotOpen(cause))) // a port that cannot be
+    }
   }).pipe(Effect.andThen(() => addressOf(server)))
 
 const make = Effect.fnUntraced(function*(
