@@ -118,6 +118,8 @@ const explain = (place: AdminClient.Place) => (error: AdminClient.Failure | Fail
       })
     case "HttpClientError":
       return explainHttp(place, error)
+    case "TokenUnusable":
+      return usage(error.message)
     case "UnixSocketFailed":
       return noServer(place, error.code, error.message)
     default:

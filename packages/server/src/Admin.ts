@@ -16,6 +16,7 @@ import { AdminApi, Authorization, maxBody, Unauthorized } from "./Admin/Api.ts"
 import * as Handlers from "./Admin/Handlers.ts"
 import * as Instruments from "./Admin/Instruments.ts"
 import * as Probing from "./Admin/Probes.ts"
+import * as Token from "./Admin/Token.ts"
 import { Vitals } from "./Admin/Vitals.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import { ipOf } from "./NetConnection.ts"
@@ -73,10 +74,16 @@ export class Admin extends Context.Service<Admin, {
   static readonly layerTcp = ({ token, ...options }: TcpOptions & {
     readonly token: Redacted.Redacted
   }): Layer.Layer<Admin, AdminFailed, Administered> =>
-    serve(
-      Admin,
-      Effect.tap(listenTcp("administration", options), (listening) => warnIfOpen(listening, token)),
-      administration(withToken(token))
+    Token.parse(Redacted.value(token)).pipe(
+      Effect.mapError(({ message }) => cannotListen("administration", options, message)),
+      Effect.map((token) =>
+        serve(
+          Admin,
+          Effect.tap(listenTcp("administration", options), (listening) => warnIfOpen(listening, token)),
+          administration(withToken(token))
+        )
+      ),
+      Layer.unwrap
     )
 }
 
@@ -137,9 +144,10 @@ const listen = Effect.fnUntraced(function*(options: { path: string } | TcpOption
   const node = createServer({ requestTimeout: askWithin, connectionsCheckingInterval: askWithin / 2 })
   node.maxConnections = maxConnections
   node.timeout = standStill
-  const server = yield* Effect.mapError(
-    NodeHttpServer.make(() => node, { ...options, gracefulShutdownTimeout: patience }),
-    ({ cause }) => ({ message: cause instanceof Error ? cause.message : String(cause) })
+  const failed = (cause: unknown) => Effect.fail({ message: cause instanceof Error ? cause.message : String(cause) })
+  const server = yield* NodeHttpServer.make(() => node, { ...options, gracefulShutdownTimeout: patience }).pipe(
+    Effect.catch(({ cause }) => failed(cause)),
+    Effect.catchDefect(failed) // Node throws for a port that cannot be
   )
   yield* Effect.addFinalizer(() => Effect.sync(() => node.closeAllConnections()))
   return server
@@ -148,9 +156,12 @@ const listen = Effect.fnUntraced(function*(options: { path: string } | TcpOption
 const listenTcp = (what: string, options: TcpOptions): Effect.Effect<Listening, AdminFailed, Scope.Scope> =>
   listen(options).pipe(
     Effect.map((server) => ({ server, uri: `http://${server.address}` })),
-    Effect.mapError(({ message }) => new AdminFailed({ message: `no ${what} at ${hostOf(options)}: ${message}` })),
+    Effect.mapError(({ message }) => cannotListen(what, options, message)),
     Effect.tap(({ uri }) => Effect.logInfo(`${what} at ${uri}`))
   )
+
+const cannotListen = (what: string, options: TcpOptions, why: string) =>
+  new AdminFailed({ message: `no ${what} at ${hostOf(options)}: ${why}` })
 
 const warnIfOpen = Effect.fnUntraced(function*({ server: { address }, uri }: Listening, token: Redacted.Redacted) {
   if (NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)) return

@@ -1,10 +1,11 @@
 /** The client of the administration, made of its definition. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { ByteSize, Cause, Duration, Effect, Layer, type Redacted } from "effect"
+import { ByteSize, Cause, Duration, Effect, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import * as UnixSocket from "../UnixSocket.ts"
 import { AdminApi, maxBody } from "./Api.ts"
+import * as Token from "./Token.ts"
 
 /** Where a server is asked: on a Unix socket, or over HTTP with the token that it wants to see. */
 export type Place =
@@ -21,19 +22,19 @@ const bounded = HttpClient.mapRequestEffect((request: HttpClientRequest.HttpClie
   )
 })
 
-/** With all of the answer, or an error when that takes too long. */
+/** With all of the answer, or an error when that takes too long; what Node throws for a URL that cannot be is one too. */
 const answeredWithin = (within: Duration.Duration) => (client: HttpClient.HttpClient): HttpClient.HttpClient =>
-  HttpClient.transform(client, (answer, request) =>
-    answer.pipe(
+  HttpClient.transform(client, (answer, request) => {
+    const failed = (cause: unknown) => {
+      const reason = new HttpClientError.TransportError({ request, cause })
+      return Effect.fail(new HttpClientError.HttpClientError({ reason }))
+    }
+    return answer.pipe(
+      Effect.catchDefect(failed),
       Effect.tap((response) => response.arrayBuffer),
-      Effect.timeoutOrElse({
-        duration: within,
-        orElse: () => {
-          const reason = new HttpClientError.TransportError({ request, cause: new Cause.TimeoutError() })
-          return Effect.fail(new HttpClientError.HttpClientError({ reason }))
-        }
-      })
-    ))
+      Effect.timeoutOrElse({ duration: within, orElse: () => failed(new Cause.TimeoutError()) })
+    )
+  })
 
 /** Where something else stands behind a status of ours, Effect compares why that cannot be, and dies of the same error. */
 const failing = (answer: Effect.Effect<unknown, unknown, unknown>) =>
@@ -50,7 +51,9 @@ const failing = (answer: Effect.Effect<unknown, unknown, unknown>) =>
 export const make = Effect.fnUntraced(function*(place: Place, within: Duration.Duration = Duration.infinity) {
   const socketPath = "path" in place ? yield* UnixSocket.shortPath(place.path) : undefined
   const http = yield* Layer.build(NodeHttpClient.layerNodeHttpOptions({ socketPath }))
-  const token = "url" in place ? place.token : undefined
+  const token = "url" in place && place.token !== undefined
+    ? yield* Token.parse(Redacted.value(place.token))
+    : undefined
   return yield* HttpApiClient.make(AdminApi, {
     baseUrl: "url" in place ? place.url : "http://localhost",
     transformResponse: failing,
@@ -64,4 +67,7 @@ export const make = Effect.fnUntraced(function*(place: Place, within: Duration.D
 export type Client = Effect.Success<ReturnType<typeof make>>
 
 /** How any question may fail; one may have errors of its own beside. */
-export type Failure = Effect.Error<ReturnType<Client["server"]["status"]>> | UnixSocket.UnixSocketFailed
+export type Failure =
+  | Effect.Error<ReturnType<Client["server"]["status"]>>
+  | UnixSocket.UnixSocketFailed
+  | Token.TokenUnusable
