@@ -163,6 +163,64 @@ describe("the packed libraries", () => {
   })
 })
 
+describe("the types of the packed libraries", () => {
+  /** What programs export without saying of what type it is. */
+  const programs = {
+    schema: `
+      import { Command, Decline, Framer } from "@cpt/schema"
+      export const read = Command.readClientLine("x")
+      export const heard = Command.readServerLine("x")
+      export const reason = Decline.fromReason("x")
+      export const lines = new Framer.Framer(1).push(new Uint8Array())
+    `,
+    client: `
+      import { CptClient } from "@cpt/client"
+      import { Effect } from "effect"
+      export const client = CptClient.connect({ username: "alice" })
+      export const layer = CptClient.layer({ username: "alice" })
+      export const sent = Effect.flatMap(client, ({ send }) => send("group1", "hi"))
+      export const follow = Effect.map(CptClient, ({ follow }) => follow(["group1"]))
+    `,
+    server: `
+      import { Accounts, Admin, Credentials, Database, Keeper, layerSqlite, Listener, Metrics } from "@cpt/server"
+      import { MessageStore, Probes, Program, Server } from "@cpt/server"
+      import { Effect, Layer } from "effect"
+      export const server = Server.layer(Listener.tcp({ port: 0 }), Listener.unix("/x"))
+      export const composed = Layer.mergeAll(Admin.layerUnix("/x"), Probes.layerTcp({ host: "", port: 0 })).pipe(
+        Layer.provideMerge(server),
+        Layer.provide([Accounts.layerDatabase, Program.layerNone]),
+        Layer.provide(layerSqlite({ file: "x" }))
+      )
+      export const sessions = Effect.map(Server, (server) => Array.from(server.sessions(0)))
+      export const groups = Effect.map(MessageStore, (store) => store.groups(""))
+      export const rights = Effect.map(Accounts, (accounts) => accounts.declared.rights)
+      export const services = Effect.all([Server, MessageStore, Accounts, Keeper, Program, Metrics.Metrics])
+      export const credentials = Credentials.fromFiles({ cert: "x", key: "y" })
+      export const check = Database.check("x")
+    `,
+    admin: `
+      import { AdminClient } from "@cpt/server/admin"
+      import { Effect } from "effect"
+      export const admin = AdminClient.make({ path: "/x" })
+      export const status = Effect.flatMap(admin, (client) => client.server.status())
+      export const change = Effect.map(admin, (client) => client.declaredGroups.change)
+    `,
+    conformance: `
+      import { cases, clientCases, select, start, startClient } from "@cpt/conformance"
+      export const picked = select(cases, { profiles: [], ids: [] })
+      export const kit = { cases, clientCases, start, startClient }
+    `
+  }
+
+  it.each(Object.entries(programs))("can be named in a program's own declarations: %s", async (name, program) => {
+    await writeFile(at(`author/${name}.ts`), program)
+    const options = ["--module", "nodenext", "--moduleResolution", "nodenext", "--strict", "--skipLibCheck"]
+    const emit = ["--declaration", "--emitDeclarationOnly", "--target", "es2024", `${name}.ts`]
+    const tsc = execute(join(root, "node_modules/.bin/tsc"), [...options, ...emit], { cwd: at("author") })
+    await tsc.catch((error) => assert.fail(String(error.stdout)))
+  })
+})
+
 describe("each package", () => {
   it.each(packages)("publishes what it promises: %s", async (name) => {
     const { messages } = await publint({ pkgDir: join(root, "packages", name), level: "suggestion", pack: "npm" })

@@ -25,6 +25,9 @@ export interface TcpOptions extends EntranceOptions {
   readonly ipv6Only?: boolean | undefined
 }
 
+/** Something that connections come in by; `E` is how it fails to be one. */
+export type Listener<E = SocketServer.SocketServerError> = Layer.Layer<SocketServer.SocketServer, E>
+
 type SocketServerService = SocketServer.SocketServer["Service"]
 
 /**

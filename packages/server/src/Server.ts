@@ -33,7 +33,7 @@ import { IdleDeadline } from "./IdleDeadline.ts"
 import { IsLogged } from "./IsLogged.ts"
 import * as Kernel from "./Kernel.ts"
 import { LimitHits } from "./LimitHits.ts"
-import { isNetServer } from "./Listener.ts"
+import { isNetServer, type Listener } from "./Listener.ts"
 import { Arrivals, type Before } from "./Listener/Arrivals.ts"
 import { type Arrival, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import { LoginDeadline } from "./LoginDeadline.ts"
@@ -56,9 +56,6 @@ const lookedAtOnce = 32
 
 /** How often addresses are forgotten that limits need not know any more. */
 const forgetEvery = Duration.seconds(10)
-
-/** Something that connections come in by; `E` is how it fails to be one. */
-export type Listener<E = SocketServer.SocketServerError> = Layer.Layer<SocketServer.SocketServer, E>
 
 /** Who is connected, and what there has been of the session so far. */
 export interface SessionInfo {

@@ -1,6 +1,21 @@
 /** For those who ask: the definition of the administration, and its client. Those who serve it compose `Admin` layers. */
 export { Account, AccountChange } from "../Account.ts"
-export { Group as DeclaredGroup, GroupChange } from "../Group.ts"
-export { AdminApi, type Group, LogLevel, NotDone, type Session, type Status } from "./Api.ts"
+export { AlreadyDeclared, NameConflict, NotDeclared } from "../Declared.ts"
+export { Group as DeclaredGroup, GroupChange, OpenToAll } from "../Group.ts"
+export { DeclaredElsewhere } from "../Keeper.ts"
+export { UnixSocketFailed } from "../UnixSocket.ts"
+export {
+  AdminApi,
+  Authorization,
+  type Group,
+  LogLevel,
+  NoSuchSession,
+  NotDone,
+  type Session,
+  type Status,
+  StorageFails,
+  Unauthorized
+} from "./Api.ts"
 export * as AdminClient from "./Client.ts"
-export * as AdminToken from "./Token.ts"
+export { NotStored } from "./DeclaredApi.ts"
+export { parse as parseToken, TokenUnusable } from "./Token.ts"

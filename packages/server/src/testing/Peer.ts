@@ -18,7 +18,7 @@ import { Cause, Deferred, Effect, Exit, Latch, Layer, Option, Queue, Scope } fro
 import { NetAddress } from "effect/net"
 import { Socket, SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
-import type { Listener } from "../Server.ts"
+import type { Listener } from "../Listener.ts"
 
 export interface Peer {
   /** The server's end. */
