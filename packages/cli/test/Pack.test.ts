@@ -5,7 +5,7 @@
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFile, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
+import { glob, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
@@ -134,6 +134,15 @@ describe("the packed cpt", () => {
   })
 })
 
+/** Compiles modules of somebody who has installed the libraries. */
+const compile = async (...args: ReadonlyArray<string>) => {
+  const options = ["--module", "nodenext", "--moduleResolution", "nodenext", "--strict", "--skipLibCheck"]
+  const tsc = execute(join(root, "node_modules/.bin/tsc"), [...options, "--target", "es2024", ...args], {
+    cwd: at("author")
+  })
+  await tsc.catch((error) => assert.fail(String(error.stdout)))
+}
+
 describe("the packed libraries", () => {
   const program = `
     import { CptClient } from "@cpt/client"
@@ -153,13 +162,25 @@ describe("the packed libraries", () => {
 
   it("run, and have types, for a module of its own", async () => {
     await writeFile(at("author/program.ts"), program)
-    const options = ["--module", "nodenext", "--moduleResolution", "nodenext", "--strict", "--skipLibCheck"]
-    const tsc = execute(join(root, "node_modules/.bin/tsc"), [...options, "--target", "es2024", "program.ts"], {
-      cwd: at("author")
-    })
-    await tsc.catch((error) => assert.fail(String(error.stdout)))
+    await compile("program.ts")
     const { stdout } = await execute(process.execPath, ["program.js"], { cwd: at("author") })
     assert.strictEqual(stdout, "true true SYNC 1\n")
+  })
+
+  it("are used in the documents as they are", async () => {
+    const files: Array<string> = []
+    for await (const document of glob(["*.md", "docs/*.md", "packages/*/README.md"], { cwd: root })) {
+      const text = await readFile(join(root, document), "utf8")
+      for (const { 1: block = "", index } of text.matchAll(/^```ts\n(.*?)^```$/gms)) {
+        const line = text.slice(0, index).split("\n").length
+        const file = `${document.replaceAll("/", "_")}_line_${line}.ts`
+        const isProperty = /^"[^"]*": /.test(block)
+        await writeFile(at("author", file), isProperty ? `export const object = {\n${block}}\n` : `${block}export {}\n`)
+        files.push(file)
+      }
+    }
+    assert.isAtLeast(files.length, 6)
+    await compile("--noEmit", "--types", "node", ...files)
   })
 })
 
@@ -214,10 +235,7 @@ describe("the types of the packed libraries", () => {
 
   it.each(Object.entries(programs))("can be named in a program's own declarations: %s", async (name, program) => {
     await writeFile(at(`author/${name}.ts`), program)
-    const options = ["--module", "nodenext", "--moduleResolution", "nodenext", "--strict", "--skipLibCheck"]
-    const emit = ["--declaration", "--emitDeclarationOnly", "--target", "es2024", `${name}.ts`]
-    const tsc = execute(join(root, "node_modules/.bin/tsc"), [...options, ...emit], { cwd: at("author") })
-    await tsc.catch((error) => assert.fail(String(error.stdout)))
+    await compile("--declaration", "--emitDeclarationOnly", `${name}.ts`)
   })
 })
 
