@@ -996,6 +996,19 @@ describe("a client that is closed", () => {
       assert.strictEqual((yield* Fiber.join(later)).message, why)
     }))
 
+  it.effect("tells whoever still waits for the login", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const scope = yield* Scope.make()
+      const connecting = yield* Effect.forkChild(
+        Effect.flip(Scope.provide(CptClient.connect({ username: "alice", ...server.options }), scope))
+      )
+      const peer = yield* server.accept
+      yield* peer.hears("CONNECT alice")
+      yield* Scope.close(scope, Exit.void)
+      assert.deepInclude(yield* Fiber.join(connecting), { _tag: "ConnectionFailed", message: why })
+    }))
+
   it.effect("does not go on to restore a connection that was lost before", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.inMemory
