@@ -53,9 +53,12 @@ if (!isInstalled()) {
   if (!existsSync(installed)) rmSync("node_modules", { recursive: true, force: true })
   rmSync(stamp, { force: true })
   // Not saved: each version of npm would write a slightly different package-lock.json. Errors only: an older Node is
-  // warned about each package that wants a newer one, which is on its way.
+  // warned about each package that wants a newer one, which is on its way. Tries again once and at once: without a network
+  // npm would say nothing for minutes, since it tries one package after the other, each for more than a minute.
+  const options = "--no-save --include=dev --no-audit --no-fund --loglevel=error"
+  const tries = "--fetch-retries=1 --fetch-retry-mintimeout=10 --fetch-retry-maxtimeout=10"
   try {
-    execSync("npm install --no-save --include=dev --no-audit --no-fund --loglevel=error", { stdio: "inherit" })
+    execSync(`npm install ${options} ${tries}`, { stdio: "inherit" })
   } catch {
     fail("Could not install the dependencies; npm says why above.")
   }
