@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config"
 
 const project = (root: string) => ({
   // Tests run on the sources: see customConditions in tsconfig.base.json.
-  ssr: { resolve: { conditions: ["source"] } },
+  ssr: { resolve: { conditions: ["@cpt/source"] } },
   test: {
     name: root.slice(root.lastIndexOf("/") + 1),
     root,

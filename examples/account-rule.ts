@@ -1,7 +1,7 @@
 /**
  * A server with an account rule of its own: who is not invited gets a word of our own as the reason.
  *
- *     node --conditions=source examples/account-rule.ts
+ *     npx node --conditions=@cpt/source examples/account-rule.ts
  */
 import { Decline } from "@cpt/schema"
 import { Accounts, layerMemory, Listener, Server } from "@cpt/server"

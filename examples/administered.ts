@@ -2,7 +2,7 @@
  * A server that somebody looks after: who has the token asks it over HTTP, and whatever watches it asks `/healthz` and
  * `/metrics`.
  *
- *     TOKEN=secret node --conditions=source examples/administered.ts
+ *     TOKEN=secret npx node --conditions=@cpt/source examples/administered.ts
  */
 import { Accounts, Admin, layerMemory, Listener, Probes, Program, Server } from "@cpt/server"
 import { Layer, Redacted } from "effect"

@@ -2,7 +2,7 @@
  * A bot: it follows a group, answers what begins with `!`, and comes back by itself when the server was away. It begins
  * with what is new, so that it does not answer yesterday's questions.
  *
- *     node --conditions=source examples/bot.ts
+ *     npx node --conditions=@cpt/source examples/bot.ts
  */
 import { CptClient } from "@cpt/client"
 import { Clock, Effect, Layer, Stream } from "effect"

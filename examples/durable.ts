@@ -1,7 +1,7 @@
 /**
  * A server that keeps its messages on disk: what it has ACKed is there again after it was killed.
  *
- *     node --conditions=source examples/durable.ts messages.db
+ *     npx node --conditions=@cpt/source examples/durable.ts messages.db
  */
 import { Accounts, layerSqlite, Listener, Server } from "@cpt/server"
 import { Console, Effect, Layer } from "effect"

@@ -2,7 +2,7 @@
  * One chat over several listeners: TCP for `cpt`, and WebSocket for browsers, with the same names, groups and messages.
  * A WebSocket message holds one or more whole lines.
  *
- *     node --conditions=source examples/websocket.ts
+ *     npx node --conditions=@cpt/source examples/websocket.ts
  */
 import { Accounts, layerMemory, Listener, Server } from "@cpt/server"
 import { NodeSocketServer } from "@effect/platform-node"

@@ -92,7 +92,7 @@ const bundle = async (input, output, plugins = []) => {
     input,
     cwd: root,
     platform: "node",
-    resolve: { conditionNames: ["source", "import", "node", "default"] },
+    resolve: { conditionNames: ["@cpt/source", "import", "node", "default"] },
     plugins: [onDemand, without, ...plugins, identified],
     transform: {
       define: { "import.meta.env": "undefined" },

@@ -16,7 +16,7 @@ const example = fileURLToPath(new URL("../durable.ts", import.meta.url))
 const started = (file: string, port: number) =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      const process_ = spawn(process.execPath, ["--conditions=source", example, file, String(port)], {
+      const process_ = spawn(process.execPath, ["--conditions=@cpt/source", example, file, String(port)], {
         stdio: ["ignore", "pipe", "inherit"]
       })
       const [line] = await once(createInterface(process_.stdout), "line")

@@ -256,7 +256,7 @@ try {
   console.log(
     "\nWith a `*`, the generator had no time left: the server could have had more to do. Late: not at the rate that was asked for."
   )
-  if (values.large) spawnSync(process.execPath, ["--conditions=source", here("large.ts")], { stdio: "inherit" })
+  if (values.large) spawnSync(process.execPath, ["--conditions=@cpt/source", here("large.ts")], { stdio: "inherit" })
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

@@ -1,7 +1,7 @@
 /**
  * A server with a large database: how fast it starts, what memory it takes with followers, how fast it gives a history.
  *
- *     npm run build && node --conditions=source packages/cli/benchmark/large.ts [messages] [groups]
+ *     npm run build && npx node --conditions=@cpt/source packages/cli/benchmark/large.ts [messages] [groups]
  *
  * By default 10,000,000 messages in 100,000 groups, and 1,000,000 more in one: some 2 GB in the temporary directory.
  */

@@ -206,7 +206,7 @@ describe("cpt sync of a large group", () => {
         const bin = new URL("../src/bin.ts", import.meta.url).pathname
         // A reader who takes his time, so that there is something to be seen
         const command =
-          `${process.execPath} --conditions=source ${bin} sync red --json --server 127.0.0.1:${server.port} | ` +
+          `${process.execPath} --conditions=@cpt/source ${bin} sync red --json --server 127.0.0.1:${server.port} | ` +
           `(read -r line; echo "$line"; sleep 1.2; cat) > ${join(root, "out")}`
         const screen = execFileSync("/usr/bin/script", ["-qec", command, "/dev/null"], {
           env: { ...process.env, XDG_CONFIG_HOME: "/nonexistent", TERM: "xterm" },

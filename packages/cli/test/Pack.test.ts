@@ -167,6 +167,13 @@ describe("the packed libraries", () => {
     assert.strictEqual(stdout, "true true SYNC 1\n")
   })
 
+  it("are their dist also where somebody's own packages have a condition called source", async () => {
+    const program = "console.log(import.meta.resolve('@cpt/server/admin'))"
+    const flags = ["--conditions=source", "--input-type=module", "--eval"]
+    const { stdout } = await execute(process.execPath, [...flags, program], { cwd: at("author") })
+    assert.match(stdout, /\/dist\/Admin\/index\.js\n$/)
+  })
+
   it("are used in the documents as they are", async () => {
     const files: Array<string> = []
     for await (const document of glob(["*.md", "docs/*.md", "packages/*/README.md"], { cwd: root })) {

@@ -1,7 +1,7 @@
 /**
  * What a command costs to be read from its line and written to it, by the Schemas and by hand.
  *
- *     node --conditions=source packages/schema/benchmark/codec.ts
+ *     npx node --conditions=@cpt/source packages/schema/benchmark/codec.ts
  */
 import { Command } from "@cpt/schema"
 import { Result, Schema } from "effect"

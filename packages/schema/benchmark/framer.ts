@@ -1,7 +1,7 @@
 /**
  * What a line costs to be found, and a SEND to be read where it stands; as texts for comparison.
  *
- *     node --conditions=source packages/schema/benchmark/framer.ts
+ *     npx node --conditions=@cpt/source packages/schema/benchmark/framer.ts
  */
 import { Framer, Limits, SendReader } from "@cpt/schema"
 import { Buffer } from "node:buffer"

@@ -3,7 +3,7 @@
  * in memory. Nothing of it waits, so the fastest slices say the same on a busy machine too, which what goes through the
  * kernel does not.
  *
- *     node --conditions=source packages/server/benchmark/session.ts
+ *     npx node --conditions=@cpt/source packages/server/benchmark/session.ts
  */
 import { Accounts, layerMemory, type Listener, Server, ServerConfig } from "@cpt/server"
 import { Effect, Layer, Logger } from "effect"

@@ -2,7 +2,7 @@
  * What the stores take, without sessions and sockets: messages a second with so many appends in flight, each to a target
  * of its own; and the disk by itself, a log file with the same bytes and one `fdatasync` for all that wait.
  *
- *     node --conditions=source packages/server/benchmark/store.ts
+ *     npx node --conditions=@cpt/source packages/server/benchmark/store.ts
  */
 import { Message, Name } from "@cpt/schema"
 import { Batch, layerMemory, layerSqlite, MessageStore } from "@cpt/server"

@@ -1,7 +1,7 @@
 /**
  * What a delivery costs without sockets: messages into a group that so many follow, until each follower has its bytes.
  *
- *     node --conditions=source packages/server/benchmark/timeline.ts
+ *     npx node --conditions=@cpt/source packages/server/benchmark/timeline.ts
  */
 import { Message, Name } from "@cpt/schema"
 import { Batch, layerMemory, MessageStore } from "@cpt/server"

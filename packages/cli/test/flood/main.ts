@@ -105,7 +105,7 @@ const run = async (name: string) => {
     const port = Number(/:(\d+)/.exec(await server.line())?.[1])
     if (name.includes("SYNC")) await prepare(port, 100_000)
     const victim = new Helper([...on(0), ...canGoFirst ? ["chrt", "-f", "10"] : []], [
-      "--conditions=source",
+      "--conditions=@cpt/source",
       "--single-threaded", // of V8's threads, the one that goes first would wait for those that cannot run: for a second
       fileURLToPath(new URL("Victim.ts", import.meta.url)),
       String(port)
@@ -113,7 +113,7 @@ const run = async (name: string) => {
     await victim.line()
     const attack = () =>
       new Helper(on(0), [
-        "--conditions=source",
+        "--conditions=@cpt/source",
         "--max-old-space-size=2048",
         fileURLToPath(new URL("Attacker.ts", import.meta.url)),
         name,
