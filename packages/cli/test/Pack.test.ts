@@ -251,4 +251,10 @@ describe("each package", () => {
     const { messages } = await publint({ pkgDir: join(root, "packages", name), level: "suggestion", pack: "npm" })
     assert.deepStrictEqual(messages, [])
   })
+
+  it.each(packages)("has its licence with it, and a README that leads nowhere outside: %s", async (name) => {
+    const folder = name === "cli" ? at("user/node_modules/cpt") : at("author/node_modules/@cpt", name)
+    assert.strictEqual(await readFile(join(folder, "LICENSE"), "utf8"), await readFile(join(root, "LICENSE"), "utf8"))
+    assert.notInclude(await readFile(join(folder, "README.md"), "utf8"), "](..")
+  })
 })
