@@ -82,6 +82,7 @@ describe("cpt admin", () => {
         return JSON.parse(await text(response))
       })
       assert.strictEqual(document.openapi, "3.1.0")
+      assert.strictEqual(`cpt v${document.info.version}\n`, (yield* Cpt.run(["--version"])).stdout)
       assert.include(Object.keys(document.paths), "/sessions/close")
     }))
 

@@ -153,7 +153,10 @@ const groups = HttpApiBuilder.group(
 const document = HttpApiBuilder.group(
   AdminApi,
   "document",
-  (handlers) => handlers.handleAll({ openApi: () => Effect.sync(() => OpenApi.fromApi(AdminApi)) })
+  Effect.fnUntraced(function*(handlers) {
+    const api = AdminApi.annotate(OpenApi.Version, (yield* Program).version)
+    return handlers.handleAll({ openApi: () => Effect.sync(() => OpenApi.fromApi(api)) })
+  })
 )
 
 export const layer = Layer.mergeAll(server, sessions, groups, Declared.layer, Probes.ofAdmin, document)
