@@ -31,7 +31,9 @@ export const makeDirectory = Effect.fnUntraced(
     const missing: Array<string> = []
     for (let at = directory; !(yield* fs.exists(at)); at = path.dirname(at)) missing.unshift(at)
     for (const folder of missing) {
-      yield* fs.makeDirectory(folder, { recursive: true, mode: 0o700 }) // somebody else may have made it meanwhile
+      yield* fs.makeDirectory(folder, { mode: 0o700 }).pipe( // not `recursive`, which in /proc would try for ever
+        Effect.catchReason("PlatformError", "AlreadyExists", () => Effect.void) // somebody else has made it meanwhile
+      )
       Database.syncDirectory(path.dirname(folder))
     }
     if ((yield* fs.stat(directory)).type !== "Directory") {

@@ -116,6 +116,16 @@ describe("cpt serve", () => {
       assert.match(yield* rest(again), /^ACCEPT\nMSG red ann \d+ hi\nENDSYNC\n$/)
     }))
 
+  it.live.runIf(process.platform === "linux")(
+    "says so at once where no directory can be made",
+    () =>
+      Effect.gen(function*() {
+        const { status, stderr } = yield* run(["serve", "--port", "0", "--data", "/proc/nowhere/data"])
+        assert.strictEqual(status, 1)
+        assert.match(stderr, /^cpt: cannot make the directory \/proc\/nowhere\/data: .+\n$/)
+      })
+  )
+
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it.live(`answers, says shutting_down and exits with 0 on ${signal}, whatever the peers do`, () =>
       Effect.gen(function*() {
