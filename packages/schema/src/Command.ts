@@ -16,7 +16,7 @@ export class Connect extends Schema.TaggedClass<Connect>()("CONNECT", { username
 /** `SEND <target> <message>`: to a user or a group. */
 export class Send extends Schema.TaggedClass<Send>()("SEND", { target: Target, message: Message }) {}
 
-/** `SYNC <group> <after>`: what `group` holds after the timestamp `after`, and from then on follow it (CPT 5.1). */
+/** `SYNC <group> <after>`: what `group` holds after the timestamp `after`, and from then on follow it (CPT 5.1, 5.5). */
 export class Sync extends Schema.TaggedClass<Sync>()("SYNC", { group: GroupName, after: TimestampField }) {}
 
 /** `SYNC` alone: all private messages to the current user (CPT 5.2). */

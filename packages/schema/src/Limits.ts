@@ -24,14 +24,14 @@ export const maxTimestampDigits = 15
 /** Milliseconds in which an equal, unconfirmed `SEND` counts as a re-send (CPT 4.4): longer than a client's retries. */
 export const resendWindow = 120_000
 
-/** Milliseconds to log in (CPT 3.4 `login_timeout`): a person's client needs one, a bad radio link a few. */
+/** Milliseconds to log in (CPT 3.9): a person's client needs one, a bad radio link a few. */
 export const loginDeadline = 10_000
 
 /** Milliseconds in which a peer must take at least something of what it was written (CPT 5.8). */
 export const writeDeadline = 30_000
 
-/** Refused logins after which a session ends (CPT 3.5). */
+/** Refused logins after which a session ends (CPT 3.7). */
 export const maxRefusedLogins = 3
 
-/** Declines in a row after which a session ends (CPT 3.5): whoever says that much nonsense is not a client. */
+/** Declines in a row after which a session ends (CPT 3.10): whoever says that much nonsense is not a client. */
 export const maxDeclinesInARow = 20

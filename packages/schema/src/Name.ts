@@ -10,7 +10,7 @@ import * as Limits from "./Limits.ts"
 /** The sender of the server's own messages, and the group of its announcements (CPT 5.9). */
 export const systemName = "system"
 
-/** In any letter case, also what folds to it ("ſystem", "syﬆem"): nobody can pass for the server (CPT 2.1). */
+/** In any letter case, also what folds to it ("ſystem", "syﬆem"): nobody can pass for the server (CPT 2.5). */
 export const isReserved = (name: string): boolean =>
   name.length <= systemName.length &&
   (name.toLowerCase() === systemName || name.toUpperCase() === systemName.toUpperCase())

@@ -83,7 +83,7 @@ describe("Name", () => {
     }
   )
 
-  it("CPT 2.1: every string that a change of letter case makes `system` is reserved", () => {
+  it("CPT 2.5: every string that a change of letter case makes `system` is reserved", () => {
     // All characters whose upper or lower case is a piece of the word, ligatures included; then all words made of them
     for (const [word, change] of [["SYSTEM", "toUpperCase"], ["system", "toLowerCase"]] as const) {
       const pieces: Array<readonly [character: string, cased: string]> = []

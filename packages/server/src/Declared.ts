@@ -106,7 +106,7 @@ export const make = Effect.gen(function*() {
     for (const listener of listeners) listener(names)
   }
 
-  /** From now on nobody can make it something else (CPT 2.2). */
+  /** From now on nobody can make it something else (CPT 2.2, 2.3). */
   const take = (kind: Entry["kind"], names: ReadonlyArray<Name.Name>, isMoving = false) =>
     Effect.flatMap(store.declare(kind, names), ([name]) => {
       if (name === undefined) return Effect.void

@@ -1,5 +1,5 @@
 /**
- * A group as an operator declares it: a name that is a group from the start (CPT 2.2), and rules for who may read what is
+ * A group as an operator declares it: a name that is a group from the start (CPT 2.3), and rules for who may read what is
  * said in it, and say something. A rule that is not there does not hold.
  */
 import { Name } from "@cpt/schema"

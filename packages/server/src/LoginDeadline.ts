@@ -1,6 +1,6 @@
 /**
  * Sessions that have not logged in yet, in the order in which they came, which is that of their deadlines: one fiber for
- * all of them (CPT 3.4; a timeout for each was a tenth of a login).
+ * all of them (CPT 3.9; a timeout for each was a tenth of a login).
  */
 import { type Clock, Duration, Effect, Latch } from "effect"
 import type { Settings } from "./ServerConfig.ts"

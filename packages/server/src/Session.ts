@@ -425,7 +425,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return this.#pause(() => this.pace.bytesWait)
   }
 
-  /** Reads nothing meanwhile. A server that stops waits for nobody (CPT 1.7), nor is it waited for who has gone. */
+  /** Reads nothing meanwhile. A server that stops waits for nobody (CPT 3.8), nor is it waited for who has gone. */
   #pause(wait: () => number): Left {
     return Effect.gen({ self: this }, function*() {
       for (let left; (left = wait()) > 0 && !this.#hasToEnd();) {

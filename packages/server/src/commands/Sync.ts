@@ -51,7 +51,7 @@ export const sync = Effect.fnUntraced(function*<E>(
   let at: Timestamp.Timestamp = after
   while (at < head) {
     const page = yield* timelines.read(target, at).pipe(
-      // Half an answer cannot be declined any more, but that there is a hole must be said (CPT 5.4)
+      // Half an answer cannot be declined any more, but that there is a hole must be said (CPT 5.11)
       Effect.catch((error) =>
         at === after
           ? Effect.fail(error)

@@ -819,7 +819,7 @@ export const messageStoreSuite = <E>(
         }))
     })
 
-    describe("declared names (CPT 2.2)", () => {
+    describe("declared names (CPT 2.2, 2.3)", () => {
       const red = target("red")
 
       test("are what they were declared to be, used or not", (store) =>
