@@ -174,6 +174,19 @@ describe("the packed libraries", () => {
     assert.match(stdout, /\/dist\/Admin\/index\.js\n$/)
   })
 
+  it("load no SQLite, of which Node 22 warns, until a database is opened", async () => {
+    const program = `
+      import { Database } from "@cpt/server"
+      import { Effect } from "effect"
+      const isLoaded = () => process.moduleLoadList.includes("NativeModule sqlite")
+      console.log(isLoaded(), await Effect.runPromise(Effect.flip(Database.check("nowhere.db"))).then(isLoaded))
+    `
+    const { stdout } = await execute(process.execPath, ["--input-type=module", "--eval", program], {
+      cwd: at("author")
+    })
+    assert.strictEqual(stdout, "false true\n")
+  })
+
   it("are used in the documents as they are", async () => {
     const files: Array<string> = []
     for await (const document of glob(["*.md", "docs/*.md", "packages/*/README.md"], { cwd: root })) {

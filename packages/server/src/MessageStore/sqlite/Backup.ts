@@ -1,8 +1,7 @@
 /** A copy of a database as it is at one moment, whoever writes to it meanwhile. */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
-import { backup as copy, DatabaseSync } from "node:sqlite"
-import { openReadOnly, syncDirectory } from "./Database.ts"
+import { openReadOnly, sqlite, syncDirectory } from "./Database.ts"
 
 /** Pages between two reports of progress: some ten milliseconds. */
 const stepPages = 4096
@@ -27,7 +26,7 @@ export const backup = async (
     // What is committed from here on is not in the copy: without this it would begin anew with each commit
     db.exec("BEGIN")
     db.prepare("SELECT count(*) FROM sqlite_schema").get()
-    await copy(db, unfinished, {
+    await sqlite().backup(db, unfinished, {
       rate: stepPages,
       progress: ({ remainingPages, totalPages }) => {
         signal.throwIfAborted()
@@ -36,7 +35,7 @@ export const backup = async (
     })
     signal.throwIfAborted()
     // A file by itself: nothing is made beside it by whoever reads it
-    const copied = new DatabaseSync(unfinished)
+    const copied = new (sqlite().DatabaseSync)(unfinished)
     copied.exec("PRAGMA journal_mode = DELETE")
     copied.close()
     const descriptor = openSync(unfinished, "r+")

@@ -16,12 +16,15 @@ import {
   statSync
 } from "node:fs"
 import { dirname } from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import type { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { blockBytes } from "./Block.ts"
 
 /** Bytes that count for a message beside its text: names, timestamp, index, and what a page has free. */
 export const messageOverhead = 32
+
+/** Loaded when it is needed: Node 22 warns of it as an experiment, also who keeps messages in memory. */
+export const sqlite = () => process.getBuiltinModule("node:sqlite")
 
 /** Kinds of names, as stored. A kind says something only as long as the name has messages (CPT 2.2). */
 export const kindCodes = { open: 0, user: 2, group: 3 } as const
@@ -152,7 +155,7 @@ export const value = (db: DatabaseSync, sql: string): unknown => Object.values(d
  */
 export const lock = (file: string): DatabaseSync => {
   accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK) // SQLite would not say why
-  const db = new DatabaseSync(`${file}.lock`, { timeout: 0 })
+  const db = new (sqlite().DatabaseSync)(`${file}.lock`, { timeout: 0 })
   try {
     db.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE") // nothing is ever written to it
   } catch (error) {
@@ -185,7 +188,7 @@ const immutable = (file: string): URL => {
  * changes it. The file is nowhere opened but by SQLite: to close it would give up the locks of the whole process on it.
  */
 export const openReadOnly = (file: string, isAlone = false): DatabaseSync => {
-  const db = new DatabaseSync(isAlone ? immutable(file) : file, { readOnly: true, timeout: busyTimeout })
+  const db = new (sqlite().DatabaseSync)(isAlone ? immutable(file) : file, { readOnly: true, timeout: busyTimeout })
   try {
     if (Number(value(db, "PRAGMA application_id")) !== applicationId) {
       throw new Error("it is a database, but not one of cpt")
@@ -252,7 +255,7 @@ const create = (file: string): void => {
   const unfinished = `${file}.new`
   for (const suffix of ["", ...companions]) rmSync(`${unfinished}${suffix}`, { force: true })
   closeSync(openSync(unfinished, "wx", 0o600)) // its companions are as private as it is
-  const db = new DatabaseSync(unfinished)
+  const db = new (sqlite().DatabaseSync)(unfinished)
   // So that what retention frees can be given back in steps; it must be said before anything else
   db.exec("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")
   migrate(db)
@@ -274,7 +277,7 @@ const migrate = (db: DatabaseSync): void => {
 
 /** A connection that may write, to a database that is there. */
 export const connect = (file: string): DatabaseSync => {
-  const db = new DatabaseSync(file, { timeout: busyTimeout })
+  const db = new (sqlite().DatabaseSync)(file, { timeout: busyTimeout })
   // FULL: a commit is on disk before it is done. Without it an ACKed message would be lost with the power, also where only
   // some commits go without: if the next sync fails, the system drops what they wrote, and the log has a hole there.
   // macOS syncs only when it is told so twice
