@@ -174,6 +174,52 @@ describe("cpt admin", () => {
       assert.deepStrictEqual(yield* warnings("127.0.0.1", "x"), [])
     }))
 
+  it.live("takes the scheme of the token in any case of its letters", () =>
+    Effect.gen(function*() {
+      const token = join(yield* Cpt.folder, "token")
+      writeFileSync(token, "secret\n")
+      const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+      yield* serving(["--memory", "--admin", uri, "--admin-token-file", token])
+      for (const scheme of ["bearer", "BEARER"]) { // RFC 9110, 11.1
+        const headers = { authorization: `${scheme} secret` }
+        assert.strictEqual((yield* Effect.promise(() => fetch(`${uri}/status`, { headers }))).status, 200)
+      }
+    }))
+
+  it.live("refuses a request with a key that it does not know, and says which", () =>
+    Effect.gen(function*() {
+      const token = join(yield* Cpt.folder, "token")
+      writeFileSync(token, "secret\n")
+      const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+      yield* serving(["--memory", "--admin", uri, "--admin-token-file", token])
+      const asked = (method: string, path: string, body?: unknown) =>
+        Effect.promise(async () => {
+          const headers = { authorization: "Bearer secret", "content-type": "application/json" }
+          const answer = await fetch(`${uri}${path}`, {
+            method,
+            headers,
+            body: body === undefined ? null : JSON.stringify(body)
+          })
+          return { status: answer.status, said: await answer.text() }
+        })
+      const cases = [
+        ["POST", "/account", { name: "typo", lock: true }, ["payload", "lock"]],
+        ["PATCH", "/account?name=bob", { lock: true }, ["payload", "lock"]],
+        ["PATCH", "/account?name=bob&locked=true", {}, ["query", "locked"]],
+        ["POST", "/declared-group", { name: "staff", member: ["bob"] }, ["payload", "member"]],
+        ["POST", "/drain", { within: 1000 }, ["payload", "within"]],
+        ["POST", "/announce", { text: "hi", to: "red" }, ["payload", "to"]],
+        ["GET", "/sessions?behind=1", undefined, ["query", "behind"]]
+      ] as const
+      for (const [method, path, body, key] of cases) {
+        const { said, status } = yield* asked(method, path, body)
+        assert.strictEqual(status, 400, path)
+        assert.deepStrictEqual(JSON.parse(said).errors[0].path, key)
+      }
+      assert.deepStrictEqual(JSON.parse((yield* asked("GET", "/accounts")).said), { accounts: [] })
+      assert.strictEqual((yield* asked("GET", "/healthz")).status, 200)
+    }))
+
   it.live("does not keep a server that has to end", () =>
     Effect.gen(function*() {
       const data = yield* Cpt.folder

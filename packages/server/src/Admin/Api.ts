@@ -196,6 +196,9 @@ class DocumentGroup extends HttpApiGroup.make("document").add(
   HttpApiEndpoint.get("openApi", "/openapi.json", { success: Schema.Unknown }).annotate(OpenApi.Exclude, true)
 ) {}
 
+/** What nobody knows in a request is an error: a rule with a typing error in it would be none. */
+const strict = { onExcessProperty: "error" } as const
+
 /** All of it is behind `Authorization`, and says what is wrong with a request. */
 export class AdminApi extends HttpApi.make("cpt")
   .add(ServerGroup)
@@ -207,6 +210,8 @@ export class AdminApi extends HttpApi.make("cpt")
   .add(DocumentGroup)
   .middleware(Authorization)
   .middleware(HttpApiMiddleware.ProblemDetails)
+  .annotate(HttpApi.PayloadParseOptions, strict)
+  .annotate(HttpApi.QueryParseOptions, strict)
   .annotateMerge(OpenApi.annotations({ title: "Administration of a cpt server" }))
 {}
 
