@@ -4,12 +4,12 @@
  */
 import { Effect, Schema, type Scope } from "effect"
 import { Buffer } from "node:buffer"
-import { chmodSync, closeSync, lstatSync, openSync, renameSync, rmSync } from "node:fs"
+import { chmodSync, closeSync, lstatSync, mkdtempSync, openSync, renameSync, rmSync } from "node:fs"
 import { connect } from "node:net"
-import { basename, dirname } from "node:path"
+import { basename, dirname, join } from "node:path"
 
-/** Bytes of a path that every system takes, also with what a socket is called while it is made. */
-const maxPathBytes = 99
+/** Bytes of a path that Linux takes, also with the directory in which the socket is made. */
+const maxPathBytes = 98
 
 /** There can be no such socket: the message says why. */
 export class UnixSocketFailed extends Schema.TaggedError<UnixSocketFailed>()("UnixSocketFailed", {
@@ -39,8 +39,8 @@ export const shortPath = (path: string): Effect.Effect<string, UnixSocketFailed,
 
 /**
  * Has somebody listen at a path, for whom `mode` lets, or else the umask; when the scope ends, the socket is gone. It is
- * made beside its place and moved there, so nobody can ever find it open to others, and what a killed server has left is
- * replaced in one step.
+ * made in a directory of its own, into which nobody else comes, and moved to its place: so nobody can ever find it open to
+ * others, and what a killed server has left is replaced in one step.
  */
 export const place = Effect.fnUntraced(function*<A, E, R>(
   path: string,
@@ -48,21 +48,25 @@ export const place = Effect.fnUntraced(function*<A, E, R>(
   mode?: number
 ) {
   const at = yield* shortPath(path)
-  const made = `${at}.${process.pid}`
   const before = yield* attempt("it cannot be looked at", () => lstatSync(at, { throwIfNoEntry: false }))
   if (before?.isSocket() === false) return yield* new UnixSocketFailed({ message: "something else is there already" })
   if (before !== undefined && (yield* isTaken(at))) {
     return yield* new UnixSocketFailed({ message: "somebody listens there already" })
   }
-  yield* attempt("what is in the way cannot be removed", () => {
-    if (lstatSync(made, { throwIfNoEntry: false })?.isSocket() === true) rmSync(made)
-  })
-  const listening = yield* listen(made)
-  const ours = yield* attempt("it cannot be put in its place", () => {
-    if (mode !== undefined) chmodSync(made, mode)
-    renameSync(made, at)
-    return lstatSync(at).ino
-  })
+  const { listening, ours } = yield* Effect.acquireUseRelease(
+    attempt("it cannot be made beside its place", () => mkdtempSync(`${at}.`)),
+    Effect.fnUntraced(function*(directory) {
+      const made = join(directory, "s")
+      const listening = yield* listen(made)
+      const ours = yield* attempt("it cannot be put in its place", () => {
+        if (mode !== undefined) chmodSync(made, mode)
+        renameSync(made, at)
+        return lstatSync(at).ino
+      })
+      return { listening, ours }
+    }),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  )
   yield* Effect.addFinalizer(() =>
     Effect.ignore(attempt("it cannot be removed", () => {
       if (lstatSync(at, { throwIfNoEntry: false })?.ino === ours) rmSync(at)
