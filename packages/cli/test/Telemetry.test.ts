@@ -2,8 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { once } from "node:events"
-import { createServer, get, type IncomingMessage, type ServerResponse } from "node:http"
-import { join } from "node:path"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import { text } from "node:stream/consumers"
 import * as Cpt from "./support/Cpt.ts"
 
@@ -193,31 +192,36 @@ describe("OTLP", () => {
         }))
     }))
 
-  it.live("has what goes on with a trace of somebody else's if that is sent, and the sampler minds", () =>
+  it.live("has no span of what an administrator asks, nor of what machines do: a session's is the only one", () =>
     Effect.gen(function*() {
-      const cases = [
-        ["parentbased_always_off", "01", true],
-        ["parentbased_always_on", "00", false],
-        ["always_off", "01", false],
-        ["always_on", "00", true]
-      ] as const
-      yield* Effect.forEach(cases, ([sampler, flags, isSent]) =>
-        Effect.gen(function*() {
-          const { bodies, endpoint } = yield* collector()
-          const socketPath = join(yield* Cpt.folder, "admin.sock")
-          const server = yield* Cpt.start(["serve", "--memory", "--port", "0", "--admin", `unix://${socketPath}`], {
-            env: { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/v1/traces`, OTEL_TRACES_SAMPLER: sampler }
-          })
-          yield* server.line
-          const headers = { traceparent: `00-${"ab".repeat(16)}-${"cd".repeat(8)}-${flags}` }
-          yield* Effect.promise(async () => {
-            const [response] = await once(get({ socketPath, path: "/status", headers }), "response")
-            await text(response)
-          })
-          yield* server.signal("SIGTERM")
-          assert.strictEqual(yield* server.status, 0)
-          assert.strictEqual(bodies.length > 0, isSent, `${sampler} ${flags}`)
-        }))
+      const { bodies, endpoint, sent } = yield* collector()
+      const folder = yield* Cpt.folder
+      const probes = `http://127.0.0.1:${yield* Cpt.freePort}`
+      const server = yield* Cpt.start(["serve", "--port", "0", "--data", folder, "--http", probes.slice(7)], {
+        env: {
+          OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+          OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+          OTEL_LOGS_EXPORTER: "none",
+          OTEL_METRICS_EXPORTER: "none"
+        }
+      })
+      const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+      assert.strictEqual((yield* Cpt.run(["account", "list", "--data", folder])).status, 0)
+      assert.strictEqual((yield* Cpt.run(["account", "lock", "eve", "--data", folder])).status, 0)
+      for (const path of ["/healthz", "/healthz?who=ann", "/nothing"]) {
+        yield* Effect.promise(() => fetch(`${probes}${path}`))
+      }
+      const bob = yield* Cpt.connected(port)
+      bob.write("CONNECT bob\n")
+      assert.strictEqual(yield* bob.line, "ACCEPT")
+      bob.socket.end()
+      assert.strictEqual(yield* bob.line, "(end)")
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      yield* sent("/v1/traces", "cpt.session")
+      const spans = bodies.flatMap(({ body }) => JSON.parse(body).resourceSpans).flatMap(({ scopeSpans }) => scopeSpans)
+        .flatMap(({ spans }) => spans)
+      assert.deepStrictEqual(spans.map(({ name }) => name), ["cpt.session"])
     }))
 
   it.live("is in protobuf by default, and only of what was asked for; what is left is sent at the end", () =>

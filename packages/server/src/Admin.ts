@@ -186,7 +186,7 @@ const serve = <I, R>(
         Layer.succeed(HttpServer.HttpServer, server),
         NodeHttpServer.layerHttpServices,
         Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBody),
-        HttpMiddleware.layerTracerDisabledForUrls(["/healthz", "/metrics"]), // asked every few seconds
+        Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true), // a span has the address of who asks
         Vitals.layer,
         Instruments.layer
       ])

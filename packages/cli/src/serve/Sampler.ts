@@ -1,6 +1,6 @@
 /**
- * Which spans are sent, by the standard variables: it is decided where a trace begins, and what belongs to it goes along.
- * Whoever asks the administration may have begun it elsewhere; what was decided there counts with `parentbased_`.
+ * Which spans are sent, by the standard variables: it is decided where a trace begins, and what belongs to it goes along. No
+ * trace of others goes on here, so `parentbased_` makes no difference.
  */
 import { Effect, Option, Tracer } from "effect"
 import { type Environment, refuse } from "./Telemetry.ts"
@@ -21,14 +21,13 @@ const partOf = (root: string, argument: string) => {
 /** The same tracer, of which not all spans are sent. */
 export const sampled = Effect.fnUntraced(function*(tracer: Tracer.Tracer, env: Environment) {
   const { OTEL_TRACES_SAMPLER: sampler = "parentbased_always_on", OTEL_TRACES_SAMPLER_ARG: argument = "1" } = env
-  const isParentBased = sampler.startsWith("parentbased_")
-  const root = isParentBased ? sampler.slice("parentbased_".length) : sampler
+  const root = sampler.replace(/^parentbased_/, "")
   if (!roots.includes(root)) return yield* refuse("OTEL_TRACES_SAMPLER", sampler, expected)
   const part = yield* partOf(root, argument)
-  const isSent = (parent: Tracer.AnySpan | undefined): boolean =>
-    parent !== undefined && (isParentBased || parent._tag === "Span") ? parent.sampled : Math.random() < part
+  const isSent = (parent: Option.Option<Tracer.AnySpan>): boolean =>
+    Option.match(parent, { onNone: () => Math.random() < part, onSome: ({ sampled }) => sampled })
   return Tracer.make({
     ...tracer,
-    span: (options) => tracer.span({ ...options, sampled: isSent(Option.getOrUndefined(options.parent)) })
+    span: (options) => tracer.span({ ...options, sampled: isSent(options.parent) })
   })
 })
