@@ -11,7 +11,7 @@ import { launchIfMain } from "./main.ts"
 /** On ports of the caller's choice. */
 export const administered = (ports: { chat: number; admin: number; probes: number }, token: string) =>
   Layer.mergeAll(
-    Admin.layerTcp({ host: "127.0.0.1", port: ports.admin, token: Redacted.make(token) }),
+    Admin.layerTcp({ host: "127.0.0.1", port: ports.admin, token: () => Redacted.make(token) }),
     Probes.layerTcp({ host: "127.0.0.1", port: ports.probes })
   ).pipe(
     Layer.provideMerge(Server.layer(Listener.tcp({ port: ports.chat }))),

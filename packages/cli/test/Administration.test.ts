@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
-import { chmodSync, writeFileSync } from "node:fs"
+import { chmodSync, rmSync, writeFileSync } from "node:fs"
 import { createServer, type RequestListener } from "node:http"
 import * as Net from "node:net"
 import { join } from "node:path"
@@ -167,6 +167,46 @@ describe("the token", () => {
       const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...place])
       yield* server.line
       assert.strictEqual((yield* Cpt.run(["status", ...place])).status, 0)
+    }))
+
+  it.live("is another one once its file was read again; where that cannot be, nothing is, and the old one opens", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const [file, config] = [join(folder, "token"), join(folder, "serve.json")]
+      writeFileSync(file, "first\n")
+      writeFileSync(config, "{}")
+      const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+      const args = ["--admin", uri, "--admin-token-file", file, "--config", config]
+      const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...args])
+      yield* server.line
+      const asks = (command: string, token: string) =>
+        Cpt.run([...command.split(" "), "--admin", uri], { env: { CPT_ADMIN_TOKEN: token } })
+      const opens = (token: string) => Effect.map(asks("status", token), ({ status }) => status === 0)
+
+      writeFileSync(file, "second\n")
+      const reloaded = yield* asks("admin reload", "first")
+      assert.deepStrictEqual(reloaded, { status: 0, stdout: "changed: admin token\n", stderr: "" })
+      assert.deepStrictEqual([yield* opens("first"), yield* opens("second")], [false, true])
+      assert.strictEqual((yield* asks("admin reload", "second")).stdout, "nothing has changed\n")
+
+      // All or nothing
+      writeFileSync(config, JSON.stringify({ "max-sessions": 7 }))
+      for (const text of ["\n", "two\nlines\n"]) {
+        writeFileSync(file, text)
+        const { status, stderr } = yield* asks("admin reload", "second")
+        assert.strictEqual(status, 2)
+        assert.include(stderr, `cpt: settings are not reloaded, all stay as they are: --admin-token-file "${file}": `)
+      }
+      rmSync(file)
+      assert.strictEqual((yield* asks("admin reload", "second")).status, 2)
+      const { maxSessions } = JSON.parse((yield* asks("status --json", "second")).stdout)
+      assert.strictEqual(maxSessions, 10_000)
+      writeFileSync(file, "third\n")
+      writeFileSync(config, JSON.stringify({ "max-sessions": 0 }))
+      assert.strictEqual((yield* asks("admin reload", "second")).status, 2)
+      assert.deepStrictEqual([yield* opens("second"), yield* opens("third")], [true, false])
+      writeFileSync(config, "{}")
+      assert.strictEqual((yield* asks("admin reload", "second")).stdout, "changed: admin token\n")
     }))
 
   it.live("that is wrong is said in the log, once a minute, and with --log-ip=false without saying who showed it", () =>

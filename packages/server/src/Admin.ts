@@ -8,7 +8,6 @@ import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema, type
 import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { NetAddress } from "effect/net"
-import { Buffer } from "node:buffer"
 import { hash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
 import type { Accounts } from "./Accounts.ts"
@@ -72,7 +71,8 @@ export class Admin extends Context.Service<Admin, {
 
   /** On TCP, in clear text, for who shows the token. */
   static readonly layerTcp = ({ token, ...options }: TcpOptions & {
-    readonly token: Redacted.Redacted
+    /** The one that holds now. */
+    readonly token: () => Redacted.Redacted
   }): Layer.Layer<Admin, AdminFailed, Administered> =>
     Token.parse(Redacted.value(token)).pipe(
       Effect.mapError(({ message }) => cannotListen("administration", options, message)),
@@ -102,12 +102,11 @@ const administration = <R>(authorization: Layer.Layer<Authorization, never, R>) 
 const everybody = Layer.succeed(Authorization, { bearer: (answer) => answer })
 
 /** Who shows the token; that somebody has shown another one is said in the log. */
-const withToken = (token: Redacted.Redacted) =>
+const withToken = (token: () => Redacted.Redacted) =>
   Layer.effect(
     Authorization,
     Effect.gen(function*() {
       const [clock, { settings }] = [yield* Clock.Clock, yield* Server]
-      const isRight = isToken(token)
       let warnedAt = -Infinity
       const warn = Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ remoteAddress }) => {
         const now = uptime(clock)
@@ -119,7 +118,7 @@ const withToken = (token: Redacted.Redacted) =>
       })
       return Authorization.of({
         bearer: (answer, { credential }) => {
-          if (isRight(credential)) return answer
+          if (isSame(credential, token())) return answer
           const isShown = Redacted.value(credential) !== ""
           return Effect.andThen(isShown ? warn : Effect.void, Effect.fail(new Unauthorized({})))
         }
@@ -128,11 +127,10 @@ const withToken = (token: Redacted.Redacted) =>
   )
 
 /** Compares in a time that says nothing of how much is right. */
-const isToken = (token: Redacted.Redacted) => {
-  const digest = (token: Redacted.Redacted) => Buffer.from(hash("sha256", Redacted.value(token), "hex"))
-  const right = digest(token)
-  return (shown: Redacted.Redacted): boolean => timingSafeEqual(digest(shown), right)
-}
+const isSame = (shown: Redacted.Redacted, token: Redacted.Redacted): boolean =>
+  timingSafeEqual(digest(shown), digest(token))
+
+const digest = (token: Redacted.Redacted) => hash("sha256", Redacted.value(token), "buffer")
 
 interface Listening {
   readonly server: HttpServer.HttpServer["Service"]

@@ -73,6 +73,7 @@ const host = Effect.fnUntraced(function*(
   const directory = values.memory
     ? undefined
     : yield* Data.makeDirectory(yield* Data.directory(Option.fromUndefinedOr(values.data)))
+  const administration = yield* Administration.make(settings, directory)
   const systemd = yield* Systemd.make()
   const reload = Effect.flatMap(
     Effect.all([Server, Checks.reload, Store.reload]),
@@ -80,12 +81,13 @@ const host = Effect.fnUntraced(function*(
       Reload.make(Given.resolve(flags), settings, [
         checks,
         listening.reload,
+        administration.reload,
         ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
         ({ values }) => Effect.succeed(Effect.sync(() => void MutableRef.set(level, values["log-level"]))),
         ofAccounts
       ])
   )
-  const server = (yield* Administration.layer(values, directory)).pipe(
+  const server = administration.layer.pipe(
     Layer.merge(telemetry.hasMetrics ? Instruments.layer : Layer.empty),
     Layer.provide(Program.layer(listening, Effect.map(reload, systemd.reloading), level, hangUp)),
     Layer.provideMerge(Server.layer(...listening.listeners)),

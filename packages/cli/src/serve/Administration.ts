@@ -1,11 +1,12 @@
 /** Where a server is looked after, and watched: the settings `--admin`, `--admin-token-file` and `--http`. */
 import { Admin, Probes } from "@cpt/server"
-import { Effect, Layer } from "effect"
+import { Effect, Equal, type FileSystem, Layer, MutableRef } from "effect"
 import * as Data from "../Data.ts"
 import { usage } from "../Failure.ts"
 import * as Token from "../Token.ts"
 import type { Settings } from "./Given.ts"
-import type { Name, Values } from "./Table.ts"
+import type { Part } from "./Reload.ts"
+import type { Name } from "./Table.ts"
 
 const readToken = (file: string | undefined) =>
   file === undefined
@@ -26,17 +27,32 @@ export const faultsOf = ({ values: { admin, "admin-token-file": tokenFile } }: S
     ? Effect.succeed([])
     : Effect.match(readToken(tokenFile), { onFailure: (fault) => [fault], onSuccess: () => [] })
 
-const administration = Effect.fnUntraced(function*(
-  { admin, "admin-token-file": tokenFile }: Values,
-  directory: string | undefined
-) {
+const administration = Effect.fnUntraced(function*(settings: Settings, directory: string | undefined) {
+  const { admin, "admin-token-file": tokenFile } = settings.values
   const place = admin ?? (yield* defaultPlace(directory))
-  if (place === "off") return Layer.empty
-  if ("path" in place) return Admin.layerUnix(place.path)
-  return Admin.layerTcp({ ...place, token: yield* readToken(tokenFile) })
+  if (place === "off") return { layer: Layer.empty, reload: nothing }
+  if ("path" in place) return { layer: Admin.layerUnix(place.path), reload: nothing }
+  const token = MutableRef.make(yield* readToken(tokenFile))
+  const context = yield* Effect.context<FileSystem.FileSystem>()
+  // Another place, or another file, takes a restart; until then the token from before holds
+  const reload: Part = (_, changed) =>
+    checked.some((name) => changed.has(name)) ? nothing() : readToken(tokenFile).pipe(
+      Effect.map((next) =>
+        Effect.sync(() => {
+          const before = MutableRef.getAndSet(token, next)
+          return Equal.equals(before, next) ? undefined : "admin token"
+        })
+      ),
+      Effect.provideContext(context)
+    )
+  return { layer: Admin.layerTcp({ ...place, token: () => MutableRef.get(token) }), reload }
 })
 
-export const layer = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
-  const probes = values.http === undefined ? Layer.empty : Probes.layerTcp(values.http)
-  return Layer.merge(yield* administration(values, directory), probes)
+const nothing = () => Effect.succeed(Effect.void)
+
+/** With what reads the token again. */
+export const make = Effect.fnUntraced(function*(settings: Settings, directory: string | undefined) {
+  const { http } = settings.values
+  const { layer, reload } = yield* administration(settings, directory)
+  return { layer: Layer.merge(layer, http === undefined ? Layer.empty : Probes.layerTcp(http)), reload }
 })
