@@ -1,6 +1,6 @@
 /** The administration of a running server: `cpt serve` and `cpt admin` as processes, over a real socket. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Fiber } from "effect"
+import { Duration, Effect, Exit, Fiber } from "effect"
 import { once } from "node:events"
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { get } from "node:http"
@@ -365,14 +365,18 @@ describe("cpt admin", () => {
       const [ann, bob] = [yield* Cpt.connected(server.port), yield* Cpt.connected(server.port)]
       yield* say(ann, ["CONNECT ann", "SYNC red 0"], ["ACCEPT", "ENDSYNC"])
       yield* say(bob, ["CONNECT bob"], ["ACCEPT"])
+      const dan = yield* Cpt.connected(server.port)
+      yield* say(dan, ["SYNC"], ["DECLINE not_logged_in"])
       const drain = yield* Cpt.run(["admin", "drain"], { env })
       assert.deepStrictEqual(drain, {
         status: 0,
         stdout: "",
-        stderr: "cpt: 2 sessions left: the server ends when they have gone\n"
+        stderr: "cpt: 3 sessions left: the server ends when they have gone\n"
       })
       const eve = yield* Cpt.connected(server.port)
       assert.deepStrictEqual([yield* eve.line, yield* eve.line], ["DECLINE shutting_down", "(end)"])
+      // Whoever has not logged in yet is new
+      yield* say(dan, ["CONNECT dan", "SEND red hi"], ["DECLINE shutting_down", "(end)"])
       yield* say(bob, ["SEND red hi"], ["ACK"])
       assert.match(yield* ann.line, /^MSG red bob \d+ hi$/)
       const status = yield* Cpt.run(["status", "--json"], { env })
@@ -380,6 +384,28 @@ describe("cpt admin", () => {
       assert.strictEqual(JSON.parse(status.stdout).health, "draining")
       ann.socket.end()
       bob.socket.end()
+      assert.strictEqual(yield* server.status, 0)
+    }))
+
+  it.live("does not let anybody in when the server stops, be it that somebody is still asking over HTTP", () =>
+    Effect.gen(function*() {
+      const probes = yield* Cpt.freePort
+      const server = yield* serving(["--memory", "--http", `127.0.0.1:${probes}`])
+      const [ann, eve, asking] = [
+        yield* Cpt.connected(server.port),
+        yield* Cpt.connected(server.port),
+        yield* Cpt.connected(probes)
+      ]
+      yield* say(ann, ["CONNECT ann"], ["ACCEPT"])
+      yield* say(eve, ["SYNC"], ["DECLINE not_logged_in"])
+      asking.write("GET /healthz HTTP/1.1\r\n")
+      yield* server.signal("SIGTERM")
+      // It stops: nobody is heard any more at the probes
+      yield* Effect.repeat(Effect.exit(Effect.scoped(Cpt.connected(probes))), { until: Exit.isFailure })
+      yield* say(eve, ["CONNECT eve"], ["DECLINE shutting_down", "(end)"])
+      const late = yield* Effect.exit(Cpt.connected(server.port))
+      if (Exit.isSuccess(late)) yield* say(late.value, ["CONNECT late"], ["DECLINE shutting_down"])
+      yield* say(ann, [], ["DECLINE shutting_down", "(end)"])
       assert.strictEqual(yield* server.status, 0)
     }))
 

@@ -21,8 +21,6 @@ const refusedAtTheEnd = (session: Session) =>
 
 export class Admission {
   readonly sessions = new Set<Session>()
-  /** Nobody comes in any more: the server is about to end. */
-  isClosed = false
   readonly #services: Services
   #refused = 0
 
@@ -38,13 +36,13 @@ export class Admission {
 
   /** Lets it in, or refuses it. Whether it has come too fast may have been looked at. */
   admit(session: Session, isKnown: boolean): Effect.Effect<"admitted" | "refused"> {
-    if (this.isClosed) return refusedAtTheEnd(session)
+    if (this.#services.isClosed) return refusedAtTheEnd(session)
     if (!isKnown && session.address?.connects() === false) return this.#refuse(session, "max-connects")
     const limit = this.#limitOf(session)
     if (limit === undefined) return this.#enter(session)
     if (this.#refused >= roomOf(this.#services.config).refused) return this.#refuse(session, limit)
     return Effect.andThen(this.#counted(Effect.sleep(patience)), () => {
-      if (this.isClosed) return refusedAtTheEnd(session)
+      if (this.#services.isClosed) return refusedAtTheEnd(session)
       const limit = this.#limitOf(session)
       return limit === undefined ? this.#enter(session) : this.#refuse(session, limit)
     })
@@ -74,7 +72,7 @@ export class Admission {
     this.#services.limitHits.hit(limit, limit === "max-sessions" ? undefined : session.address?.name)
     const error = limit === "max-sessions" ? new Decline.ServerFull({}) : new Decline.TooManyConnections({})
     const told = (hasTime: boolean) =>
-      Effect.suspend(() => session.refuse(this.isClosed ? new Decline.ShuttingDown({}) : error, hasTime))
+      Effect.suspend(() => session.refuse(this.#services.isClosed ? new Decline.ShuttingDown({}) : error, hasTime))
     const held = Effect.andThen(Effect.onInterrupt(Effect.sleep(holdOff), () => told(false)), told(true))
     const hasRoom = this.#refused < roomOf(this.#services.config).refused
     return Effect.as(this.#counted(hasRoom ? held : told(false)), "refused")

@@ -94,7 +94,7 @@ export class Server extends Context.Service<Server, {
   /** Ends a session with `shutting_down`, as a stop would: its user may come again. False if there is none such. */
   readonly close: (id: number) => Effect.Effect<boolean>
   /**
-   * From now on nobody new is served; those who are there go on. It is over (`drained`) when the last of them has gone,
+   * From now on nobody new is served; those who are logged in go on. It is over (`drained`) when the last of them has gone,
    * or after so long.
    */
   readonly drain: (within: Duration.Duration) => Effect.Effect<void>
@@ -138,6 +138,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     turns,
     addresses: new Addresses(config, () => uptime(clock)),
     isLogged: (level) => LogLevel.isGreaterThanOrEqualTo(level, least) && isLogged(level),
+    isClosed: false,
     reviews: 0,
     fork
   }
@@ -245,7 +246,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   )
   yield* Effect.addFinalizer(() =>
     Effect.gen(function*() {
-      admission.isClosed = true
+      services.isClosed = true
       turns.hurry()
       const cutting = yield* Effect.suspend(() =>
         Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
@@ -292,7 +293,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       }),
     drain: (within) =>
       Effect.suspend(() => {
-        draining = admission.isClosed = true
+        draining = services.isClosed = true
         noteDrained()
         return Effect.asVoid(Effect.forkIn(Effect.delay(drained.open, within), scope))
       }),

@@ -24,6 +24,8 @@ export interface Services {
   readonly turns: Turns
   readonly addresses: Addresses
   readonly isLogged: (level: LogLevel.LogLevel) => boolean
+  /** Nobody new is let in any more: the server is about to end. */
+  isClosed: boolean
   /** How often sessions have been reviewed, since other things were declared. */
   reviews: number
   /** Runs what a session does by itself; whoever calls it owns the fiber. */

@@ -497,7 +497,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   }
 
   #login(username: Name.Name, isTurn = false): Answer {
-    const { clock, reviews, turns } = this.#services
+    const { clock, isClosed, reviews, turns } = this.#services
+    if (isClosed) return Exit.fail(this.#farewell = new Decline.ShuttingDown({}))
     if (this.address?.mayLogIn() === false) {
       this.hit("max-failed-logins")
       this.outbox.flush()
@@ -557,8 +558,11 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     if (asked !== undefined && this.#following === undefined) {
       this.#services.metrics.logins.add(reasonOf(error))
       this.#refused = `${asked}: ${error.reason}`
-      if (error._tag !== "StorageUnavailable") this.#refusedLogins++
-      if (error._tag !== "StorageUnavailable" && error._tag !== "RateLimited") this.address?.failsToLogIn()
+      const { _tag } = error
+      if (_tag !== "StorageUnavailable") this.#refusedLogins++
+      if (_tag !== "StorageUnavailable" && _tag !== "RateLimited" && _tag !== "ShuttingDown") {
+        this.address?.failsToLogIn()
+      }
     }
     for (let time = 0; time < times && !this.#isClosing; time++) this.#decline(error)
   }

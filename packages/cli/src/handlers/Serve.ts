@@ -1,6 +1,6 @@
 /** `cpt serve`: hosts a chat until it is told to stop. */
 import { Descriptors, Instruments, MessageStore, Server, ServerConfig } from "@cpt/server"
-import { Console, Effect, Layer, MutableRef, Option } from "effect"
+import { Console, Duration, Effect, Layer, MutableRef, Option } from "effect"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
 import { failed, usage } from "../Failure.ts"
@@ -101,6 +101,8 @@ const host = Effect.fnUntraced(function*(
     Effect.andThen(Store.warnIfClosed(values)),
     Effect.andThen(Effect.forkChild(systemd.alive)),
     Effect.andThen(Effect.flatMap(Server, ({ drained }) => drained)), // or until a signal comes
+    // First of all: what is asked over HTTP may keep the rest for a moment
+    Effect.ensuring(Effect.flatMap(Server, ({ drain }) => drain(Duration.infinity))),
     Effect.ensuring(systemd.stopping),
     Effect.provide(server),
     Effect.catchTags({
