@@ -5,27 +5,33 @@
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema, type Scope } from "effect"
-import { HttpIncomingMessage, HttpMiddleware, HttpRouter, HttpServer, HttpServerRequest } from "effect/http"
+import {
+  HttpEffect,
+  HttpIncomingMessage,
+  HttpMiddleware,
+  HttpRouter,
+  HttpServer,
+  HttpServerRequest,
+  HttpServerResponse
+} from "effect/http"
 import { HttpApiBuilder, HttpApiMiddleware } from "effect/http-api"
 import { NetAddress } from "effect/net"
 import { hash, timingSafeEqual } from "node:crypto"
-import { createServer } from "node:http"
 import type { Accounts } from "./Accounts.ts"
 import { AdminApi, Authorization, maxBody, Unauthorized } from "./Admin/Api.ts"
 import * as Handlers from "./Admin/Handlers.ts"
 import * as Instruments from "./Admin/Instruments.ts"
 import * as Probing from "./Admin/Probes.ts"
+import { SharedServer } from "./Admin/SharedServer.ts"
 import * as Token from "./Admin/Token.ts"
 import { Vitals } from "./Admin/Vitals.ts"
+import { LimitHits } from "./LimitHits.ts"
 import type { MessageStore } from "./MessageStore.ts"
 import { ipOf } from "./NetConnection.ts"
 import type { Program } from "./Program.ts"
 import { Server } from "./Server.ts"
 import * as UnixSocket from "./UnixSocket.ts"
 import { uptime } from "./Uptime.ts"
-
-/** Connections at the same time; an administrator has one, and what watches the server another. */
-const maxConnections = 64
 
 /** Milliseconds that somebody may take to ask. */
 const askWithin = 10_000
@@ -120,11 +126,16 @@ const withToken = (token: () => Redacted.Redacted) =>
         bearer: (answer, { credential }) => {
           if (isSame(credential, token())) return answer
           const isShown = Redacted.value(credential) !== ""
-          return Effect.andThen(isShown ? warn : Effect.void, Effect.fail(new Unauthorized({})))
+          return Effect.andThen(isShown ? warn : Effect.void, Effect.andThen(isTheLast, new Unauthorized({})))
         }
       })
     })
   )
+
+/** Its connection is closed behind the answer: whoever has no token need not have a place. */
+const isTheLast = HttpEffect.appendPreResponseHandler((_, response) =>
+  Effect.succeed(HttpServerResponse.setHeader(response, "connection", "close"))
+)
 
 /** Compares in a time that says nothing of how much is right. */
 const isSame = (shown: Redacted.Redacted, token: Redacted.Redacted): boolean =>
@@ -139,8 +150,11 @@ interface Listening {
 
 /** A server that ends within a moment, whatever its clients do. */
 const listen = Effect.fnUntraced(function*(options: { path: string } | TcpOptions) {
-  const node = createServer({ requestTimeout: askWithin, connectionsCheckingInterval: askWithin / 2 })
-  node.maxConnections = maxConnections
+  const hits = yield* LimitHits.make((yield* Server).settings)
+  const node = new SharedServer(
+    { requestTimeout: askWithin, connectionsCheckingInterval: askWithin / 2 },
+    () => hits.hit("http-connections")
+  )
   node.timeout = standStill
   const failed = (cause: unknown) => Effect.fail({ message: cause instanceof Error ? cause.message : String(cause) })
   const server = yield* NodeHttpServer.make(() => node, { ...options, gracefulShutdownTimeout: patience }).pipe(
@@ -151,7 +165,7 @@ const listen = Effect.fnUntraced(function*(options: { path: string } | TcpOption
   return server
 })
 
-const listenTcp = (what: string, options: TcpOptions): Effect.Effect<Listening, AdminFailed, Scope.Scope> =>
+const listenTcp = (what: string, options: TcpOptions): Effect.Effect<Listening, AdminFailed, Scope.Scope | Server> =>
   listen(options).pipe(
     Effect.map((server) => ({ server, uri: `http://${server.address}` })),
     Effect.mapError(({ message }) => cannotListen(what, options, message)),
@@ -174,12 +188,14 @@ const hostOf = ({ host, port }: TcpOptions): string => `${host.includes(":") ? `
 
 const serve = <I, R>(
   service: Context.Key<I, { readonly uri: string }>,
-  listening: Effect.Effect<Listening, AdminFailed, Scope.Scope>,
+  listening: Effect.Effect<Listening, AdminFailed, Scope.Scope | Server>,
   routes: Layer.Layer<never, never, R>
 ) =>
   Layer.unwrap(Effect.map(listening, ({ server, uri }) =>
     Layer.succeed(service, { uri }).pipe(
-      Layer.merge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
+      Layer.merge(
+        HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })
+      ),
       Layer.provide([
         Layer.succeed(HttpServer.HttpServer, server),
         NodeHttpServer.layerHttpServices,

@@ -2,7 +2,10 @@
  * What happens when a limit is reached: it is counted, and said in the log, at most once a minute for each limit and
  * address, since whoever reaches one often reaches it a thousand times a second.
  */
-import type { Counted, Limit } from "./Metrics.ts"
+import { Clock, Effect } from "effect"
+import { type Counted, type Limit, Metrics } from "./Metrics.ts"
+import type { Settings } from "./ServerConfig.ts"
+import { uptime } from "./Uptime.ts"
 
 /** Milliseconds between two lines about the same. */
 const quiet = 60_000
@@ -11,6 +14,16 @@ const quiet = 60_000
 const maxLines = 100
 
 export class LimitHits {
+  /** Those of a server with these settings. */
+  static readonly make = Effect.fnUntraced(function*(settings: Pick<Settings, "logAddresses">) {
+    const [clock, metrics] = [yield* Clock.Clock, yield* Metrics]
+    const fork = Effect.runForkWith(yield* Effect.context())
+    return new LimitHits(metrics, () => uptime(clock), (limit, address) => {
+      const where = settings.logAddresses && address !== undefined ? { address } : {}
+      fork(Effect.annotateLogs(Effect.logWarning("a limit is reached"), { limit, ...where }))
+    })
+  })
+
   readonly #metrics: Counted
   readonly #now: () => number
   readonly #log: (limit: Limit, address: string | undefined) => void

@@ -83,7 +83,7 @@ const reasons: ReadonlyArray<Reason> = [...Decline.knownReasons, "other"]
 
 export const reasonOf = (error: Decline.DeclineError): Reason => error._tag === "Declined" ? "other" : error.reason
 
-/** What is bounded, by the names of the settings; a bound that is reached is a hit. */
+/** What is bounded, by the names of the settings; `http-connections` has none. A bound that is reached is a hit. */
 const limits = [
   "max-sessions",
   "max-sessions-per-address",
@@ -97,7 +97,8 @@ const limits = [
   "max-followed-groups",
   "max-syncs",
   "max-new-names",
-  "write-deadline"
+  "write-deadline",
+  "http-connections"
 ] as const
 export type Limit = (typeof limits)[number]
 

@@ -118,10 +118,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   const clock = yield* Clock.Clock
   const fork = Effect.runForkWith(yield* Effect.context())
   const metrics = yield* Metrics
-  const limitHits = new LimitHits(metrics, () => uptime(clock), (limit, address) => {
-    const where = config.logAddresses && address !== undefined ? { address } : {}
-    fork(Effect.annotateLogs(Effect.logWarning("a limit is reached"), { limit, ...where }))
-  })
+  const limitHits = yield* LimitHits.make(config)
   const [isLogged, least] = [yield* IsLogged, yield* References.MinimumLogLevel]
   const timelines = yield* Timelines
   const turns = new Turns(config, limitHits)

@@ -1,5 +1,5 @@
 /** What machines ask a server: whether it is fit, and what it has counted. */
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { MessageStore } from "../MessageStore.ts"
@@ -12,15 +12,18 @@ export const health = Effect.gen(function*() {
   return (): Health => isDraining() ? "draining" : failure() === undefined ? "ready" : "storage_failing"
 })
 
+/** How long what was counted is told to all who ask, as it was then. */
+const shared = Duration.millis(100)
+
 const answers = Effect.gen(function*() {
-  const now = yield* health
+  const [now, metrics] = [yield* health, yield* Effect.cachedWithTTL(PrometheusMetrics.format(), shared)]
   return {
     healthz: () =>
       Effect.sync(() => {
         const status = now()
         return status === "ready" ? { status } : { status }
       }),
-    metrics: () => PrometheusMetrics.format()
+    metrics: () => metrics
   }
 })
 

@@ -1,0 +1,132 @@
+/** Those who ask a server a lot over HTTP, or hold its connections: they are in nobody's way. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { once } from "node:events"
+import { writeFileSync } from "node:fs"
+import { connect } from "node:net"
+import { join } from "node:path"
+import * as Cpt from "./support/Cpt.ts"
+
+/** A server with its administration on TCP, behind the token `secret`, and with probes. */
+const serving = Effect.gen(function*() {
+  const token = join(yield* Cpt.folder, "token")
+  writeFileSync(token, "secret\n")
+  const [admin, probes] = [yield* Cpt.freePort, yield* Cpt.freePort]
+  const uri = `http://127.0.0.1:${admin}`
+  const places = ["--admin", uri, "--admin-token-file", token, "--http", `127.0.0.1:${probes}`]
+  const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...places])
+  yield* server.line
+  return { ...server, admin, probes, status: Cpt.run(["status", "--admin", uri, "--admin-token-file", token]) }
+})
+
+/** Somebody who asks on one connection. */
+const asking = Effect.fnUntraced(function*(port: number) {
+  const socket = yield* Effect.acquireRelease(
+    Effect.promise(async () => {
+      const socket = connect({ port, host: "127.0.0.1" })
+      await once(socket, "connect")
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  let heard = ""
+  socket.on("error", () => {})
+  socket.setEncoding("latin1").on("data", (text: string) => {
+    heard += text
+  })
+  const answers = () => heard.split("HTTP/1.1 ").slice(1)
+  return {
+    socket,
+    answers,
+    ask: (path: string, times = 1) => {
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: here\r\n\r\n`.repeat(times))
+    },
+    /** Waits for so many answers in all; gives their statuses. */
+    until: (count: number) =>
+      Effect.promise(async () => {
+        while (answers().length < count) await once(socket, "data")
+        return answers().map((answer) => Number(answer.slice(0, 3)))
+      })
+  }
+})
+
+const closed = ({ socket }: Effect.Success<ReturnType<typeof asking>>) =>
+  Effect.promise(async () => {
+    if (!socket.closed) await once(socket, "close")
+  })
+
+describe("whoever asks over HTTP", () => {
+  it.live("finds room, however many are there: whoever has asked for nothing the longest goes, which is said", () =>
+    Effect.gen(function*() {
+      const server = yield* serving
+      const all = yield* Effect.forEach(Array.from({ length: 64 }), () => asking(server.probes))
+      for (const one of all) {
+        one.ask("/healthz")
+        assert.deepStrictEqual(yield* one.until(1), [200])
+      }
+      const [first, second, third] = all
+      if (first === undefined || second === undefined || third === undefined) return assert.fail()
+      first.ask("/healthz")
+      yield* first.until(2)
+      const another = yield* asking(server.probes)
+      another.ask("/metrics")
+      assert.deepStrictEqual(yield* another.until(1), [200])
+      assert.include(another.answers()[0], `\ncpt_limit_hits_total{limit="http-connections"} 1\n`)
+      yield* closed(second)
+      for (const one of [first, third]) {
+        assert.isFalse(one.socket.destroyed)
+        const before = one.answers().length
+        one.ask("/healthz")
+        yield* one.until(before + 1)
+      }
+      yield* server.signal("SIGTERM")
+      let line = yield* server.note
+      while (!line.includes("a limit is reached")) line = yield* server.note
+      assert.deepInclude(JSON.parse(line), { level: "warn", limit: "http-connections" })
+    }))
+
+  it.live("finds room where others hold connections and say nothing, or do not say all", () =>
+    Effect.gen(function*() {
+      const { admin, status } = yield* serving
+      for (let count = 0; count < 70; count++) {
+        const { socket } = yield* asking(admin)
+        if (count % 2 === 0) socket.write("GET /status HTTP/1.1\r\n")
+      }
+      assert.strictEqual((yield* status).status, 0)
+    }))
+
+  it.live("has no place without the token: the connection is closed behind the answer", () =>
+    Effect.gen(function*() {
+      const { admin } = yield* serving
+      const guest = yield* asking(admin)
+      guest.ask("/status")
+      yield* closed(guest)
+      assert.match(guest.answers().join(), /^401 Unauthorized\r\n(?:.*\r\n)*connection: close\r\n/i)
+    }))
+
+  it.live("gets one answer after the other, and keeps nobody waiting who asks once", () =>
+    Effect.gen(function*() {
+      const { probes } = yield* serving
+      const [greedy, polite] = [yield* asking(probes), yield* asking(probes)]
+      greedy.ask("/metrics", 200)
+      yield* greedy.until(1)
+      polite.ask("/healthz")
+      assert.deepStrictEqual(yield* polite.until(1), [200])
+      assert.isBelow(greedy.answers().length, 200)
+      assert.deepStrictEqual(yield* greedy.until(200), Array.from({ length: 200 }, () => 200))
+      // What was counted is not looked up for each of them
+      const texts = greedy.answers().map((answer) => answer.slice(answer.indexOf("\r\n\r\n")))
+      assert.isBelow(new Set(texts).size, 200)
+      polite.ask("/healthz")
+      assert.deepStrictEqual(yield* polite.until(2), [200, 200])
+    }))
+
+  it.live("is cut who asks for more than 256 things before there is an answer", () =>
+    Effect.gen(function*() {
+      const { probes } = yield* serving
+      const greedy = yield* asking(probes)
+      greedy.ask("/healthz", 400)
+      yield* closed(greedy)
+      assert.isBelow(greedy.answers().length, 400)
+    }))
+})
