@@ -80,16 +80,15 @@ export class Admin extends Context.Service<Admin, {
     /** The one that holds now. */
     readonly token: () => Redacted.Redacted
   }): Layer.Layer<Admin, AdminFailed, Administered> =>
-    Token.parse(Redacted.value(token)).pipe(
-      Effect.mapError(({ message }) => cannotListen("administration", options, message)),
-      Effect.map((token) =>
-        serve(
-          Admin,
-          Effect.tap(listenTcp("administration", options), (listening) => warnIfOpen(listening, token)),
-          administration(withToken(token))
+    serve(
+      Admin,
+      Token.parse(Redacted.value(token())).pipe(
+        Effect.mapError(({ message }) => cannotListen("administration", options, message)),
+        Effect.flatMap((first) =>
+          Effect.tap(listenTcp("administration", options), (listening) => warnIfOpen(listening, first))
         )
       ),
-      Layer.unwrap
+      administration(withToken(token))
     )
 }
 
@@ -141,7 +140,7 @@ const isTheLast = HttpEffect.appendPreResponseHandler((_, response) =>
 const isSame = (shown: Redacted.Redacted, token: Redacted.Redacted): boolean =>
   timingSafeEqual(digest(shown), digest(token))
 
-const digest = (token: Redacted.Redacted) => hash("sha256", Redacted.value(token), "buffer")
+const digest = (token: Redacted.Redacted) => hash("sha256", Redacted.value(token).trim(), "buffer")
 
 interface Listening {
   readonly server: HttpServer.HttpServer["Service"]

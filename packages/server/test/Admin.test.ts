@@ -17,7 +17,7 @@ const built = <A, E>(administration: Layer.Layer<A, E, Server | Accounts | Progr
 const store = layerMemory()
 
 const administered = (token: string) =>
-  Effect.map(built(Admin.layerTcp({ ...place, token: Redacted.make(token) })), Context.get(Admin))
+  Effect.map(built(Admin.layerTcp({ ...place, token: () => Redacted.make(token) })), Context.get(Admin))
 
 describe("the token", () => {
   it.live("is one line, which may have an end, as that of a file has", () =>
@@ -57,7 +57,7 @@ describe("a port that there cannot be", () => {
       for (const port of [65_536, -1, 1.5, Number.NaN]) {
         const unheard = yield* Effect.flip(Layer.build(Listener.tcp({ port })))
         assert.strictEqual(unheard._tag, "SocketServerError", String(port))
-        const admin = Admin.layerTcp({ ...place, port, token: Redacted.make("secret") })
+        const admin = Admin.layerTcp({ ...place, port, token: () => Redacted.make("secret") })
         assert.strictEqual((yield* Effect.flip(built(admin)))._tag, "AdminFailed", String(port))
         const probes = Probes.layerTcp({ ...place, port })
         assert.strictEqual((yield* Effect.flip(built(probes)))._tag, "AdminFailed", String(port))
