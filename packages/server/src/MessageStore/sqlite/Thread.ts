@@ -104,7 +104,11 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
         execArgv: ["--disable-warning=ExperimentalWarning"],
         resourceLimits: { maxYoungGenerationSizeMb: 1 }
       }),
-    () => attempt(() => beginLog("RESTART"))
+    () =>
+      attempt(() => {
+        beginLog("RESTART")
+        look(idleAfter) // its file is as long as it was
+      })
   )
 
   /** What need not be done at once: some milliseconds of a transaction. */
@@ -145,7 +149,8 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
     pages += given // of others in their places: the file is only shorter when the log is in it
     if (given > 0) return 0
     if (idle < idleAfter) return idleAfter
-    if (pages > 0) beginLog(statSync(`${file}-wal`).size > idleLogBytes ? "TRUNCATE" : "RESTART")
+    const isLong = statSync(`${file}-wal`).size > idleLogBytes
+    if (pages > 0 || isLong) beginLog(isLong ? "TRUNCATE" : "RESTART")
     if (pages > 0) return idleAfter
     void checkpointer.end()
     return age
