@@ -8,7 +8,8 @@ import { type Login, type Refusal, refusal } from "./Account.ts"
 import * as Declared from "./Declared.ts"
 import { type CannotLoad, Keeper } from "./Keeper.ts"
 import * as File from "./Keeper/File.ts"
-import type { MessageStore } from "./MessageStore.ts"
+import { layerFor } from "./LayerFor.ts"
+import { MessageStore } from "./MessageStore.ts"
 
 export type { Login, Refusal } from "./Account.ts"
 
@@ -27,28 +28,31 @@ export class Accounts extends Context.Service<Accounts, {
   static readonly layerOpen: Layer.Layer<Accounts> = this.layerOf(() => Exit.void)
 
   /** What is declared in the database of the messages; anyone may be anyone else. */
-  static readonly layerDatabase: Layer.Layer<Accounts, CannotStart, MessageStore | Keeper> = Layer.effect(
-    this,
-    Effect.map(Declared.make, (declared) => ({
-      declared,
-      authorize: (login) => {
-        const account = declared.accounts.get(login.username)
-        const why = account === undefined ? undefined : refusal(account, login)
-        return why === undefined ? Exit.void : Exit.fail(why)
-      }
-    }))
+  static readonly layerDatabase: Layer.Layer<Accounts, CannotStart, MessageStore | Keeper> = layerFor(
+    Keeper,
+    () => Layer.effect(this, make)
   )
 
   /** The same, of what is declared while the server runs. */
-  static readonly layerMemory: Layer.Layer<Accounts, CannotStart, MessageStore> = Layer.provide(
-    this.layerDatabase,
-    Keeper.layerMemory
+  static readonly layerMemory: Layer.Layer<Accounts, CannotStart, MessageStore> = layerFor(
+    MessageStore,
+    () => Layer.effect(this, make).pipe(Layer.provide(Keeper.layerMemory))
   )
 
   /** The same, of what is declared in a file, also when that changes. */
   static readonly layerFile = (path: string): Layer.Layer<Accounts, CannotStart, MessageStore> =>
-    Layer.provide(this.layerDatabase, File.layer(path))
+    layerFor(MessageStore, () => Layer.effect(this, make).pipe(Layer.provide(File.layer(path))))
 
   /** Whether such a file is right, as far as that can be seen without the names in a store. */
   static readonly checkFile = (path: string): Effect.Effect<void, CannotLoad> => Effect.asVoid(File.read(path))
 }
+
+const make = Effect.map(Declared.make, (declared) =>
+  Accounts.of({
+    declared,
+    authorize: (login) => {
+      const account = declared.accounts.get(login.username)
+      const why = account === undefined ? undefined : refusal(account, login)
+      return why === undefined ? Exit.void : Exit.fail(why)
+    }
+  }))

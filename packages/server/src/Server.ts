@@ -105,6 +105,9 @@ export class Server extends Context.Service<Server, {
    * One chat over one or more listeners. Serves from when it is built until its scope ends: then it takes no more
    * connections, lets every session answer what it has heard and say `shutting_down`, and after the shutdown deadline
    * cuts whoever is still there.
+   *
+   * Several of them in one graph of Layers are one chat over one store, and over several stores have nothing to do with
+   * each other.
    */
   static readonly layer = <E = SocketServer.SocketServerError>(
     ...listeners: readonly [Listener<E>, ...ReadonlyArray<Listener<E>>]
@@ -142,7 +145,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   const scope = yield* Effect.scope
   const admission = new Admission(services)
   const { sessions } = admission
-  watch(services.metrics, sessions)
+  watch(services.metrics, sessions, timelines)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let draining = false
   const drained = Latch.makeUnsafe(false)
@@ -316,13 +319,14 @@ const infoOf = (session: Session, now: number): SessionInfo => {
 }
 
 /** What can be seen of sessions at any time. */
-const watch = (metrics: Counted, sessions: ReadonlySet<Session>): void => {
+const watch = (metrics: Counted, sessions: ReadonlySet<Session>, timelines: Timelines["Service"]): void => {
   const fold = (add: (sum: number, session: Session) => number) => () => {
     let sum = 0
     for (const session of sessions) sum = add(sum, session)
     return sum
   }
   metrics.sessions = () => sessions.size
+  metrics.followedTargets = timelines.followed
   metrics.users = fold((users, { following }) => following === undefined ? users : users + 1)
   metrics.lateSessions = fold((late, { following }) => (following?.lag ?? 0) > 0 ? late + 1 : late)
   metrics.followerLag = fold((lag, { following }) => Math.max(lag, (following?.lag ?? 0) / 1000))

@@ -11,8 +11,8 @@ import { Command, type Decline, type Message, type Name, Notice, Timestamp } fro
 import { Context, Deferred, Effect, Exit, Latch, Layer } from "effect"
 import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
+import { layerFor } from "./LayerFor.ts"
 import { type Appended, MessageStore, type Page, type Watcher } from "./MessageStore.ts"
-import { Metrics } from "./Metrics.ts"
 import { ServerConfig } from "./ServerConfig.ts"
 
 /** A session, as a timeline sees it. None of it may wait. */
@@ -61,10 +61,13 @@ export class Timelines extends Context.Service<Timelines, {
   ) => Effect.Effect<Omit<Page, "missingThrough">, Decline.StorageUnavailable>
   /** What is followed, and by how many; but for inboxes. */
   readonly groups: () => Iterable<{ readonly name: Name.Name; readonly followers: number }>
+  /** How many targets are followed, inboxes too. */
+  readonly followed: () => number
 }>()("@cpt/server/Timelines") {
-  static readonly layer: Layer.Layer<Timelines, never, MessageStore> = Layer.effect(
-    this,
-    Effect.suspend(() => make)
+  /** One for each store. */
+  static readonly layer: Layer.Layer<Timelines, never, MessageStore> = layerFor(
+    MessageStore,
+    () => Layer.effect(this, make)
   )
 }
 
@@ -178,8 +181,6 @@ const make = Effect.gen(function*() {
   const store = yield* MessageStore
   const { live } = yield* ServerConfig
   const timelines = new Map<string, Live>()
-  const metrics = yield* Metrics
-  metrics.followedTargets = () => timelines.size
   let touched: Array<Live> = []
   const somethingFresh = Latch.makeUnsafe(false)
   const shared: Shared = {
@@ -264,5 +265,5 @@ const make = Effect.gen(function*() {
     }
   }
 
-  return Timelines.of({ follow, leave, read, groups })
+  return Timelines.of({ follow, leave, read, groups, followed: () => timelines.size })
 })
