@@ -201,6 +201,7 @@ const serve = <I, R>(
         Layer.succeed(HttpIncomingMessage.MaxBodySize, maxBody),
         Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true), // a span has the address of who asks
         Vitals.layer,
+        Instruments.Instruments.layer,
         Instruments.layer
       ])
     )))

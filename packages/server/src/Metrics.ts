@@ -2,7 +2,7 @@
  * What a server counts: plain numbers, so that counting costs nothing where much happens; who wants to see them collects
  * them (`Admin/Instruments.ts` has their names). None of it tells one user or group from another.
  *
- * One record a server: without a layer, the servers of a process share one.
+ * One record a server: without a layer, the servers of a process share one, in which much is what the last of them says.
  */
 import { Decline } from "@cpt/schema"
 import { Context, Layer } from "effect"
@@ -147,5 +147,5 @@ export type { Counted }
 
 export const Metrics = Context.Reference<Counted>("@cpt/server/Metrics", { defaultValue: () => new Counted() })
 
-/** One of its own. */
-export const layer: Layer.Layer<never> = Layer.sync(Metrics, () => new Counted())
+/** One of its own, for each whom it is provided to: to be provided to a server, with its store and administration, at once. */
+export const layer: Layer.Layer<never> = Layer.fresh(Layer.sync(Metrics, () => new Counted()))

@@ -1,6 +1,7 @@
 /** Two servers in one graph of Layers: over two stores they know nothing of each other, over one they are one chat. */
 import { Name } from "@cpt/schema"
-import { Accounts, layerMemory, layerSqlite, type MessageStore, Server } from "@cpt/server"
+import { Accounts, Admin, layerMemory, layerSqlite, type MessageStore, Metrics, Program, Server } from "@cpt/server"
+import { AdminClient } from "@cpt/server/admin"
 import { makeListener, type Peer } from "@cpt/server/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
@@ -18,10 +19,12 @@ class Two extends Context.Service<Two, Chat>()("Two") {}
 /** What a server stands on. */
 type Ground<E> = Layer.Layer<MessageStore | Accounts, E>
 
+const chat = (connect: Chat["connect"]) =>
+  Effect.map(Effect.all([Accounts, Server]), ([{ declared }]): Chat => ({ connect, declared }))
+
 const serverOn = <I, E>(service: Context.Key<I, Chat>, ground: Ground<E>) => {
   const { connect, listener } = makeListener()
-  const chat = Effect.map(Effect.all([Accounts, Server]), ([{ declared }]) => ({ connect, declared }))
-  return Layer.effect(service, chat).pipe(Layer.provide(Server.layer(listener)), Layer.provide(ground))
+  return Layer.effect(service, chat(connect)).pipe(Layer.provide(Server.layer(listener)), Layer.provide(ground))
 }
 
 /** Both, in one graph. */
@@ -96,5 +99,32 @@ describe("two servers in one graph of Layers", () => {
       const [one, two] = yield* both(ground(), ground())
       yield* one.declared.accounts.change(bob, () => Effect.succeed({ name: bob, locked: true }))
       assert.strictEqual((yield* login(two, "bob"))[1], "DECLINE account_locked")
+    }))
+
+  it.live("each have their own counts, if each has its own record of them", () =>
+    Effect.gen(function*() {
+      const folder = yield* newFolder
+      const administered = <I>(service: Context.Key<I, Chat>, path: string) => {
+        const { connect, listener } = makeListener()
+        return Layer.effect(service, Effect.andThen(Admin, chat(connect))).pipe(
+          Layer.provide(Admin.layerUnix(path)),
+          Layer.provide(Server.layer(listener)),
+          Layer.provide([open(layerMemory()), Program.layerNone]),
+          Layer.provide(Metrics.layer)
+        )
+      }
+      const paths = [join(folder, "one.sock"), join(folder, "two.sock")] as const
+      const built = yield* Layer.build(Layer.mergeAll(administered(One, paths[0]), administered(Two, paths[1])))
+      const [ann] = yield* login(Context.get(built, One), "ann")
+      yield* asks(ann, "SEND red hi")
+      for (const [path, count] of [[paths[0], 1], [paths[1], 0]] as const) {
+        const admin = yield* AdminClient.make({ path })
+        const { messages, sessions, users } = yield* admin.server.status()
+        assert.deepStrictEqual([messages, sessions, users], [count, count, count])
+        const metrics = (yield* admin.probes.metrics()).split("\n")
+        for (const name of ["cpt_messages_total", "cpt_sessions", "cpt_users"]) {
+          assert.deepStrictEqual(metrics.filter((line) => line.startsWith(`${name} `)), [`${name} ${count}`])
+        }
+      }
     }))
 })

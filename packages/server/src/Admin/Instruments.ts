@@ -2,7 +2,8 @@
  * What a server counts, as metrics with names: made over its record, and read when somebody looks, so that whoever knows
  * Effect's metrics (Prometheus, OTLP) can show them.
  */
-import { Effect, Layer, Metric } from "effect"
+import { Context, Effect, Layer, Metric } from "effect"
+import { layerFor } from "../LayerFor.ts"
 import { MessageStore } from "../MessageStore.ts"
 import { type Histogram, Metrics, type Tally } from "../Metrics.ts"
 import { Program } from "../Program.ts"
@@ -12,15 +13,20 @@ import { Vitals } from "./Vitals.ts"
 /** Nothing is written to these: they show what has been counted elsewhere. */
 const unused = () => {}
 
-/** Every metric of a server, in Effect's registry as long as the scope lasts. */
-const register = Effect.gen(function*() {
+type Registry = Context.Service.Shape<typeof Metric.MetricRegistry>
+
+/** Every metric of a server, and none of another's. */
+export class Instruments extends Context.Service<Instruments, Registry>()("@cpt/server/Admin/Instruments") {
+  static readonly layer: Layer.Layer<Instruments, never, Server | MessageStore | Program> = layerFor(
+    Server,
+    () => Layer.effect(this, make).pipe(Layer.provide(Vitals.layer))
+  )
+}
+
+const make = Effect.gen(function*() {
   const [metrics, vitals, { version }] = [yield* Metrics, yield* Vitals, yield* Program]
   const [{ isDraining }, store] = [yield* Server, yield* MessageStore]
-  const registry = yield* Metric.MetricRegistry
-  const ours: typeof registry = new Map()
-  yield* Effect.addFinalizer(() =>
-    Effect.sync(() => ours.forEach((metric, key) => registry.get(key) === metric && registry.delete(key)))
-  )
+  const ours: Registry = new Map()
 
   const put = (
     type: Metric.Metric.Type,
@@ -30,9 +36,7 @@ const register = Effect.gen(function*() {
     attributes: Metric.Metric.AttributeSet = {}
   ): void => {
     const hooks = { get, update: unused, modify: unused }
-    const [key, metric] = [`${id} ${JSON.stringify(attributes)}`, { id, type, description, attributes, hooks }]
-    registry.set(key, metric)
-    ours.set(key, metric)
+    ours.set(`${id} ${JSON.stringify(attributes)}`, { id, type, description, attributes, hooks })
   }
   const counter = (id: string, description: string, read: () => number) =>
     put("Counter", id, description, () => ({ count: read(), incremental: true }))
@@ -81,11 +85,22 @@ const register = Effect.gen(function*() {
   gauge("process_open_fds", "Files and sockets that are open.", vitals.descriptors)
   gauge("process_max_fds", "How many may be.", () => vitals.maxDescriptors)
   gauge("process_start_time_seconds", "When the process began.", () => performance.timeOrigin / 1000)
+  return ours
+})
+
+/** In Effect's registry as long as the scope lasts; of several servers, those of the last. */
+const register = Effect.gen(function*() {
+  const [registry, ours] = [yield* Metric.MetricRegistry, yield* Instruments]
+  yield* Effect.acquireRelease(
+    Effect.sync(() => ours.forEach((metric, key) => registry.set(key, metric))),
+    () => Effect.sync(() => ours.forEach((metric, key) => registry.get(key) === metric && registry.delete(key)))
+  )
 })
 
 /** Shows them to whoever knows Effect's metrics. */
-export const layer: Layer.Layer<never, never, Server | MessageStore | Program> = Layer.effectDiscard(register).pipe(
-  Layer.provide(Vitals.layer)
+export const layer: Layer.Layer<never, never, Server | MessageStore | Program> = layerFor(
+  Server,
+  () => Layer.effectDiscard(register).pipe(Layer.provide(Instruments.layer))
 )
 
 const cpuSeconds = (): number => {

@@ -1,10 +1,11 @@
 /** What machines ask a server: whether it is fit, and what it has counted. */
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Metric } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import { MessageStore } from "../MessageStore.ts"
 import { Server } from "../Server.ts"
 import { AdminApi, type Health, ProbesApi } from "./Api.ts"
+import { Instruments } from "./Instruments.ts"
 
 /** Whether somebody who comes now can be served. */
 export const health = Effect.gen(function*() {
@@ -16,7 +17,12 @@ export const health = Effect.gen(function*() {
 const shared = Duration.millis(100)
 
 const answers = Effect.gen(function*() {
-  const [now, metrics] = [yield* health, yield* Effect.cachedWithTTL(PrometheusMetrics.format(), shared)]
+  const [now, all, ours] = [yield* health, yield* Metric.MetricRegistry, yield* Instruments]
+  // With what the program counts beside, and not what another server does under the same names
+  const text = Effect.suspend(() =>
+    Effect.provideService(PrometheusMetrics.format(), Metric.MetricRegistry, new Map([...all, ...ours]))
+  )
+  const metrics = yield* Effect.cachedWithTTL(text, shared)
   return {
     healthz: () =>
       Effect.sync(() => {

@@ -2,7 +2,9 @@
 import { Context, Effect, Layer } from "effect"
 import { readdir } from "node:fs/promises"
 import * as Descriptors from "../Descriptors.ts"
+import { layerFor } from "../LayerFor.ts"
 import { Histogram, latencies, Metrics } from "../Metrics.ts"
+import { Server } from "../Server.ts"
 
 /** Milliseconds between two looks at the event loop: to wake an idle process is most of what one costs. */
 const every = 50
@@ -32,7 +34,7 @@ export class Vitals extends Context.Service<Vitals, {
   /** How many may be; 0 if that is not known. */
   readonly maxDescriptors: number
 }>()("@cpt/server/Admin/Vitals") {
-  static readonly layer: Layer.Layer<Vitals> = Layer.effect(this, Effect.suspend(() => make))
+  static readonly layer: Layer.Layer<Vitals, never, Server> = layerFor(Server, () => Layer.effect(this, make))
 }
 
 /** What is counted, at one moment. */
