@@ -193,7 +193,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   #end(over: Exit.Exit<void, EndOfInput | PeerGone>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       yield* this.#turnToEnd
-      const concluded = yield* Effect.exit(this.#conclude(over))
+      yield* Effect.catchDefect(this.#conclude(over), (defect) => this.#die(defect))
       this.outbox.flush()
       if (!this.#isStopping) yield* this.#leave
       yield* this.#farewell === undefined ? this.#part : this.#partSoon
@@ -201,8 +201,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       this.#services.loginDeadline.delete(this)
       if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
       if (this.connection.cutFor() === writeDeadline) this.hit("write-deadline")
-      return yield* concluded
     }).pipe(
+      Effect.catchDefect((defect) => this.#die(defect)),
       Effect.ensuring(Effect.suspend(() => this.#over?.(this) ?? Effect.void)),
       Effect.ensuring(Effect.sync(() => {
         this.#hasEnded = true
@@ -515,7 +515,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       this.outbox.push(accept)
       following.open()
       if (this.#services.isLogged("Debug")) {
-        this.#services.fork(Effect.annotateLogs(Effect.logDebug("session logged in"), this.#whose(following)))
+        this.#services.fork(Effect.annotateLogs(Effect.logDebug("session logged in"), this.#whose))
       }
     })
   }
@@ -603,8 +603,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       })
     }
     const error = Cause.findErrorOption(over.cause)
-    this.#why ??= Option.isNone(error) ? "failed" : undefined
-    if (Option.isNone(error)) return Effect.failCause(Cause.die(Cause.squash(over.cause)))
+    if (Option.isNone(error)) return this.#die(Cause.squash(over.cause))
     if (error.value._tag === "PeerGone" || this.connection.isGone()) return this.connection.destroy
     this.#why ??= "peer ended"
     return this.#goodbye
@@ -689,12 +688,22 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     })
   }
 
-  /** Which session it is, for the log. */
-  #whose(following: Following | undefined) {
+  /** Something is wrong with the server, or with what it was composed of: nobody else would hear of it. */
+  #die(defect: unknown): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#why = "failed"
+      return Effect.annotateLogs(Effect.logError("session failed", Cause.die(defect)), this.#whose)
+    })
+  }
+
+  /** Which session it is, and whose, for the log. */
+  get #whose() {
+    const user = (this.#left ?? this.#following)?.username
+    const address = this.#services.config.logAddresses ? this.remoteAddress : undefined
     return {
       session: this.id,
-      ...following !== undefined && { user: following.username },
-      ...this.#services.config.logAddresses && this.remoteAddress !== undefined && { address: this.remoteAddress }
+      ...user !== undefined && { user },
+      ...address !== undefined && { address }
     }
   }
 
@@ -702,7 +711,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   get account(): Effect.Effect<void> {
     const why = this.connection.cutFor()
     const totals = {
-      ...this.#whose(this.#left),
+      ...this.#whose,
       ...this.#refused !== undefined && { refused: this.#refused },
       seconds: Math.round(uptime(this.#services.clock) - this.startedAt) / 1000,
       messages: this.acknowledged,
@@ -728,7 +737,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Runs what the session does beside the conversation, until it ends. */
   fork(effect: Effect.Effect<void>): void {
     const helpers = this.#helpers ??= new Set()
-    const fiber = this.#services.fork(effect)
+    const fiber = this.#services.fork(
+      Effect.catchDefect(effect, (defect) => Effect.andThen(this.#die(defect), this.connection.destroy))
+    )
     if (fiber.pollUnsafe() !== undefined) return
     helpers.add(fiber)
     fiber.addObserver(() => helpers.delete(fiber))

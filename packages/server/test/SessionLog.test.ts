@@ -1,23 +1,26 @@
 /** The lines in the log of each session: who has come, and at the end what there was of it, and why it ended. */
-import { IsLogged, type ServerConfig } from "@cpt/server"
+import { Name } from "@cpt/schema"
+import { Accounts, IsLogged, layerMemory, MessageStore, type ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Logger, Queue, References } from "effect"
+import { Cause, Duration, Effect, Layer, Logger, Queue, References } from "effect"
 import { Buffer } from "node:buffer"
-import { type Connection, overTcp, type World } from "./support/World.ts"
+import { type Connection, type Options, overTcp, type World } from "./support/World.ts"
 
 type Line = Readonly<Record<string, unknown>>
 
-/** A world whose log is read: gives the next line of a session's end, and all that was ever logged. */
-const logged = Effect.fnUntraced(function*(settings: Partial<ServerConfig.Settings> = {}) {
+/** A world whose log is read: gives the next line of a session's end, and all that was ever logged; errors also apart. */
+const logged = Effect.fnUntraced(function*(settings: Partial<ServerConfig.Settings> = {}, options: Options = {}) {
   const lines = yield* Queue.unbounded<Line>()
   const everything: Array<string> = []
-  const logger = Logger.make<unknown, void>(({ fiber, message }) => {
+  const errors: Array<Line> = []
+  const logger = Logger.make<unknown, void>(({ cause, fiber, logLevel, message }) => {
     const fields = fiber.getRef(References.CurrentLogAnnotations)
     everything.push(JSON.stringify([message, fields]))
+    if (logLevel === "Error") errors.push({ ...fields, message: String(message), cause: Cause.squash(cause) })
     if (String(message) === "session ended") Queue.offerUnsafe(lines, fields)
   })
-  const world = yield* Effect.provide(overTcp({ settings }), Logger.layer([logger]))
-  return { world, ended: Queue.take(lines), everything }
+  const world = yield* Effect.provide(overTcp({ ...options, settings }), Logger.layer([logger]))
+  return { world, ended: Queue.take(lines), everything, errors }
 })
 
 const say = (who: Connection, ...lines: ReadonlyArray<string>) => who.say(Buffer.from(`${lines.join("\n")}\n`))
@@ -170,5 +173,60 @@ describe("the end of a session", () => {
       assert.deepInclude(yield* ended, { user: "bob", refused: "ann: username_taken" })
       yield* who.halfClose
       assert.notProperty(yield* ended, "refused")
+    }))
+})
+
+/** A store of which one method is another one. */
+const storeWith = (methods: Partial<MessageStore["Service"]>) =>
+  Layer.effect(MessageStore, Effect.map(MessageStore, (store) => MessageStore.of({ ...store, ...methods }))).pipe(
+    Layer.provide(layerMemory())
+  )
+
+describe("a session in which something dies", () => {
+  const why = new Error("this should not happen")
+  const dies = () => Effect.die(why)
+  const deaths: ReadonlyArray<readonly [what: string, options: Options, user: { readonly user?: string }]> = [
+    ["an account rule", { accounts: Accounts.layerOf(dies) }, {}],
+    ["the store, at an append", { store: storeWith({ append: dies }) }, { user: "ann" }],
+    ["the store, after a while", { store: storeWith({ append: () => Effect.delay(dies(), 1) }) }, { user: "ann" }],
+    ["the store, when the session ends", { store: storeWith({ unwatch: dies }) }, { user: "ann" }]
+  ]
+  for (const [what, options, user] of deaths) {
+    it.live(`says why in the log, once: ${what}`, () =>
+      Effect.gen(function*() {
+        const { ended, errors, world } = yield* logged({}, options)
+        const who = yield* world.connect
+        yield* say(who, "CONNECT ann", "SEND red hi")
+        yield* who.halfClose
+        const { session, ...line } = yield* ended
+        assert.deepInclude(line, { ...user, address: "127.0.0.1", why: "failed" })
+        assert.deepStrictEqual(errors, [
+          { session, ...user, address: "127.0.0.1", message: "session failed", cause: why }
+        ])
+      }))
+  }
+
+  it.live("is ended, and says why, also where that is beside the conversation", () =>
+    Effect.gen(function*() {
+      const red = Name.GroupName.make("red")
+      const store = storeWith({ unwatch: (target) => target === red ? dies() : Effect.void })
+      const { ended, errors, world } = yield* logged({}, { store, accounts: Accounts.layerMemory })
+      const who = yield* login(world, "ann")
+      yield* say(who, "SYNC red 0")
+      assert.strictEqual(yield* who.hear, "ENDSYNC")
+      yield* Effect.orDie(world.declared.groups.change(red, () => Effect.succeed({ name: red, members: [] })))
+      const { session, ...line } = yield* ended
+      assert.deepInclude(line, { user: "ann", why: "failed" })
+      assert.deepStrictEqual(errors, [
+        { session, user: "ann", address: "127.0.0.1", message: "session failed", cause: why }
+      ])
+    }))
+
+  it.live("does not say where the peer is, where addresses are left out", () =>
+    Effect.gen(function*() {
+      const { ended, errors, world } = yield* logged({ logAddresses: false }, { accounts: Accounts.layerOf(dies) })
+      yield* say(yield* world.connect, "CONNECT ann")
+      const { session } = yield* ended
+      assert.deepStrictEqual(errors, [{ session, message: "session failed", cause: why }])
     }))
 })
