@@ -54,6 +54,9 @@ const findDeadEvery = Duration.seconds(10)
 /** Of how many in one go: of 5,000 who have come lately it took 50 ms. */
 const lookedAtOnce = 32
 
+/** How long sessions may take to end that have been cut: one that has not then waits for what has no deadline. */
+const endWithin = Duration.seconds(2)
+
 /** How often addresses are forgotten that limits need not know any more. */
 const forgetEvery = Duration.seconds(10)
 
@@ -104,7 +107,7 @@ export class Server extends Context.Service<Server, {
   /**
    * One chat over one or more listeners. Serves from when it is built until its scope ends: then it takes no more
    * connections, lets every session answer what it has heard and say `shutting_down`, and after the shutdown deadline
-   * cuts whoever is still there.
+   * cuts whoever is still there. Sessions whose store never answers are then left behind, which is said in the log.
    *
    * Several of them in one graph of Layers are one chat over one store, and over several stores have nothing to do with
    * each other.
@@ -248,10 +251,14 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     Effect.gen(function*() {
       services.isClosed = true
       turns.hurry()
-      const cutting = yield* Effect.suspend(() =>
-        Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
-      )
-        .pipe(Effect.delay(config.shutdownDeadline), Effect.forkChild)
+      const cutting = yield* Effect.forkChild(Effect.gen(function*() {
+        yield* Effect.sleep(config.shutdownDeadline)
+        yield* Effect.forEach(sessions, ({ connection }) => connection.cut("shutdown deadline"), { discard: true })
+        yield* Effect.sleep(endWithin)
+        const left = sessions.size === 1 ? "1 session is" : `${sessions.size} sessions are`
+        yield* Effect.logError(`the store does not answer: ${left} left behind`)
+        yield* Effect.forEach([...sessions], ({ leaveBehind }) => leaveBehind, { discard: true })
+      }))
       const stopping = [...sessions]
       for (const session of stopping) session.stop()
       yield* Fiber.interruptAll(fibers) // at once; their listeners would end them one after the other

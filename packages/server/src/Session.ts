@@ -203,12 +203,23 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
       if (this.connection.cutFor() === writeDeadline) this.hit("write-deadline")
     }).pipe(
       Effect.catchDefect((defect) => this.#die(defect)),
-      Effect.ensuring(Effect.suspend(() => this.#over?.(this) ?? Effect.void)),
-      Effect.ensuring(Effect.sync(() => {
-        this.#hasEnded = true
-        this.#ended?.openUnsafe()
-      }))
+      Effect.ensuring(this.leaveBehind)
     )
+  }
+
+  /** It is over for all others, though it may hang in what has no deadline: a store may have none. */
+  get leaveBehind(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const over = this.#over?.(this) ?? Effect.void
+      this.#over = undefined // once
+      return Effect.ensuring(
+        over,
+        Effect.sync(() => {
+          this.#hasEnded = true
+          this.#ended?.openUnsafe()
+        })
+      )
+    })
   }
 
   /** Thousands may go at once. Whether an ACK was seen can only be found out now. */
@@ -710,12 +721,13 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Says what there was of it, in the log, and to who traces. Nothing of what was said. */
   get account(): Effect.Effect<void> {
     const why = this.connection.cutFor()
+    const following = this.#left ?? this.#following
     const totals = {
       ...this.#whose,
       ...this.#refused !== undefined && { refused: this.#refused },
       seconds: Math.round(uptime(this.#services.clock) - this.startedAt) / 1000,
       messages: this.acknowledged,
-      delivered: this.#left?.delivered ?? 0,
+      delivered: following?.delivered ?? 0,
       received: this.received,
       sent: this.connection.written(),
       why: why === undefined ? this.#why ?? "connection lost" : `cut: ${why}`

@@ -1,9 +1,10 @@
 /** The lines in the log of each session: who has come, and at the end what there was of it, and why it ended. */
 import { Name } from "@cpt/schema"
-import { Accounts, IsLogged, layerMemory, MessageStore, type ServerConfig } from "@cpt/server"
+import { Accounts, IsLogged, type ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Layer, Logger, Queue, References } from "effect"
 import { Buffer } from "node:buffer"
+import { over } from "./support/stores.ts"
 import { type Connection, type Options, overTcp, type World } from "./support/World.ts"
 
 type Line = Readonly<Record<string, unknown>>
@@ -176,20 +177,14 @@ describe("the end of a session", () => {
     }))
 })
 
-/** A store of which one method is another one. */
-const storeWith = (methods: Partial<MessageStore["Service"]>) =>
-  Layer.effect(MessageStore, Effect.map(MessageStore, (store) => MessageStore.of({ ...store, ...methods }))).pipe(
-    Layer.provide(layerMemory())
-  )
-
 describe("a session in which something dies", () => {
   const why = new Error("this should not happen")
   const dies = () => Effect.die(why)
   const deaths: ReadonlyArray<readonly [what: string, options: Options, user: { readonly user?: string }]> = [
     ["an account rule", { accounts: Accounts.layerOf(dies) }, {}],
-    ["the store, at an append", { store: storeWith({ append: dies }) }, { user: "ann" }],
-    ["the store, after a while", { store: storeWith({ append: () => Effect.delay(dies(), 1) }) }, { user: "ann" }],
-    ["the store, when the session ends", { store: storeWith({ unwatch: dies }) }, { user: "ann" }]
+    ["the store, at an append", { store: over(() => ({ append: dies })) }, { user: "ann" }],
+    ["the store, after a while", { store: over(() => ({ append: () => Effect.delay(dies(), 1) })) }, { user: "ann" }],
+    ["the store, when the session ends", { store: over(() => ({ unwatch: dies })) }, { user: "ann" }]
   ]
   for (const [what, options, user] of deaths) {
     it.live(`says why in the log, once: ${what}`, () =>
@@ -209,7 +204,9 @@ describe("a session in which something dies", () => {
   it.live("is ended, and says why, also where that is beside the conversation", () =>
     Effect.gen(function*() {
       const red = Name.GroupName.make("red")
-      const store = storeWith({ unwatch: (target) => target === red ? dies() : Effect.void })
+      const store = over((store) => ({
+        unwatch: (target, watcher) => target === red ? dies() : store.unwatch(target, watcher)
+      }))
       const { ended, errors, world } = yield* logged({}, { store, accounts: Accounts.layerMemory })
       const who = yield* login(world, "ann")
       yield* say(who, "SYNC red 0")

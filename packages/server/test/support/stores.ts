@@ -5,7 +5,8 @@ import { Clock, Effect, Layer } from "effect"
 
 type Store = MessageStore["Service"]
 
-const over = (change: (store: Store) => Partial<Store>): Layer.Layer<MessageStore> =>
+/** The one in memory, of which some methods are others. */
+export const over = (change: (store: Store) => Partial<Store>): Layer.Layer<MessageStore> =>
   Layer.effect(MessageStore, Effect.map(MessageStore, (store) => MessageStore.of({ ...store, ...change(store) }))).pipe(
     Layer.provide(layerMemory())
   )
