@@ -41,7 +41,9 @@ const serving = Effect.fnUntraced(function*(place: Place) {
   createInterface(cpt.child.stderr).on("line", (line) => logged.push(line))
   const port = Number(/:(\d+);/.exec(yield* cpt.line)?.[1])
   const killed = Effect.andThen(cpt.signal("SIGKILL"), cpt.status)
-  return { port, logged, killed }
+  /** Its exit status when it is told to stop. */
+  const stopped = Effect.andThen(cpt.signal("SIGTERM"), cpt.status)
+  return { port, logged, killed, stopped }
 })
 
 /** A connection on which one speaks lines. */
@@ -98,6 +100,10 @@ const loggedIn = Effect.fnUntraced(function*(port: number, name: string) {
 const told = (lines: ReadonlyArray<string>) => lines.map((line) => line.replace(/^MSG \S+ (\S+) \d+ /, "$1: "))
 
 const timestamps = (lines: ReadonlyArray<string>) => lines.map((line) => Number(line.split(" ", 4)[3]))
+
+/** What of a log are errors. */
+const errorsOf = (lines: ReadonlyArray<string>) =>
+  lines.map((line) => JSON.parse(line)).filter(({ level }) => level === "error").map(({ message }) => message)
 
 const unavailable = "DECLINE storage_unavailable"
 
@@ -381,6 +387,43 @@ describe.skipIf(Disk.isMissing())("cpt serve --data, when (needs Linux, and cc)"
       assert.isAbove(Disk.counts(control).syncsDone, syncsDone)
       assert.strictEqual(yield* taken.hears, "ACK")
       assert.deepStrictEqual(told([yield* bob.hears, yield* bob.hears]), ["ann: 2", "dan: 3"])
+    }))
+
+  it.live("a sync does not return: it ends all the same when it is told to, with status 1, and says why", () =>
+    Effect.gen(function*() {
+      const place = yield* disk
+      const { control, directory } = place
+      const { logged, port, stopped } = yield* serving(place)
+      const ann = yield* loggedIn(port, "ann")
+      assert.strictEqual(yield* ann.asks("SEND red 1"), "ACK")
+      Disk.setFault(control, "held sync")
+      const { syncsBegun } = Disk.counts(control)
+      yield* ann.says("SEND red 2")
+      yield* eventually(() => Disk.counts(control).syncsBegun > syncsBegun)
+      assert.strictEqual(yield* stopped, 1)
+      assert.deepStrictEqual(errorsOf(logged), [
+        "the store does not answer: 1 session is left behind",
+        `the writer of ${join(directory, "messages.db")} does not end: it is left behind`
+      ])
+      assert.deepStrictEqual(ann.unread, [])
+
+      Disk.setFault(control, "none")
+      const bob = yield* loggedIn((yield* serving(place)).port, "bob")
+      assert.strictEqual(told(yield* bob.syncs("SYNC red 0"))[0], "ann: 1")
+    }))
+
+  it.live("a sync does not return, and something is being declared: it ends all the same", () =>
+    Effect.gen(function*() {
+      const place = yield* disk
+      const { control, directory } = place
+      const { logged, stopped } = yield* serving(place)
+      const { syncsBegun } = Disk.counts(control)
+      Disk.setFault(control, "held sync")
+      const account = yield* start(["account", "add", "bob", "--data", directory, "--timeout", "1m"])
+      yield* eventually(() => Disk.counts(control).syncsBegun > syncsBegun)
+      assert.strictEqual(yield* stopped, 1)
+      assert.strictEqual(yield* account.status, 5)
+      assert.deepStrictEqual(errorsOf(logged), ["the server does not stop: its process is ended"])
     }))
 
   it.live("a sync takes 500 ms: only who sends waits for it (CPT 4.1)", () =>

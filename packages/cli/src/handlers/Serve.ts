@@ -8,6 +8,7 @@ import * as Interrupted from "../Interrupted.ts"
 import * as Administration from "../serve/Administration.ts"
 import * as Checks from "../serve/Checks.ts"
 import * as Given from "../serve/Given.ts"
+import * as LastResort from "../serve/LastResort.ts"
 import * as Listen from "../serve/Listen.ts"
 import * as Log from "../serve/Log.ts"
 import * as Program from "../serve/Program.ts"
@@ -58,7 +59,11 @@ export const serve = Effect.fnUntraced(function*(flags: Input) {
   const settings = yield* Given.resolve(flags)
   const { "log-format": format, "log-level": level } = settings.values
   const logLevel = MutableRef.make(level)
-  yield* host(flags, settings, logLevel).pipe(Effect.scoped, Effect.provide(Log.layer(format, logLevel)))
+  yield* host(flags, settings, logLevel).pipe(
+    Effect.scoped,
+    LastResort.endIfHanging,
+    Effect.provide(Log.layer(format, logLevel))
+  )
 })
 
 const host = Effect.fnUntraced(function*(
@@ -68,6 +73,7 @@ const host = Effect.fnUntraced(function*(
 ) {
   const { values } = settings
   const hangUp = yield* Signals.hangUps() // those that come while it starts too
+  const stops = yield* LastResort.make()
   const telemetry = yield* Telemetry.make(level)
   const listening = yield* Listen.make(settings)
   const directory = values.memory
@@ -103,7 +109,7 @@ const host = Effect.fnUntraced(function*(
     Effect.andThen(Effect.flatMap(Server, ({ drained }) => drained)), // or until a signal comes
     // First of all: what is asked over HTTP may keep the rest for a moment
     Effect.ensuring(Effect.flatMap(Server, ({ drain }) => drain(Duration.infinity))),
-    Effect.ensuring(systemd.stopping),
+    Effect.ensuring(Effect.andThen(systemd.stopping, stops)),
     Effect.provide(server),
     Effect.catchTags({
       AdminFailed: (error) => Effect.fail(failed(visible(error.message))),

@@ -5,7 +5,7 @@
  * commit, and no commit waits while the log is brought into the database. Of targets that somebody watches, the newest lines are in memory too, within a bound.
  */
 import { Decline, Limits, Name, Timestamp } from "@cpt/schema"
-import { Clock, Context, Deferred, Effect, Exit, Latch, Layer, Schema } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Exit, Latch, Layer, Option, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import { statSync } from "node:fs"
 import { Worker } from "node:worker_threads"
@@ -14,6 +14,7 @@ import { Keeper } from "../Keeper.ts"
 import * as Rows from "../Keeper/Rows.ts"
 import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
+import { ServerConfig } from "../ServerConfig.ts"
 import { uptime } from "../Uptime.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import * as defaults from "./Defaults.ts"
@@ -36,6 +37,12 @@ export interface Options {
 
 /** The database cannot be opened: the message says why. */
 export class CannotOpen extends Schema.TaggedError<CannotOpen>()("CannotOpen", { message: Schema.String }) {}
+
+/**
+ * A thread has not ended in time when the store was to close, as on a disk that does not answer: it is left behind. All that
+ * was acknowledged is on disk. The process cannot end by itself as long as the thread hangs in the system.
+ */
+export class Hangs extends Schema.TaggedError<Hangs>()("Hangs", { message: Schema.String }) {}
 
 /** Bytes that may wait for the disk, over all sessions; more, and sessions wait before they hand theirs over. */
 const maxWaitingBytes = 32 * 1024 * 1024
@@ -608,6 +615,9 @@ const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false 
 
 const isSource = import.meta.url.endsWith(".ts")
 
+/** How much longer than the shutdown deadline a thread may take to end. */
+const endWithin = Duration.seconds(1)
+
 /** How often a thread that fails is asked whether it works again. */
 const probeEvery = "1 second"
 
@@ -635,6 +645,11 @@ const thread = Effect.fnUntraced(
     let isFailing = false
     let failure: string | undefined // the same, but known also while nobody asks for anything
     const failed = Latch.makeUnsafe(false)
+    const patience = Duration.sum((yield* ServerConfig).shutdownDeadline, endWithin)
+    const ended = (worker: Worker) =>
+      Effect.callback<void>((resume) => {
+        worker.once("exit", () => resume(Effect.void))
+      })
 
     const worker = yield* Effect.acquireRelease(
       Effect.callback<Worker, CannotOpen>((resume) => {
@@ -650,10 +665,15 @@ const thread = Effect.fnUntraced(
         worker.once("message", () => resume(Effect.succeed(worker)))
       }),
       (worker) =>
-        Effect.callback<void>((resume) => {
-          if (isGone) return resume(Effect.void)
-          worker.once("exit", () => resume(Effect.void))
+        Effect.gen(function*() {
+          if (isGone) return
           worker.postMessage({ id: 0, op: "close", steps: lastSteps?.() } satisfies Request)
+          if (Option.isSome(yield* Effect.timeoutOption(ended(worker), patience))) return
+          const message = `the ${settings.role} of ${settings.file} does not end: it is left behind`
+          yield* Effect.logError(message)
+          void worker.terminate() // what it has not committed, nobody has an ACK of
+          worker.unref()
+          return yield* Effect.die(new Hangs({ message }))
         })
     )
     worker.on("message", (reply: Reply) => {
@@ -740,6 +760,9 @@ const thread = Effect.fnUntraced(
   }
 )
 
-/** The store in a database on disk, which keeps what is declared too. One server at a time. */
+/**
+ * The store in a database on disk, which keeps what is declared too. One server at a time. When its scope ends, and its
+ * threads do not within a second more than the shutdown deadline of `ServerConfig`, that dies with `Hangs`.
+ */
 export const layerSqlite = (options: Options): Layer.Layer<MessageStore | Keeper, CannotOpen> =>
   Layer.effectContext(make(options))
