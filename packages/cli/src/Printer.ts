@@ -18,7 +18,7 @@ export interface Options extends Omit<Format.Options, "isColored"> {
 interface Remarks {
   /** That messages are no longer kept. */
   readonly hole: boolean
-  /** Something else about what was asked for: an error, of servers that are not ours. */
+  /** Something else about what was asked for, an error of servers that are not ours; or what could not be read. */
   readonly other: boolean
 }
 
@@ -44,6 +44,7 @@ export const print = Effect.fnUntraced(
         case "Announcement":
           return note(visible(`announcement: ${event.message}`))
         case "Unreadable":
+          remarks.other = true
           return note(visible(`the server said ${event.why}, which was skipped`))
         case "Disconnected":
           return note(visible(`connection lost: ${event.reason}; reconnecting`))

@@ -12,6 +12,7 @@ describe("usage", () => {
     [["send", "system", "hi"], /TARGET "system": .*reserved/],
     [["send", "g", ""], /MESSAGE "": .*empty/],
     [["send", "g", "one\ntwo"], /MESSAGE has a line break.*pipe/],
+    [["send", "g", "\u00e9".repeat(32_769)], /^MESSAGE is longer than 65536 bytes$/],
     [["send", "g", "\u001b[2J"], /MESSAGE "\\u\{1b\}\[2J": /],
     [["send", "g", "hello", "world"], /unexpected "world".*quotes/],
     [["send", "g", "hi", "--colour"], /unknown flag --colour.*--/],

@@ -266,7 +266,8 @@ describe("cpt send TARGET", () => {
     Effect.forEach(
       [
         ["one\ntwo\u0007\nthree\n", /^cpt: line 2: .*control characters.*\n$/],
-        [Buffer.from("6f6e650a74ff0a74680a", "hex"), /^cpt: line 2: .*UTF-8\n$/]
+        [Buffer.from("6f6e650a74ff0a74680a", "hex"), /^cpt: line 2: .*UTF-8\n$/],
+        [`one\n${"\u00e9".repeat(32_769)}\nthree\n`, /^cpt: line 2: it is longer than 65536 bytes\n$/]
       ] as const,
       ([stdin, message]) =>
         Effect.scoped(Effect.gen(function*() {

@@ -70,6 +70,21 @@ const connected = (port: number) =>
 const rest = (socket: Socket) => Effect.promise(() => text(socket))
 
 describe("cpt serve", () => {
+  it.live("takes no line whose message a client could not read, however long the names are", () =>
+    Effect.gen(function*() {
+      const refused = yield* run(["serve", "--memory", "--port", "0", "--max-line-bytes", "65457"])
+      assert.deepStrictEqual([refused.status, refused.stdout], [2, ""])
+      assert.match(refused.stderr, /^cpt: --max-line-bytes "65457": expected a number from 1 to 65456, .*\n$/)
+
+      const { port } = yield* serving(["--memory", "--max-line-bytes", "65456"])
+      const as = (name: string) => ["--server", `127.0.0.1:${port}`, "--as", name]
+      const [sender, reader] = ["s".repeat(64), "r".repeat(64)]
+      const message = "m".repeat(65_456 - "SEND ".length - reader.length - 1)
+      assert.strictEqual((yield* run(["send", reader, message, ...as(sender)])).status, 0)
+      const { status, stdout } = yield* run(["sync", ...as(reader), "--json"])
+      assert.deepStrictEqual([status, JSON.parse(stdout).message === message], [0, true])
+    }))
+
   it.live("says in one line where it listens and where the messages are", () =>
     Effect.gen(function*() {
       // What the environment says of messages on disk is for other servers

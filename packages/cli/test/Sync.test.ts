@@ -202,6 +202,32 @@ describe("cpt sync", () => {
       }
     }))
 
+  it.live("exits with 1 where a line of the answer cannot be read, and prints the others", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      for (
+        const [bytes, why] of [
+          [Buffer.from("MSG g bob 1 \u00ff\n", "latin1"), "a line that is not UTF-8"],
+          [Buffer.from(`MSG g bob 1 ${"y".repeat(65_536)}\n`), "a line that is too long"]
+        ] as const
+      ) {
+        const { notes, status, stdout } = yield* during(
+          run(["sync", "g", ...at(server)]),
+          Effect.gen(function*() {
+            const peer = yield* server.accept
+            yield* peer.says("ACCEPT")
+            yield* peer.line
+            yield* peer.line
+            yield* peer.writes(bytes)
+            yield* peer.says("MSG g system 0 missing: messages up to 0 are gone", "MSG g bob 2 two", "ENDSYNC")
+          })
+        )
+        assert.strictEqual(status, 1)
+        assert.match(stdout, /bob: two\n$/)
+        assert.include(notes, `the server said ${why}, which was skipped`)
+      }
+    }))
+
   it.live("prints announcements to people", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

@@ -21,6 +21,13 @@ export const maxNameBytes = 64
 /** Digits of a timestamp (CPT 5.1): milliseconds until the year 33658, and exact in a double. */
 export const maxTimestampDigits = 15
 
+/**
+ * What `--max-line-bytes` may be at most: a `SEND` of so many bytes comes back in a `MSG` that has the sender and the
+ * timestamp in it too, however long they are, and still is no longer than {@link maxReceivedLineBytes}.
+ */
+export const maxReadableLineBytes = maxReceivedLineBytes -
+  ("MSG ".length + maxNameBytes + " ".length + maxTimestampDigits + " ".length - "SEND ".length)
+
 /** Milliseconds in which an equal, unconfirmed `SEND` counts as a re-send (CPT 4.4): longer than a client's retries. */
 export const resendWindow = 120_000
 

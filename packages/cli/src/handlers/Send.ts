@@ -25,7 +25,7 @@ const lines = Effect.gen(function*() {
 
 const faults: { readonly [Reason in Framer.Fault["reason"]]: string } = {
   NotUtf8: "it is not valid UTF-8",
-  TooLong: `it is longer than ${Limits.maxReceivedLineBytes} bytes`
+  TooLong: `it is ${Arguments.tooLong}`
 }
 
 const refuseLine = (number: number) => ({ message, status }: Failure) =>
@@ -39,6 +39,7 @@ export const send = Effect.fnUntraced(function*(input: Input) {
       `MESSAGE has a line break, and a message is one line: pipe it in to send each line, as in printf '…' | cpt send TARGET`
     )
   }
+  if (message !== undefined && Arguments.isTooLong(message)) return yield* usage(`MESSAGE is ${Arguments.tooLong}`)
   if (message !== undefined) yield* Arguments.parseMessage(message)
   const session = yield* Session.connect(yield* Settings.resolve(input))
   const { tell } = yield* Output

@@ -19,6 +19,6 @@ export const sync = Effect.fnUntraced(function*(input: Input) {
     isGrouped: false,
     showsProgress: true
   })
-  if (remarks.hole) return yield* silent("hole")
   if (remarks.other) return yield* silent("failed")
+  if (remarks.hole) return yield* silent("hole")
 }, Effect.scoped)

@@ -1,4 +1,5 @@
 /** What the values of settings may be: each reads a text, as it stands in a flag, a variable, or the config file. */
+import { Limits } from "@cpt/schema"
 import { IpRange } from "@cpt/server"
 import {
   Array,
@@ -36,6 +37,16 @@ const countOf = (text: string): number | undefined => /^[1-9][0-9]{0,14}$/.test(
 
 /** From 1 on. */
 export const Count = textOf(Schema.Int, countOf, "a number from 1 on")
+
+/** Bytes of a client's line, no more than clients can read when it comes back. */
+export const LineLength = textOf(
+  Schema.Int,
+  (text) => {
+    const bytes = countOf(text)
+    return bytes !== undefined && bytes <= Limits.maxReadableLineBytes ? bytes : undefined
+  },
+  `a number from 1 to ${Limits.maxReadableLineBytes}, so that clients can read what comes of such a line`
+)
 
 /** A limit that may be switched off: then it is endless. */
 const limitOf = (parse: (text: string) => number | undefined, what: string) =>

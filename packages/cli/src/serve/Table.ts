@@ -17,6 +17,7 @@ import {
   DeadlineLimit,
   HttpAddress,
   IpRanges,
+  LineLength,
   MaybeIpRanges,
   MemoryLimit,
   OpenOrKnown,
@@ -142,7 +143,7 @@ export const settings = {
     help: "accounts and groups are declared in this file, in JSON, and not with cpt account and cpt group"
   }),
 
-  "max-line-bytes": setting(Count, String(defaults.maxLineBytes), {
+  "max-line-bytes": setting(LineLength, String(defaults.maxLineBytes), {
     metavar: "N",
     help: "longest line of a client",
     reloads: true
