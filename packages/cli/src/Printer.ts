@@ -3,7 +3,7 @@ import type { Event } from "@cpt/client"
 import { Clock, Effect, Stream } from "effect"
 import { failed, type Failure } from "./Failure.ts"
 import * as Format from "./Format.ts"
-import { Output } from "./Output.ts"
+import { type Closed, Output } from "./Output.ts"
 import * as Progress from "./Progress.ts"
 import { visible } from "./Visible.ts"
 
@@ -22,13 +22,17 @@ interface Remarks {
   readonly other: boolean
 }
 
+/** What is only there to print is over when nobody reads it any more. */
+export const whileRead = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | Closed, R | Output> =>
+  Effect.flatMap(Output, ({ gone }) => Effect.raceFirst(effect, gone))
+
 /** Prints all of it. A chunk of the stream is one write, and the next one is not asked for before that is done. */
 export const print = Effect.fnUntraced(
   function*<E>(
     events: Stream.Stream<Event, E>,
     { isGrouped, isJson, onTaken, showsProgress = false }: Options
   ) {
-    const { gone, isColored, note, progress, write } = yield* Output
+    const { isColored, note, progress, write } = yield* Output
     const shown = Progress.make(yield* Clock.currentTimeMillis)
     const format = Format.make({ isColored, isGrouped, isJson })
     const remarks = { hole: false, other: false }
@@ -82,7 +86,7 @@ export const print = Effect.fnUntraced(
         yield* flush
         if (showsProgress) yield* progress(shown(chunk.length, yield* Clock.currentTimeMillis))
       })
-    ).pipe(Effect.raceFirst(gone), Effect.ensuring(progress("")))
+    ).pipe(Effect.ensuring(progress("")))
     const said: Remarks = remarks
     return said
   }

@@ -169,6 +169,49 @@ describe("cpt tail", () => {
       assert.deepStrictEqual([yield* piped.status, yield* piped.note], [0, "(end)"])
     }))
 
+  it.live.skipIf(process.platform !== "linux")(
+    "ends quietly when there never was a reader, while nothing comes",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.onPort
+        const piped = yield* start(["tail", "g", ...at(server)], { shell: "| true" })
+        const peer = yield* server.login("alice")
+        yield* peer.line
+        yield* peer.says("ENDSYNC")
+        assert.deepStrictEqual([yield* piped.status, yield* piped.note], [0, "(end)"])
+      })
+  )
+
+  it.live.skipIf(process.platform !== "linux")(
+    "ends quietly when its reader goes while it waits for a server",
+    () =>
+      Effect.forEach(["true", "sleep 0.5"], (reader) =>
+        Effect.scoped(Effect.gen(function*() {
+          const server = yield* FakeServer.onPort
+          yield* server.close
+          const piped = yield* start(["tail", "g", "--timeout", "1h", ...at(server)], { shell: `| ${reader}` })
+          assert.deepStrictEqual([yield* piped.status, yield* piped.note], [0, "(end)"])
+        })))
+  )
+
+  it.live.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+    "goes on where its reader cannot be seen, since it is another user's",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.onPort
+        const piped = yield* start(["tail", "g", "--count", "1", ...at(server)], {
+          shell: "| cat",
+          as: "setpriv --reuid 65534 --clear-groups"
+        })
+        const peer = yield* server.login("alice")
+        yield* peer.line
+        yield* peer.says("ENDSYNC")
+        yield* Effect.sleep("2500 millis") // a reader that can be seen to have gone is missed after one second
+        yield* peer.says("MSG g bob 1 one")
+        assert.deepStrictEqual(said(yield* piped.line), ["bob: one"])
+      })
+  )
+
   it.live("stops reading where nobody reads its output, and can be interrupted even so", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

@@ -22,22 +22,26 @@ const upTo = <E>(events: Stream.Stream<Event, E>, count: number): Stream.Stream<
   return Stream.takeUntil(events, (event) => isMessage(event) && --left <= 0)
 }
 
-export const tail = Effect.fnUntraced(function*(input: Input) {
-  const asked = yield* Effect.forEach(new Set(input.groups), Arguments.parseGroup)
-  const since = yield* When.parseSince(input.since)
-  const count = yield* Option.match(input.count, { onNone: () => Effect.succeed(Infinity), onSome: parseCount })
-  const settings = yield* Settings.resolve(input)
-  const groups = asked.length === 0 ? [settings.username] : asked
-  const cursors = Option.isSome(input.cursorFile) ? yield* CursorFile.open(input.cursorFile.value) : undefined
-  const session = yield* Session.connect(settings, { reads: { command: "tail", groups }, isPatient: true })
-  const start = { after: since, isTime: !/^\d+$/.test(input.since) }
-  const starts = cursors === undefined
-    ? groups.map((group) => ({ group, ...start }))
-    : yield* cursors.begin(groups, start)
-  const remarks = yield* Printer.print(upTo(session.follow(starts), count), {
-    isJson: input.json,
-    isGrouped: groups.length > 1,
-    onTaken: cursors?.advance
-  })
-  if (remarks.hole) return yield* silent("hole")
-}, Effect.scoped)
+export const tail = Effect.fnUntraced(
+  function*(input: Input) {
+    const asked = yield* Effect.forEach(new Set(input.groups), Arguments.parseGroup)
+    const since = yield* When.parseSince(input.since)
+    const count = yield* Option.match(input.count, { onNone: () => Effect.succeed(Infinity), onSome: parseCount })
+    const settings = yield* Settings.resolve(input)
+    const groups = asked.length === 0 ? [settings.username] : asked
+    const cursors = Option.isSome(input.cursorFile) ? yield* CursorFile.open(input.cursorFile.value) : undefined
+    const session = yield* Session.connect(settings, { reads: { command: "tail", groups }, isPatient: true })
+    const start = { after: since, isTime: !/^\d+$/.test(input.since) }
+    const starts = cursors === undefined
+      ? groups.map((group) => ({ group, ...start }))
+      : yield* cursors.begin(groups, start)
+    const remarks = yield* Printer.print(upTo(session.follow(starts), count), {
+      isJson: input.json,
+      isGrouped: groups.length > 1,
+      onTaken: cursors?.advance
+    })
+    if (remarks.hole) return yield* silent("hole")
+  },
+  Effect.scoped,
+  Printer.whileRead
+)

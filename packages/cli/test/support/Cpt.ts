@@ -26,6 +26,8 @@ export interface Options {
   readonly shell?: string | undefined
   /** Files and sockets that it may have open. */
   readonly descriptors?: number | undefined
+  /** What the shell has before it, such as `env -i`. */
+  readonly as?: string | undefined
   /** Another user of the system; only root may be one. */
   readonly user?: number | undefined
 }
@@ -48,12 +50,12 @@ export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireR
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const spawned = (args: ReadonlyArray<string>, { descriptors, env, shell, user }: Options) =>
+const spawned = (args: ReadonlyArray<string>, { as = "", descriptors, env, shell, user }: Options) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NO_COLOR|FORCE_COLOR|XDG_)/.test(name))
       const command = [bin, ...args]
-      const line = shell === undefined ? `exec "$0" "$@"` : `"$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`
+      const line = shell === undefined ? `exec "$0" "$@"` : `${as} "$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`
       const limited = descriptors === undefined ? line : `ulimit -n ${descriptors}; ${line}`
       const [file, argv] = shell === undefined && descriptors === undefined
         ? [process.execPath, command]
