@@ -1,5 +1,5 @@
 /** The command `cpt`: its subcommands, and how what goes wrong is said. */
-import { Cause, Effect, Layer, Struct } from "effect"
+import { Cause, Console, Effect, Layer, Struct } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import { failed, Failure, silent, usage } from "./Failure.ts"
@@ -92,18 +92,35 @@ const toFailure = (error: unknown): Failure => {
 
 const oneLine = (text: string): string => visible(text.replaceAll(/\s+/g, " ").trim())
 
-/** Help is data that was asked for; what is wrong is said in one line, at the end. */
-const presenter: CliOutput.Presenter = {
-  present: (event) => event._tag === "InvalidInvocation" ? Effect.void : CliOutput.defaultPresenter.present(event)
+/**
+ * Help, the version and completions are data that was asked for, and `told`, to be written as such: Effect would hand them
+ * to a console, which does not say whether it could write them. What is wrong is said in one line, at the end.
+ */
+const layerFor = (told: Array<string>) => {
+  const kept = Effect.provideService(Console.Console, { ...console, log: (text) => told.push(`${text}\n`) })
+  const { flag, run } = GlobalFlag.Completions
+  const completions = GlobalFlag.Action({ flag, run: (shell, context) => kept(run(shell, context)) })
+  return Layer.mergeAll(
+    Layer.unwrap(
+      Effect.map(Output, ({ isColored }) => CliOutput.layer(CliOutput.defaultFormatter({ colors: isColored })))
+    ),
+    CliOutput.layerPresenter({
+      present: (event) =>
+        event._tag === "InvalidInvocation" ? Effect.void : kept(CliOutput.defaultPresenter.present(event))
+    }),
+    CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions] })
+  )
 }
 
-const layer = Layer.mergeAll(
-  Layer.unwrap(
-    Effect.map(Output, ({ isColored }) => CliOutput.layer(CliOutput.defaultFormatter({ colors: isColored })))
-  ),
-  CliOutput.layerPresenter(presenter),
-  CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
-)
+/** Carries a command line out; writes what Effect itself has to tell. */
+const carryOut = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+  const told: Array<string> = []
+  const cpt = yield* Effect.promise(() => cptFor(args))
+  const command = Command.runWith(cpt, { version: packageJson.version })(args)
+  const exit = yield* Effect.exit(Effect.provide(command, layerFor(told)))
+  if (told.length > 0) yield* (yield* Output).write(told.join(""))
+  return yield* exit
+})
 
 /** To Effect, a value and no flag. */
 const negativeNumber = /^-(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
@@ -122,15 +139,11 @@ const bundled = (args: ReadonlyArray<string>): string | undefined => {
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
     const odd = bundled(args)
-    if (odd === undefined) {
-      return Effect.flatMap(Effect.promise(() => cptFor(args)), (cpt) =>
-        Command.runWith(cpt, { version: packageJson.version })(args))
-    }
+    if (odd === undefined) return carryOut(args)
     return usage(`unknown flag ${visible(odd)}; a message that begins with - goes behind --`)
   }).pipe(
     Effect.catchCauseIf(
-      (cause) =>
-        !Cause.hasInterruptsOnly(cause),
+      (cause) => !Cause.hasInterruptsOnly(cause),
       Effect.fnUntraced(function*(cause) {
         const error = Cause.squash(cause)
         if (error instanceof Closed) return
@@ -138,6 +151,5 @@ export const run = (args: ReadonlyArray<string>) =>
         if (failure.message !== "") yield* (yield* Output).note(failure.message)
         return yield* failure
       })
-    ),
-    Effect.provide(layer)
+    )
   )

@@ -1,6 +1,7 @@
 /** Command lines that cannot be, help, and completions: without a process, except where it is about one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { existsSync } from "node:fs"
 import * as FakeServer from "../../client/test/FakeServer.ts"
 import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
@@ -76,7 +77,27 @@ describe("help", () => {
     }))
 
   it.live("has the version of the package", () =>
-    Effect.map(run(["--version"]), ({ stdout }) => assert.match(stdout, /^cpt v\d+\.\d+\.\d+$/)))
+    Effect.map(run(["--version"]), ({ stdout }) => assert.match(stdout, /^cpt v\d+\.\d+\.\d+\n$/)))
+
+  it.live.skipIf(!existsSync("/dev/full"))(
+    "fails where it cannot be written, and so do the version and completions",
+    () =>
+      Effect.forEach(
+        [[], ["admin"], ["sync", "--help"], ["--version"], ["--completions", "bash"]],
+        (args) =>
+          Effect.map(Cpt.run(args, { shell: ">/dev/full" }), ({ status, stderr }) => {
+            assert.strictEqual(status, 1, args.join(" "))
+            assert.match(stderr, /^cpt: cannot write to stdout: .*space left.*\n$/)
+          }),
+        { concurrency: 2 }
+      )
+  )
+
+  it.live("ends quietly where nobody reads it", () =>
+    Effect.map(
+      Cpt.run(["serve", "--help"], { shell: "| true" }),
+      (result) => assert.deepStrictEqual(result, { status: 0, stdout: "", stderr: "" })
+    ))
 
   it.live("completes in bash, zsh and fish", () =>
     Effect.forEach(
