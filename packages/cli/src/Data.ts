@@ -1,9 +1,8 @@
 /** Where a server on this machine keeps its messages: the setting `--data`, and the files below it. */
 import { Database } from "@cpt/server"
 import { Effect, FileSystem, Option, Path } from "effect"
-import { homedir } from "node:os"
 import { explainFile, failed, usage } from "./Failure.ts"
-import { variable } from "./Settings.ts"
+import { home, variable } from "./Settings.ts"
 import { visible } from "./Visible.ts"
 
 /** `--data`, else `CPT_DATA`, else the place that the system has for such things. */
@@ -14,7 +13,11 @@ export const directory = Effect.fnUntraced(function*(data: Option.Option<string>
   if (Option.isSome(given)) return path.resolve(given.value)
   // The specification of these directories wants a relative path to be ignored
   const state = Option.filter(yield* variable("XDG_STATE_HOME"), path.isAbsolute)
-  return path.join(Option.getOrElse(state, () => path.join(homedir(), ".local", "state")), "cpt")
+  const local = Option.map(yield* home, (home) => path.join(home, ".local", "state"))
+  return yield* Option.match(Option.orElse(state, () => local), {
+    onNone: () => Effect.fail(usage("your home directory is not known; name a directory with --data, or set HOME")),
+    onSome: (state) => Effect.succeed(path.join(state, "cpt"))
+  })
 })
 
 /** The database in such a directory. */

@@ -8,6 +8,7 @@ import { ConfigProvider, Duration, Effect, FileSystem, Option, Path, Result, Sch
 import { Buffer } from "node:buffer"
 import { statSync } from "node:fs"
 import { homedir, userInfo } from "node:os"
+import { isAbsolute } from "node:path"
 import * as Address from "./Address.ts"
 import { DurationFromText } from "./DurationText.ts"
 import { explainFile, usage } from "./Failure.ts"
@@ -64,6 +65,12 @@ const isThere = (file: string): boolean => {
   }
 }
 
+/** Where a user is at home; none where that is not known, as of a user whom the system does not know. */
+export const home = Effect.map(
+  Effect.option(Effect.try({ try: () => homedir(), catch: String })),
+  Option.filter((home) => isAbsolute(home))
+)
+
 /**
  * Where a user's settings are; undefined if that cannot be known. A relative path is to be ignored, by the specification of
  * these directories.
@@ -72,8 +79,7 @@ export const configFolder = Effect.gen(function*() {
   const path = yield* Path.Path
   const named = Option.filter(yield* variable("XDG_CONFIG_HOME"), path.isAbsolute)
   if (Option.isSome(named)) return path.join(named.value, "cpt")
-  const home = yield* Effect.orElseSucceed(Effect.try({ try: () => homedir(), catch: String }), () => "")
-  return path.isAbsolute(home) ? path.join(home, ".config", "cpt") : undefined
+  return Option.getOrUndefined(Option.map(yield* home, (home) => path.join(home, ".config", "cpt")))
 })
 
 const readConfigFile = Effect.gen(function*() {

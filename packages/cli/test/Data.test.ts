@@ -49,6 +49,27 @@ const textsIn = (file: string) => {
 
 const messages = (count: number) => Array.from({ length: count }, (_, index) => `message ${index}`)
 
+describe("--data", () => {
+  it.live.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
+    "has to be given where nobody's home is known",
+    () =>
+      Effect.forEach(
+        [["serve"], ["status"], ["check"], ["account", "list"], ["backup", "copy"], ["config", "show"]],
+        (args) =>
+          Effect.map(
+            run(args, { as: "setpriv --reuid 54321 --regid 54321 --clear-groups env -i", shell: "" }),
+            (result) =>
+              assert.deepStrictEqual(result, {
+                status: 2,
+                stdout: "",
+                stderr: "cpt: your home directory is not known; name a directory with --data, or set HOME\n"
+              })
+          ),
+        { concurrency: 2 }
+      )
+  )
+})
+
 describe("cpt backup", () => {
   it.live("copies what a running server has ACKed, for its owner alone; the copy serves as the original does", () =>
     Effect.gen(function*() {
