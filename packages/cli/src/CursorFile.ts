@@ -3,7 +3,7 @@
  * until there is one. It is replaced as a whole, so that it is always right, whenever the process or the machine stops.
  */
 import { Timestamp } from "@cpt/schema"
-import { Clock, Effect, FileSystem, Option, Path, Schema } from "effect"
+import { Clock, Effect, FileSystem, Option, Path, type PlatformError, Schema } from "effect"
 import { explainFile, failed, usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
@@ -26,6 +26,10 @@ export const open = Effect.fnUntraced(function*(name: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const shown = visible(name)
+  const cannot = (what: "read" | "write", error: PlatformError.PlatformError) => {
+    const isNamedWrongly = /^(?:NotFound|PermissionDenied|BadResource)$/.test(error.reason._tag)
+    return (isNamedWrongly ? usage : failed)(`cannot ${what} the cursor file ${shown}: ${explainFile(error)}`)
+  }
   // A device or a pipe must not be replaced by a file, or waited for
   const info = yield* Effect.option(fs.stat(name))
   if (Option.isSome(info) && info.value.type !== "File") {
@@ -36,7 +40,7 @@ export const open = Effect.fnUntraced(function*(name: string) {
     Effect.catch((error) =>
       error.reason._tag === "NotFound"
         ? Effect.succeedNone
-        : Effect.fail(usage(`cannot read the cursor file ${shown}: ${explainFile(error)}`))
+        : Effect.fail(cannot("read", error))
     )
   )
   // An empty file is a fresh one, such as mktemp makes
@@ -67,10 +71,10 @@ export const open = Effect.fnUntraced(function*(name: string) {
     yield* fs.rename(temporary, file)
   }).pipe(
     Effect.tapError(() => Effect.ignore(fs.remove(temporary, { force: true }))),
-    Effect.mapError((error) => `cannot write the cursor file ${shown}: ${explainFile(error)}`)
+    Effect.mapError((error) => cannot("write", error))
   )
 
-  yield* Effect.mapError(save, usage)
+  yield* save
   return {
     /** Where to go on from; a group that is not in the file begins at `since`, and is in it from now on. */
     begin: Effect.fnUntraced(function*(groups: ReadonlyArray<string>, since: Since) {
@@ -83,7 +87,7 @@ export const open = Effect.fnUntraced(function*(name: string) {
       for (const { after, group } of starts) {
         if (after > 0) cursors.set(group, after)
       }
-      yield* Effect.mapError(save, failed)
+      yield* save
       return starts
     }),
     /** Everything up to these has been taken. */
@@ -95,7 +99,7 @@ export const open = Effect.fnUntraced(function*(name: string) {
           cursors.set(group, Timestamp.fromMillis(timestamp))
           moved.add(group)
         }
-        return Effect.mapError(save, failed)
+        return save
       })
   }
 })

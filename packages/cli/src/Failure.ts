@@ -31,6 +31,21 @@ export const usage = (message: string): Failure => new Failure({ status: exitSta
 
 export const failed = (message: string): Failure => new Failure({ status: exitStatus.failed, message })
 
+/** What the system has to say where nobody could guess it from its own words. */
+const words: { readonly [code: string]: string } = {
+  EBADF: "it is not open for that",
+  EISDIR: "it is a directory"
+}
+
+/** Of "ENOSPC: no space left on device, write": the system's words. */
+const ofSystem = /^E[A-Z0-9]+: (.+?)(?:, |$)/
+
+/** Why the system did not do something, in a few words; undefined if it was not the system. */
+export const explainSystem = (cause: unknown): string | undefined => {
+  if (!(cause instanceof Error && "code" in cause)) return undefined
+  return words[String(cause.code)] ?? ofSystem.exec(cause.message)?.[1]
+}
+
 /** Why a file cannot be used, in a few words. */
 export const explainFile = ({ reason }: PlatformError.PlatformError): string => {
   switch (reason._tag) {
@@ -39,6 +54,6 @@ export const explainFile = ({ reason }: PlatformError.PlatformError): string => 
     case "PermissionDenied":
       return "permission denied"
     default:
-      return visible(reason.message)
+      return visible(explainSystem(reason.cause) ?? reason.message)
   }
 }

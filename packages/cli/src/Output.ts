@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer, Schedule, Schema } from "effect"
 import type { Writable } from "node:stream"
-import { failed, type Failure } from "./Failure.ts"
+import { explainSystem, failed, type Failure } from "./Failure.ts"
 import * as Readers from "./Readers.ts"
 
 /** Whoever read stdout has gone: there is nothing more to do. */
@@ -69,4 +69,4 @@ const write = (stream: Writable, text: string): Effect.Effect<void, NodeJS.Errno
 const whyNot = (error: NodeJS.ErrnoException): Closed | Failure =>
   error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED"
     ? new Closed()
-    : failed(`cannot write to stdout: ${error.message}`)
+    : failed(`cannot write to stdout: ${explainSystem(error) ?? error.message}`)

@@ -245,6 +245,17 @@ describe("cpt send TARGET", () => {
       assert.deepStrictEqual(result, success)
     }))
 
+  it.live("says why it cannot read stdin", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const fails = (why: string) => ({ status: 1, stdout: "", stderr: `cpt: cannot read stdin: ${why}\n` })
+      const ofFolder = yield* run(["send", "g", ...at(server)], { shell: "</" })
+      assert.deepStrictEqual(ofFolder, fails("it is a directory"))
+      assert.strictEqual(yield* server.accepted, 0)
+      const forWriting = run(["send", "g", ...at(server)], { shell: "0>/dev/null" })
+      assert.deepStrictEqual(yield* during(forWriting, server.login("alice")), fails("it is not open for that"))
+    }))
+
   it.live("ends at the first line that the server declines, and names it", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

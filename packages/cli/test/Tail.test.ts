@@ -4,7 +4,9 @@ import { Effect } from "effect"
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as FakeServer from "../../client/test/FakeServer.ts"
+import * as Cpt from "./support/Cpt.ts"
 import { during, folder, start } from "./support/Cpt.ts"
+import * as Disk from "./support/Disk.ts"
 import { run } from "./support/Here.ts"
 
 const at = (server: FakeServer.OnPort) => ["--server", `127.0.0.1:${server.port}`, "--as", "alice"]
@@ -380,6 +382,23 @@ describe("--cursor-file", () => {
       }
       assert.isFalse(existsSync(join(home, "none")))
       assert.strictEqual(yield* server.accepted, 0)
+    }))
+
+  it.live.skipIf(Disk.isMissing())("is no usage error where its disk is full", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const directory = yield* folder
+      const control = join(yield* folder, "control")
+      Disk.setFault(control, "full")
+      const { status, stderr } = yield* Cpt.run(
+        ["tail", "g", "--cursor-file", join(directory, "place"), ...at(server)],
+        {
+          env: Disk.environment({ directory, control })
+        }
+      )
+      assert.strictEqual(status, 1)
+      assert.match(stderr, /^cpt: cannot write the cursor file .*place: no space left on device\n$/)
+      assert.deepStrictEqual(readdirSync(directory), [])
     }))
 
   it.live("is not ahead of stdout", () =>

@@ -1,6 +1,7 @@
 /** `cpt send`: says one message, or each line of stdin, and succeeds when the server has acknowledged it. */
 import { Framer, Limits } from "@cpt/schema"
 import { Effect, Option, Stdio, Stream } from "effect"
+import { fstatSync } from "node:fs"
 import * as Arguments from "../Arguments.ts"
 import type { Input } from "../commands/Send.ts"
 import { explainFile, failed, Failure, usage } from "../Failure.ts"
@@ -9,6 +10,17 @@ import * as Session from "../Session.ts"
 import * as Settings from "../Settings.ts"
 import { json } from "../Visible.ts"
 
+const cannotRead = (why: string) => failed(`cannot read stdin: ${why}`)
+
+/** To Node, a directory is a stdin with nothing in it. */
+const isDirectory = () => {
+  try {
+    return fstatSync(0).isDirectory()
+  } catch {
+    return false
+  }
+}
+
 /** The lines of stdin with their numbers, from 1; the last one need not be ended. */
 const lines = Effect.gen(function*() {
   const { stdin, stdinIsTerminal } = yield* Stdio.Stdio
@@ -16,7 +28,7 @@ const lines = Effect.gen(function*() {
   const framer = new Framer.Framer(Limits.maxReceivedLineBytes)
   let number = 0
   return stdin.pipe(
-    Stream.mapError((error) => failed(`cannot read stdin: ${explainFile(error)}`)),
+    Stream.mapError((error) => cannotRead(explainFile(error))),
     Stream.concat(Stream.succeed(new Uint8Array([10]))),
     Stream.flatMap((chunk) => Stream.fromArray(framer.push(chunk))),
     Stream.map((line) => ({ line, number: ++number }))
@@ -41,6 +53,7 @@ export const send = Effect.fnUntraced(function*(input: Input) {
   }
   if (message !== undefined && Arguments.isTooLong(message)) return yield* usage(`MESSAGE is ${Arguments.tooLong}`)
   if (message !== undefined) yield* Arguments.parseMessage(message)
+  if (message === undefined && isDirectory()) return yield* cannotRead("it is a directory")
   const session = yield* Session.connect(yield* Settings.resolve(input))
   const { tell } = yield* Output
   const send = (target: string, message: string) =>
