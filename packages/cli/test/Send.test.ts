@@ -37,6 +37,22 @@ describe("cpt send TARGET MESSAGE", () => {
       assert.deepStrictEqual(result, { ...success, stdout: `{"target":"g","message":"0"}\n` })
     }))
 
+  it.live.skipIf(process.platform !== "linux")(
+    "refuses a message that is not UTF-8, and sends a U+FFFD that is one",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.onPort
+        const refused = yield* run(["send", "g", ...at(server)], { shell: "$'a\\xffb'" })
+        assert.deepStrictEqual(refused, { status: 2, stdout: "", stderr: "cpt: \"a\ufffdb\" is not valid UTF-8\n" })
+        assert.strictEqual(yield* server.accepted, 0)
+        const result = yield* during(
+          run(["send", "g", "a\ufffdb", ...at(server)]),
+          Effect.flatMap(server.login("alice"), (peer) => acks(peer, "SEND g a\ufffdb"))
+        )
+        assert.deepStrictEqual(result, success)
+      })
+  )
+
   it.live("takes a message that looks like a flag behind --", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
