@@ -35,44 +35,52 @@ export const open = Effect.fnUntraced(function*(name: string) {
   if (Option.isSome(info) && info.value.type !== "File") {
     return yield* usage(`the cursor file ${shown} is no ordinary file; name another one`)
   }
-  const old = yield* fs.readFileString(name).pipe(
-    Effect.map(Option.some),
-    Effect.catch((error) =>
-      error.reason._tag === "NotFound"
-        ? Effect.succeedNone
-        : Effect.fail(cannot("read", error))
-    )
-  )
-  // An empty file is a fresh one, such as mktemp makes
-  const content = yield* Option.match(Option.filter(old, (text) => text.trim() !== ""), {
-    onNone: () => Effect.succeed({ groups: [] }),
-    onSome: (text) =>
-      Effect.mapError(
-        decode(text),
-        () => usage(`the cursor file ${shown} is damaged, or is none: remove it to begin anew, or name another one`)
+  const read = Effect.gen(function*() {
+    const old = yield* fs.readFileString(name).pipe(
+      Effect.catch((error) =>
+        error.reason._tag === "NotFound" ? Effect.succeed("") : Effect.fail(cannot("read", error))
       )
+    )
+    // An empty file is a fresh one, such as mktemp makes
+    if (old.trim() === "") return new Map<string, Timestamp.Timestamp>()
+    const { groups } = yield* Effect.mapError(
+      decode(old),
+      () => usage(`the cursor file ${shown} is damaged, or is none: remove it to begin anew, or name another one`)
+    )
+    return new Map(groups.map(({ group, timestamp }) => [group, timestamp]))
   })
-  const cursors = new Map(content.groups.map(({ group, timestamp }) => [group, timestamp]))
+  const old = yield* read
+  const cursors = new Map<string, Timestamp.Timestamp>() // those that are not what was there
   const moved = new Set<string>() // by a message of this run
-  // A link stays a link: what it points to is replaced
-  const file = Option.isSome(old) ? yield* Effect.orElseSucceed(fs.realPath(name), () => name) : name
+  // A link stays a link: what it points to is replaced, or made
+  const pointedTo = (name: string): Effect.Effect<string> =>
+    Effect.gen(function*() {
+      const link = yield* fs.readLink(name)
+      return yield* pointedTo(path.resolve(yield* fs.realPath(path.dirname(name)), link))
+    }).pipe(Effect.orElseSucceed(() => name))
+  const file = yield* pointedTo(name)
   const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`)
 
   const mode = Option.match(info, { onNone: () => ({}), onSome: (info) => ({ mode: info.mode & 0o777 }) })
 
-  const save = Effect.gen(function*() {
-    const groups = Array.from(cursors, ([group, timestamp]) => ({ group, timestamp }))
-    const text = yield* Effect.orDie(encode({ version: 1, groups }))
-    yield* Effect.scoped(Effect.gen(function*() {
-      const handle = yield* fs.open(temporary, { flag: "w", ...mode })
-      yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
-      yield* handle.sync
-    }))
-    yield* fs.rename(temporary, file)
-  }).pipe(
+  const replace = Effect.fnUntraced(
+    function*(text: string) {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* fs.open(temporary, { flag: "w", ...mode })
+        yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
+        yield* handle.sync
+      }))
+      yield* fs.rename(temporary, file)
+    },
     Effect.tapError(() => Effect.ignore(fs.remove(temporary, { force: true }))),
     Effect.mapError((error) => cannot("write", error))
   )
+
+  const save = Effect.gen(function*() {
+    // Another process may have its places in it too
+    const groups = Array.from(new Map([...yield* read, ...cursors]), ([group, timestamp]) => ({ group, timestamp }))
+    yield* replace(yield* Effect.orDie(encode({ version: 1, groups })))
+  })
 
   yield* save
   return {
@@ -81,12 +89,11 @@ export const open = Effect.fnUntraced(function*(name: string) {
       // What comes until a time in the future must not be left out by the next run
       const start = Timestamp.fromMillis(Math.min(since.after, yield* Clock.currentTimeMillis))
       const starts = groups.map((group) => {
-        const after = cursors.get(group)
-        return after === undefined ? { ...since, group, after: start } : { group, after }
+        const after = old.get(group)
+        if (after !== undefined) return { group, after }
+        if (start > 0) cursors.set(group, start)
+        return { ...since, group, after: start }
       })
-      for (const { after, group } of starts) {
-        if (after > 0) cursors.set(group, after)
-      }
       yield* save
       return starts
     }),

@@ -347,15 +347,44 @@ describe("--cursor-file", () => {
       assert.deepStrictEqual(JSON.parse(readFileSync(file, "utf8")).groups, [{ group: "g", timestamp: 900 }])
     }))
 
-  it.live("keeps a link, and replaces what it points to", () =>
+  it.live("keeps a link, and replaces what it points to, or puts it there", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
       const home = yield* folder
       writeFileSync(join(home, "real"), "")
-      symlinkSync("real", join(home, "link"))
-      yield* tailing(server, join(home, "link"), 8)
-      assert.isTrue(lstatSync(join(home, "link")).isSymbolicLink())
-      assert.include(readFileSync(join(home, "real"), "utf8"), "\"timestamp\":4")
+      for (const [link, to] of [["link", "real"], ["dangling", "new"]] as const) {
+        symlinkSync(to, join(home, link))
+        yield* tailing(server, join(home, link), 8)
+        assert.isTrue(lstatSync(join(home, link)).isSymbolicLink())
+        assert.include(readFileSync(join(home, to), "utf8"), "\"timestamp\":4")
+      }
+    }))
+
+  it.live("keeps the places of others that have the same file", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const file = join(yield* folder, "place")
+      writeFileSync(file, JSON.stringify({ version: 1, groups: [{ group: "old", timestamp: 1 }] }))
+      const tailing = Effect.fnUntraced(function*(group: string, count: number) {
+        const process = yield* start(["tail", group, "--count", `${count}`, "--cursor-file", file, ...at(server)])
+        const peer = yield* server.login("alice")
+        yield* peer.hears(`SYNC ${group} 0`)
+        yield* peer.says("ENDSYNC")
+        return { process, peer }
+      })
+      const g = yield* tailing("g", 2)
+      const h = yield* tailing("h", 1)
+      yield* g.peer.says("MSG g bob 5 one")
+      yield* g.process.line
+      yield* h.peer.says("MSG h bob 7 two")
+      assert.strictEqual(yield* h.process.status, 0)
+      yield* g.peer.says("MSG g bob 8 three")
+      assert.strictEqual(yield* g.process.status, 0)
+      assert.sameDeepMembers(JSON.parse(readFileSync(file, "utf8")).groups, [
+        { group: "old", timestamp: 1 },
+        { group: "g", timestamp: 8 },
+        { group: "h", timestamp: 7 }
+      ])
     }))
 
   it.live("refuses a file that it cannot use, before anything is printed", () =>
