@@ -205,6 +205,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     readonly connection: Connection.Connection<Syncing>
     isSettled: boolean // something was said after it, there: the server knows that we have seen its ACK
   } | undefined
+  let namesGroups = false // a message has come that names a group
   let oddInbox = false // private messages come in another form than under the own name
 
   // ---- what comes in
@@ -213,6 +214,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     const { message, sender, timestamp } = said
     const isSystem = sender === Name.systemName
     if (isSystem && said.group === Name.systemName) return tell(Event.Announcement({ message }))
+    if (!isSystem && said.group !== undefined && said.group !== inbox) namesGroups = true
     const isAnswer = syncing !== undefined && answers(said, syncing)
     const group = isAnswer ? syncing.place.group : said.group ?? inbox
     if (isAnswer && !isSystem && group === inbox && said.group !== inbox) oddInbox = true
@@ -229,9 +231,11 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     }
   }
 
-  // The answer for a group names that group. That for the inbox may also name nobody, or who wrote to us
+  // The answer for a group names that group, or, of servers that name none, nobody. That for the inbox may also name
+  // nobody, or who wrote to us
   const answers = ({ group, sender }: Incoming.Said, { place }: Syncing): boolean =>
     group === place.group ||
+    (group === undefined && !namesGroups) ||
     (place.group === inbox && (group === undefined || (group === sender && !followed.has(group))))
 
   const tell = (event: Event) => {

@@ -491,6 +491,26 @@ describe("sync", () => {
       ])
     }))
 
+  it.live("takes that form in the answer for a group for a part of it, unless the server names groups", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      const [first, second] = yield* during(
+        Effect.all([Stream.runCollect(client.sync("g")), Stream.runCollect(client.sync("h"))]),
+        Effect.gen(function*() {
+          yield* peer.hears("SYNC g 0")
+          yield* peer.says("MSG red 3 Hello", "MSG blue 4 all", "ENDSYNC")
+          yield* peer.hears("SYNC h 0")
+          yield* peer.says("MSG h red 5 in a group", "MSG blue 6 to alice", "ENDSYNC")
+        })
+      )
+      assert.deepStrictEqual(first, [
+        { _tag: "Message", group: "g", sender: "red", timestamp: 3, message: "Hello" },
+        { _tag: "Message", group: "g", sender: "blue", timestamp: 4, message: "all" }
+      ])
+      assert.deepStrictEqual(texts(second), ["in a group"])
+    }))
+
   it.live("tells holes, the inboxes of others, other notices and announcements from messages", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
