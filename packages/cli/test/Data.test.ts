@@ -114,6 +114,25 @@ describe("cpt backup", () => {
     }))
 })
 
+describe("cpt backup of a damaged database", () => {
+  it.live("says so, and leaves nothing behind", () =>
+    Effect.gen(function*() {
+      const root = yield* folder
+      const data = join(root, "data")
+      const server = yield* serving(data)
+      yield* exchange(server.port, `CONNECT ann\n${sends("red", 500)}`)
+      yield* server.stopped
+      const file = join(data, "messages.db")
+      const bytes = readFileSync(file)
+      bytes.fill(0x55, 4096)
+      writeFileSync(file, bytes)
+      const { status, stderr, stdout } = yield* run(["backup", join(root, "copy.db"), "--data", data])
+      assert.deepStrictEqual([status, stdout], [1, ""])
+      assert.match(stderr, /^cpt: cannot copy .*messages\.db: it is damaged: .+\n$/)
+      assert.deepStrictEqual(readdirSync(root), ["data"])
+    }))
+})
+
 describe("cpt check", () => {
   it.live("says that all is well, and what there is, also of a running server", () =>
     Effect.gen(function*() {

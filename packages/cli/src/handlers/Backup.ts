@@ -17,7 +17,8 @@ export const backup = Effect.fnUntraced(function*({ data, file }: Input) {
   const show = yield* Effect.context<never>()
   yield* Database.backup(from, to, ({ donePages, totalPages }) => {
     const [done, total] = [donePages, totalPages].map((pages) => count(Math.ceil(pages / pagesPerMiB)))
-    Effect.runForkWith(show)(progress(`${done} of ${total} MiB copied`))
+    const isCopied = donePages === totalPages
+    Effect.runForkWith(show)(progress(isCopied ? "checking the copy ..." : `${done} of ${total} MiB copied`))
   }).pipe(
     Effect.ensuring(progress("")),
     Effect.mapError(({ message }) => failed(visible(`cannot copy ${from}: ${message}`)))

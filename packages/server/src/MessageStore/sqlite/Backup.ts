@@ -1,18 +1,26 @@
 /** A copy of a database as it is at one moment, whoever writes to it meanwhile. */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
+import type { DatabaseSync } from "node:sqlite"
+import { setImmediate } from "node:timers/promises"
 import { openReadOnly, sqlite, syncDirectory } from "./Database.ts"
 
 /** Pages between two reports of progress: some ten milliseconds. */
 const stepPages = 4096
 
 export interface BackupProgress {
-  /** Pages of 4 KiB. */
+  /** Pages of 4 KiB. When all of them are copied, the copy is checked. */
   readonly donePages: number
   readonly totalPages: number
 }
 
-/** Copies a database; rejects when it cannot. When it is interrupted, it ends soon, and nothing is left of it. */
+/** Whether what is there has the structure of a database: the first thing that is wrong with it. */
+const faultOf = (db: DatabaseSync): string | undefined => {
+  const text = String(db.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]).replaceAll(/\s+/g, " ")
+  return text === "ok" ? undefined : text
+}
+
+/** Copies a database; rejects when it cannot, or when it is damaged. When it is interrupted, it ends soon, and nothing is left of it. */
 export const backup = async (
   file: string,
   to: string,
@@ -34,10 +42,19 @@ export const backup = async (
       }
     })
     signal.throwIfAborted()
-    // A file by itself: nothing is made beside it by whoever reads it
     const copied = new (sqlite().DatabaseSync)(unfinished)
-    copied.exec("PRAGMA journal_mode = DELETE")
-    copied.close()
+    try {
+      // A file by itself: nothing is made beside it by whoever reads it
+      copied.exec("PRAGMA journal_mode = DELETE")
+      const totalPages = Number(copied.prepare("PRAGMA page_count").get()?.["page_count"] ?? 0)
+      onProgress({ donePages: totalPages, totalPages })
+      await setImmediate() // what is said of it is seen before this, which takes a while and is one piece
+      const fault = faultOf(copied)
+      if (fault !== undefined) throw new Error(`it is damaged: ${fault}`)
+    } finally {
+      copied.close()
+    }
+    signal.throwIfAborted()
     const descriptor = openSync(unfinished, "r+")
     fsyncSync(descriptor)
     closeSync(descriptor)
