@@ -52,16 +52,26 @@ const cptFor = async (args: ReadonlyArray<string>) => {
   )
 }
 
+/** What a flag that is not known may have been meant for. */
+const hintOf = (option: string, args: ReadonlyArray<string>, [, ...path]: ReadonlyArray<string>): string => {
+  const command = path.at(-1)
+  const at = args.findIndex((arg) => command === undefined ? Object.hasOwn(commands, arg) : arg === command)
+  if (args.findIndex((arg) => arg.split("=")[0] === option) < at) return "; flags go behind the command"
+  return command === "send" ? "; a message that begins with - goes behind --" : ""
+}
+
 /** What is wrong with a command line, in one line. */
-const explain = (error: CliError.NonShowHelpErrors, command: string | undefined): string => {
+const explain = (
+  error: CliError.NonShowHelpErrors,
+  args: ReadonlyArray<string>,
+  commandPath: ReadonlyArray<string>
+): string => {
   const didYouMean = "suggestions" in error && error.suggestions.length > 0
     ? ` (did you mean ${error.suggestions.join(" or ")}?)`
     : ""
   switch (error._tag) {
     case "UnrecognizedOption":
-      return `unknown flag ${error.option}${didYouMean}${
-        command === "send" ? "; a message that begins with - goes behind --" : ""
-      }`
+      return `unknown flag ${error.option}${didYouMean}${hintOf(error.option, args, commandPath)}`
     case "UnknownSubcommand":
       return `unknown command "${error.subcommand}"${didYouMean}`
     case "MissingArgument":
@@ -73,6 +83,8 @@ const explain = (error: CliError.NonShowHelpErrors, command: string | undefined)
     case "InvalidValue": {
       const expected = error.expected.replace(/^(?:Schema validation failed: |Expected:? )/, "")
       const name = error.kind === "flag" ? `--${error.option}` : error.option
+      const [, times] = /^(\d+) occurrences$/.exec(error.value) ?? []
+      if (times !== undefined) return `${name} is given ${times === "2" ? "twice" : `${times} times`}`
       return error.value === "" ? `${name} needs a value: ${expected}` : `${name} "${error.value}": ${expected}`
     }
     default:
@@ -80,13 +92,13 @@ const explain = (error: CliError.NonShowHelpErrors, command: string | undefined)
   }
 }
 
-const toFailure = (error: unknown): Failure => {
+const toFailure = (error: unknown, args: ReadonlyArray<string>): Failure => {
   if (error instanceof Failure) return error
   if (CliError.isCliError(error) && error._tag === "ShowHelp") {
-    const [first] = error.errors
+    const { commandPath, errors: [first] } = error
     return first === undefined
       ? silent("done")
-      : usage(`${oneLine(explain(first, error.commandPath.at(-1)))}; see ${error.commandPath.join(" ")} --help`)
+      : usage(`${oneLine(explain(first, args, commandPath))}; see ${commandPath.join(" ")} --help`)
   }
   const message = error instanceof Error ? error.message : String(error)
   return failed(`this should not happen, please report it: ${oneLine(message)}`)
@@ -154,14 +166,18 @@ export const run = (args: ReadonlyArray<string>) =>
     if (unreadable !== undefined) return usage(`"${visible(unreadable)}" is not valid UTF-8`)
     const odd = bundled(args)
     if (odd === undefined) return carryOut(args)
-    return usage(`unknown flag ${visible(odd)}; a message that begins with - goes behind --`)
+    const command = args.filter((arg) => Object.hasOwn(commands, arg)).slice(0, 1)
+    const hint = command.includes("send")
+      ? "a message that begins with - goes behind --"
+      : `see ${["cpt", ...command, "--help"].join(" ")}`
+    return usage(`unknown flag ${visible(odd)}; ${hint}`)
   }).pipe(
     Effect.catchCauseIf(
       (cause) => !Cause.hasInterruptsOnly(cause),
       Effect.fnUntraced(function*(cause) {
         const error = Cause.squash(cause)
         if (error instanceof Closed) return
-        const failure = toFailure(error)
+        const failure = toFailure(error, args)
         if (failure.message !== "") yield* (yield* Output).note(failure.message)
         return yield* failure
       })

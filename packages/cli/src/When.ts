@@ -7,12 +7,17 @@ import { visible } from "./Visible.ts"
 
 const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
-/** Milliseconds of an RFC 3339 time. What a calendar does not have, such as 30 February, is none. */
+/**
+ * Milliseconds of an RFC 3339 time; 0 of one before 1970, when nobody said anything. What a calendar does not have, such as
+ * 30 February, is none.
+ */
 const rfc3339 = (text: string): number | undefined => {
   const [, year, month, day] = dateTime.exec(text) ?? []
-  if (new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() !== Number(day)) return undefined
+  // Two digits would be a year of the last century; the calendar repeats itself
+  const at = new Date(Date.UTC(2000 + Number(year) % 400, Number(month) - 1, Number(day)))
+  if (at.getUTCDate() !== Number(day)) return undefined
   const millis = Date.parse(text.toUpperCase().replace(" ", "T"))
-  return millis >= 0 ? millis : undefined
+  return Number.isNaN(millis) ? undefined : Math.max(0, millis)
 }
 
 const decodeDuration = Schema.decodeUnknownOption(DurationFromText)

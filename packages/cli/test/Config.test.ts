@@ -225,6 +225,8 @@ describe("cpt config check", () => {
       const file = yield* configured(`{"port":1,"max-sessions":2}`)
       const { notes, status, stdout } = yield* run(["config", "check", file])
       assert.deepStrictEqual([status, notes, stdout], [0, [], `${file} is right: 2 settings\n`])
+      writeFileSync(file, "{\"port\":7}")
+      assert.strictEqual((yield* run(["config", "check", file])).stdout, `${file} is right: 1 setting\n`)
     }))
 })
 

@@ -42,11 +42,7 @@ const config = {
     Flag.withDescription("exit with 1 also for what is no MUST"),
     Flag.withDefault(false)
   ),
-  seed: Flag.Int("seed").pipe(
-    Flag.withMetavar("N"),
-    Flag.withDescription("where names and choices come from; to repeat a run"),
-    Flag.optional
-  ),
+  seed: Flags.text("seed", "N", "where names and choices come from; to repeat a run").pipe(Flag.optional),
   control: command(
     "control",
     "does what an administrator does: CMD lock NAME, unlock NAME, allow-ip NAME CIDR, members GROUP NAME, refuse REASON, …"

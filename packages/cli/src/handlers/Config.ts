@@ -5,6 +5,7 @@ import type { CheckInput, ShowInput } from "../commands/Config.ts"
 import * as Data from "../Data.ts"
 import { silent, usage } from "../Failure.ts"
 import { Output } from "../Output.ts"
+import { counted } from "../Progress.ts"
 import * as Administration from "../serve/Administration.ts"
 import * as Checks from "../serve/Checks.ts"
 import * as ConfigFile from "../serve/ConfigFile.ts"
@@ -19,7 +20,9 @@ export const check = Effect.fnUntraced(function*({ file }: CheckInput) {
   if (found === undefined) return yield* usage("there is no config file; name one")
   const { faults, warnings } = yield* Checks.ofFile(found)
   yield* Effect.forEach(warnings, (warning) => note(`warning: ${visible(warning)}`), { discard: true })
-  if (faults.length === 0) return yield* write(`${visible(found.file)} is right: ${found.texts.size} settings\n`)
+  if (faults.length === 0) {
+    return yield* write(`${visible(found.file)} is right: ${counted(found.texts.size, "setting")}\n`)
+  }
   yield* Effect.forEach(faults, ({ message }) => note(message), { discard: true })
   return yield* silent("usage")
 })

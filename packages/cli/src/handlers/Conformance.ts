@@ -175,7 +175,13 @@ const tell = Effect.fnUntraced(function*(
 }, Effect.catchTag("Closed", () => silent("failed"))) // nobody can say that it has passed
 
 const seedOf = (input: Input) =>
-  Option.match(input.seed, { onNone: () => Random.nextIntBetween(1, 1_000_000), onSome: Effect.succeed })
+  Option.match(input.seed, {
+    onNone: () => Random.nextIntBetween(1, 1_000_000),
+    onSome: (text) =>
+      /^-?\d{1,15}$/.test(text)
+        ? Effect.succeed(Number(text))
+        : Effect.fail(usage(`--seed "${visible(text)}": expected a whole number`))
+  })
 
 const noConnection = (what: string, why: string) =>
   new Failure({ status: exitStatus.noConnection, message: `${what}: ${visible(why)}` })

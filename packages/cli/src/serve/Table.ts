@@ -242,8 +242,8 @@ export const settings = {
     metavar: "FORMAT",
     help: "pretty or json (pretty on a terminal, else json)"
   }),
-  "log-ip": setting(Switch, String(defaults.logAddresses), {
-    metavar: "true|false",
+  "log-ip": setting(Switch, defaults.logAddresses ? "on" : "off", {
+    metavar: "on|off",
     help: "say in the log where clients are",
     reloads: true
   })
