@@ -1,5 +1,5 @@
 /** The command `cpt`: its subcommands, and how what goes wrong is said. */
-import { Cause, Console, Effect, Layer, Struct } from "effect"
+import { Cause, Console, Effect, identity, Layer, Struct } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import { Buffer, isUtf8 } from "node:buffer"
 import { existsSync, readFileSync } from "node:fs"
@@ -106,21 +106,28 @@ const toFailure = (error: unknown, args: ReadonlyArray<string>): Failure => {
 
 const oneLine = (text: string): string => visible(text.replaceAll(/\s+/g, " ").trim())
 
+/** In bash, where a script has nothing to offer itself, as for the value of a flag, names of files are. */
+const withFileNames = (script: string): string => script.replace(/^complete -F /m, "complete -o default -F ")
+
 /**
  * Help, the version and completions are data that was asked for, and `told`, to be written as such: Effect would hand them
  * to a console, which does not say whether it could write them. What is wrong is said in one line, at the end.
  */
 const layerFor = (told: Array<string>) => {
-  const kept = Effect.provideService(Console.Console, { ...console, log: (text) => told.push(`${text}\n`) })
+  const keeping = (keep: (text: string) => string) =>
+    Effect.provideService(Console.Console, { ...console, log: (text) => told.push(`${keep(String(text))}\n`) })
   const { flag, run } = GlobalFlag.Completions
-  const completions = GlobalFlag.Action({ flag, run: (shell, context) => kept(run(shell, context)) })
+  const completions = GlobalFlag.Action({
+    flag,
+    run: (shell, context) => keeping(withFileNames)(run(shell, context))
+  })
   return Layer.mergeAll(
     Layer.unwrap(
       Effect.map(Output, ({ isColored }) => CliOutput.layer(CliOutput.defaultFormatter({ colors: isColored })))
     ),
     CliOutput.layerPresenter({
       present: (event) =>
-        event._tag === "InvalidInvocation" ? Effect.void : kept(CliOutput.defaultPresenter.present(event))
+        event._tag === "InvalidInvocation" ? Effect.void : keeping(identity)(CliOutput.defaultPresenter.present(event))
     }),
     CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions] })
   )

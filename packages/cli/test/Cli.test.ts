@@ -1,6 +1,7 @@
 /** Command lines that cannot be, help, and completions: without a process, except where it is about one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import * as FakeServer from "../../client/test/FakeServer.ts"
 import * as Cpt from "./support/Cpt.ts"
@@ -120,4 +121,11 @@ describe("help", () => {
           for (const word of ["send", "cursor-file", "tls-ca"]) assert.include(stdout, word)
         })
     ))
+
+  it.live("has bash complete names of files where it has nothing itself", () =>
+    Effect.map(run(["--completions", "bash"]), ({ stdout }) =>
+      assert.strictEqual(
+        execFileSync("bash", ["-c", "eval \"$0\"; complete -p cpt", stdout], { encoding: "utf8" }),
+        "complete -o default -F _cpt cpt\n"
+      )))
 })
