@@ -29,17 +29,19 @@ var isClient = args.length === 0 ||
 // takes a quarter less memory (9 KB instead of 12), and nothing gets slower. It looks through its whole heap whenever 12 MB
 // have come, and counts buffers too, so that messages of 8 KB make it do that ten times a second, for a fifth of the time;
 // where the heap may have 64 MB before it does, they take a fifth less. And where there is no other core, its four
-// threads for garbage and for fast code take 80 % of the only one, at times for 0.1 s; one takes half. It can only be said
-// when Node starts, so Node starts once more, as the same process. Sockets that systemd has opened would be closed by that;
-// its unit says it itself.
+// threads for garbage and for fast code take 80 % of the only one, at times for 0.1 s; one takes half. And SIGUSR1 would open
+// a debugger, to everybody on the machine. It can only be said when Node starts, so Node starts once more, as the same
+// process. Sockets that systemd has opened would be closed by that; its unit says it itself.
 var isServer = command === "serve" && process.execve && process.platform !== "win32"
 if (isServer && !process.env.LISTEN_FDS) {
   var others = require("os").availableParallelism() - 1
   var said = process.execArgv.join(" ") + process.env.NODE_OPTIONS
   var threads = "--v8-pool-size=" + Math.min(4, Math.max(1, others))
-  var flags = ["--max-semi-space-size=4", "--initial-heap-size=64", threads].filter(function(flag) {
-    return said.indexOf(flag.split("=")[0]) === -1
-  })
+  var flags = ["--max-semi-space-size=4", "--initial-heap-size=64", threads, "--disable-sigusr1"].filter(
+    function(flag) {
+      return said.indexOf(flag.split("=")[0]) === -1
+    }
+  )
   if (flags.length > 0) {
     process.execve(process.execPath, [process.execPath].concat(flags, process.execArgv, __filename, args))
   }
@@ -64,14 +66,23 @@ var folder = (function() {
   if (!home || !path.isAbsolute(home) || process.env.NODE_DISABLE_COMPILE_CACHE) return undefined
   var folder = path.join(home, "cpt")
   try {
-    var status = fs.statSync(folder, { throwIfNoEntry: false })
-    if (!status) fs.mkdirSync(folder, { recursive: true, mode: 448 })
-    else if (process.getuid && (status.uid !== process.getuid() || (status.mode & 18) !== 0)) return undefined
+    if (!fs.existsSync(folder)) [home, folder].forEach(make)
+    var status = fs.statSync(folder)
+    if (process.getuid && (status.uid !== process.getuid() || (status.mode & 18) !== 0)) return undefined
     return folder
   } catch {
     return undefined
   }
 })()
+
+// Not with all that it is in: where there can be none, as in /proc, Node would try that for ever
+function make(folder) {
+  try {
+    fs.mkdirSync(folder, { mode: 448 })
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error
+  }
+}
 
 var chunks = {}
 var compiled = []

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
+import { join } from "node:path"
 import * as FakeServer from "../../client/test/FakeServer.ts"
 import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
@@ -70,6 +71,28 @@ describe("usage", () => {
       const { status, stderr, stdout } = yield* Cpt.run(["send", "g", "hi", "--colour"])
       assert.deepStrictEqual([status, stdout], [2, ""])
       assert.match(stderr, /^cpt: unknown flag --colour.*; see cpt send --help\n$/)
+    }))
+})
+
+describe("what V8 has compiled", () => {
+  it.live("is kept below the home directory, for its owner alone", () =>
+    Effect.gen(function*() {
+      const home = yield* Cpt.folder
+      assert.strictEqual((yield* Cpt.run(["--version"], { env: { HOME: home } })).status, 0)
+      for (const folder of [".cache", join(".cache", "cpt")]) {
+        assert.strictEqual(statSync(join(home, folder)).mode & 0o777, 0o700)
+      }
+    }))
+
+  it.live("is not kept where there can be no folder for it, or the one that it would be in is not there", () =>
+    Effect.gen(function*() {
+      const none = join(yield* Cpt.folder, "none")
+      const wanted = yield* Cpt.run(["--version"])
+      const folders = [{ HOME: "/proc" }, { HOME: none }, { XDG_CACHE_HOME: "/proc" }, {
+        XDG_CACHE_HOME: join(none, "cache")
+      }]
+      for (const env of folders) assert.deepStrictEqual(yield* Cpt.run(["--version"], { env }), wanted)
+      assert.isFalse(existsSync(none))
     }))
 })
 

@@ -166,6 +166,18 @@ describe("cpt serve", () => {
       }))
   }
 
+  it.live.skipIf(process.platform === "win32")("opens no debugger on SIGUSR1", () =>
+    Effect.gen(function*() {
+      const { child, port } = yield* serving(["--memory"])
+      const log = text(child.stderr)
+      child.kill("SIGUSR1")
+      const client = yield* connected(port)
+      client.end("CONNECT ann\n")
+      assert.strictEqual(yield* rest(client), "ACCEPT\n")
+      assert.strictEqual(yield* Effect.promise(() => ended(child, "SIGTERM")), 0)
+      assert.notInclude(yield* Effect.promise(() => log), "Debugger")
+    }))
+
   it.live("goes on when its log cannot be written any more", () =>
     Effect.gen(function*() {
       const { child, port } = yield* serving(["--memory"])
