@@ -20,7 +20,10 @@ const faultOf = (db: DatabaseSync): string | undefined => {
   return text === "ok" ? undefined : text
 }
 
-/** Copies a database; rejects when it cannot, or when it is damaged. When it is interrupted, it ends soon, and nothing is left of it. */
+/**
+ * Copies a database; rejects when it cannot, or when what it has copied is damaged. When it is interrupted, it ends soon. In
+ * all these cases nothing is left of it.
+ */
 export const backup = async (
   file: string,
   to: string,
