@@ -3,7 +3,7 @@
  * until there is one. It is replaced as a whole, so that it is always right, whenever the process or the machine stops.
  */
 import { Timestamp } from "@cpt/schema"
-import { Clock, Effect, FileSystem, Option, Path, type PlatformError, Schema } from "effect"
+import { Clock, Effect, FileSystem, Option, Path, type PlatformError, Schedule, Schema } from "effect"
 import { explainFile, failed, usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
@@ -14,6 +14,9 @@ const Content = Schema.fromJsonString(Schema.Struct({
 
 const decode = Schema.decodeUnknownEffect(Content)
 const encode = Schema.encodeEffect(Content)
+
+/** How long a process may take to write the file, before another one does. */
+const maxSaving = "2 seconds"
 
 /** Where a group begins that has no place yet; whether that is a time on this machine's clock. */
 interface Since {
@@ -60,6 +63,7 @@ export const open = Effect.fnUntraced(function*(name: string) {
     }).pipe(Effect.orElseSucceed(() => name))
   const file = yield* pointedTo(name)
   const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`)
+  const lock = path.join(path.dirname(file), `.${path.basename(file)}.lock`)
 
   const mode = Option.match(info, { onNone: () => ({}), onSome: (info) => ({ mode: info.mode & 0o777 }) })
 
@@ -76,11 +80,20 @@ export const open = Effect.fnUntraced(function*(name: string) {
     Effect.mapError((error) => cannot("write", error))
   )
 
-  const save = Effect.gen(function*() {
-    // Another process may have its places in it too
-    const groups = Array.from(new Map([...yield* read, ...cursors]), ([group, timestamp]) => ({ group, timestamp }))
-    yield* replace(yield* Effect.orDie(encode({ version: 1, groups })))
-  })
+  // Another process may have its places in it too: what is read is not replaced by others meanwhile
+  const save = Effect.acquireUseRelease(
+    fs.makeDirectory(lock).pipe(
+      Effect.retry({ while: ({ reason }) => reason._tag === "AlreadyExists", schedule: Schedule.spaced("5 millis") }),
+      Effect.timeoutOption(maxSaving), // whoever has it for longer was killed
+      Effect.mapError((error) => cannot("write", error))
+    ),
+    () =>
+      Effect.gen(function*() {
+        const groups = Array.from(new Map([...yield* read, ...cursors]), ([group, timestamp]) => ({ group, timestamp }))
+        yield* replace(yield* Effect.orDie(encode({ version: 1, groups })))
+      }),
+    () => Effect.ignore(fs.remove(lock, { recursive: true, force: true }))
+  )
 
   yield* save
   return {

@@ -360,6 +360,16 @@ describe("--cursor-file", () => {
       }
     }))
 
+  it.live("is written though whoever wrote it before was killed meanwhile", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const home = yield* folder
+      mkdirSync(join(home, ".place.lock"))
+      yield* tailing(server, join(home, "place"), 8)
+      assert.include(readFileSync(join(home, "place"), "utf8"), "\"timestamp\":4")
+      assert.deepStrictEqual(readdirSync(home), ["place"])
+    }))
+
   it.live("keeps the places of others that have the same file", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
