@@ -134,7 +134,8 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     accounts: yield* Accounts,
     directory: yield* Directory,
     store: yield* MessageStore,
-    timelines: { ...timelines, read: (...page) => turns.page(timelines.read(...page)) },
+    // Read when it is their turn: a store in memory does it at the call
+    timelines: { ...timelines, read: (...page) => turns.page(Effect.suspend(() => timelines.read(...page))) },
     loginDeadline: new LoginDeadline(clock, config),
     metrics,
     limitHits,

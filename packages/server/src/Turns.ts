@@ -12,7 +12,7 @@ import type { Settings } from "./ServerConfig.ts"
 const shares = 512
 
 /** What is done in one turn, in shares. */
-export const parts = { lines: 256, page: 128, login: 64, end: 64, handshake: shares } as const
+export const parts = { lines: 256, page: 128, read: 32, login: 64, end: 64, handshake: shares } as const
 type Part = keyof typeof parts
 
 /**
@@ -71,10 +71,14 @@ export class Turns {
 
   /**
    * Reads a page from the store. A few readers do so at the same time (`--max-syncs`); the others wait, but not for anybody
-   * who is slow to take a page.
+   * who is slow to take a page. Reading has its turn too: when 500 who were a little behind did so at once, others waited for
+   * 80 ms. What has been read is written at once where it was the last page, or the reader would be behind again.
    */
   page<A extends { readonly last: boolean }, E>(read: Effect.Effect<A, E>): Effect.Effect<A, E> {
-    const turn = Effect.flatMap(read, (page) => page.last ? Effect.succeed(page) : Effect.as(this.next("page"), page))
+    const begin = Effect.suspend(() => this.isFree("read") ? Effect.void : this.next("read"))
+    const turn = Effect.andThen(begin, read).pipe(
+      Effect.flatMap((page) => page.last ? Effect.succeed(page) : Effect.as(this.next("page"), page))
+    )
     return Effect.suspend(() => {
       const { maxSyncs } = this.#config
       if (++this.#readers > maxSyncs) this.#hits.hit("max-syncs")

@@ -41,6 +41,29 @@ describe("Turns", () => {
       assert.deepStrictEqual(done, [0, 1, 2, 3, 4, 5])
     }))
 
+  it.live("lets hundreds who want a small page at once read in turns, and who comes alone at once", () =>
+    Effect.gen(function*() {
+      const { turns } = yield* make
+      let turn = 0
+      let isCounting = true
+      const count = () => {
+        turn++
+        if (isCounting) setImmediate(count)
+      }
+      setImmediate(count)
+      const read = turns.page(Effect.sync(() => ({ last: true })))
+      const alone = yield* Effect.map(read, () => turn)
+      assert.strictEqual(alone, turn)
+      const seen = yield* Effect.forEach(
+        Array.from({ length: 200 }, () => read),
+        (read) => Effect.map(read, () => turn),
+        { concurrency: "unbounded" }
+      )
+      isCounting = false
+      const most = Math.max(...Array.from(Map.groupBy(seen, (turn) => turn).values(), ({ length }) => length))
+      assert.isAtMost(most, 2 * 16) // of two turns, where one begins behind the other's count
+    }))
+
   it.live("lets other things happen between two turns", () =>
     Effect.gen(function*() {
       const { turns } = yield* make
