@@ -16,6 +16,23 @@ const make = Effect.gen(function*() {
 /** One turn of Node's event loop, behind whatever has been asked for before. */
 const oneTurn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
+/** In which turn of the event loop from now on each of these is done, all begun at once. */
+const turnsOf = <A>(all: ReadonlyArray<Effect.Effect<A>>) =>
+  Effect.suspend(() => {
+    let turn = 0
+    let isCounting = true
+    const count = () => {
+      turn++
+      if (isCounting) setImmediate(count)
+    }
+    setImmediate(count)
+    return Effect.forEach(all, (one) => Effect.map(one, () => turn), { concurrency: "unbounded" }).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        isCounting = false
+      }))
+    )
+  })
+
 describe("Turns", () => {
   it.live("lets so much be done in a turn of the event loop, and as much again in the next", () =>
     Effect.gen(function*() {
@@ -44,22 +61,9 @@ describe("Turns", () => {
   it.live("lets hundreds who want a small page at once read in turns, and who comes alone at once", () =>
     Effect.gen(function*() {
       const { turns } = yield* make
-      let turn = 0
-      let isCounting = true
-      const count = () => {
-        turn++
-        if (isCounting) setImmediate(count)
-      }
-      setImmediate(count)
       const read = turns.page(Effect.sync(() => ({ last: true })))
-      const alone = yield* Effect.map(read, () => turn)
-      assert.strictEqual(alone, turn)
-      const seen = yield* Effect.forEach(
-        Array.from({ length: 200 }, () => read),
-        (read) => Effect.map(read, () => turn),
-        { concurrency: "unbounded" }
-      )
-      isCounting = false
+      assert.deepStrictEqual(yield* turnsOf([read]), [0])
+      const seen = yield* turnsOf(Array.from({ length: 200 }, () => read))
       const most = Math.max(...Array.from(Map.groupBy(seen, (turn) => turn).values(), ({ length }) => length))
       assert.isAtMost(most, 2 * 16) // of two turns, where one begins behind the other's count
     }))
@@ -67,19 +71,7 @@ describe("Turns", () => {
   it.live("lets other things happen between two turns", () =>
     Effect.gen(function*() {
       const { turns } = yield* make
-      let turn = 0
-      let isCounting = true
-      const count = () => {
-        turn++
-        if (isCounting) setImmediate(count)
-      }
-      setImmediate(count)
-      const seen = yield* Effect.forEach(
-        Array.from({ length: 6 }, () => turns.next("lines")),
-        (next) => Effect.map(next, () => turn),
-        { concurrency: "unbounded" }
-      )
-      isCounting = false
+      const seen = yield* turnsOf(Array.from({ length: 6 }, () => turns.next("lines")))
       assert.strictEqual(new Set(seen).size, 3)
     }))
 
