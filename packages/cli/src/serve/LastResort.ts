@@ -29,6 +29,7 @@ export const make = Effect.fnUntraced(function*() {
   let timer: NodeJS.Timeout | undefined
   const end = Effect.andThen(Effect.logError("the server does not stop: its process is ended"), endNow)
   const begin = () => {
+    // Of Node, and no fiber: what hangs may be the end of a scope, in which fibers are interrupted first. It keeps nobody
     timer ??= setTimeout(() => fork(end), Duration.toMillis(stopWithin)).unref()
   }
   const signals = ["SIGINT", "SIGTERM"] as const

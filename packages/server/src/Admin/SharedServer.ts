@@ -86,6 +86,7 @@ export class SharedServer extends Server {
     this.#ready.push(asked)
     if (this.#isPausing) return
     this.#isPausing = true
+    // With the next turn of the event loop and no pause, a flood took half of the core, and others waited for 0.1 s and more
     setTimeout(() => this.#goOn(), pause)
   }
 

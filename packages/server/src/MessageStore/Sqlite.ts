@@ -2,7 +2,8 @@
  * The durable store: one SQLite database, in WAL mode and synced before any ACK. All that waits when the disk is free
  * becomes one transaction with one sync (group commit), so the disk's latency is shared and its throughput is not the
  * limit. The database's work happens in threads (`sqlite/Thread.ts`): who reads, connects or follows does not wait for a
- * commit, and no commit waits while the log is brought into the database. Of targets that somebody watches, the newest lines are in memory too, within a bound.
+ * commit, and no commit waits while the log is brought into the database. Of targets that somebody watches, the newest
+ * lines are in memory too, within a bound.
  */
 import { Decline, Limits, Name, Timestamp } from "@cpt/schema"
 import { Clock, Context, Deferred, Duration, Effect, Exit, Latch, Layer, Option, Schema } from "effect"

@@ -1,9 +1,8 @@
 /** A copy of a database as it is at one moment, whoever writes to it meanwhile. */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
-import type { DatabaseSync } from "node:sqlite"
 import { setImmediate } from "node:timers/promises"
-import { openReadOnly, sqlite, syncDirectory } from "./Database.ts"
+import { openReadOnly, refuseDamaged, sqlite, syncDirectory, value } from "./Database.ts"
 
 /** Pages between two reports of progress: some ten milliseconds. */
 const stepPages = 4096
@@ -12,12 +11,6 @@ export interface BackupProgress {
   /** Pages of 4 KiB. When all of them are copied, the copy is checked. */
   readonly donePages: number
   readonly totalPages: number
-}
-
-/** Whether what is there has the structure of a database: the first thing that is wrong with it. */
-const faultOf = (db: DatabaseSync): string | undefined => {
-  const text = String(db.prepare("PRAGMA quick_check(1)").get()?.["quick_check"]).replaceAll(/\s+/g, " ")
-  return text === "ok" ? undefined : text
 }
 
 /**
@@ -49,11 +42,10 @@ export const backup = async (
     try {
       // A file by itself: nothing is made beside it by whoever reads it
       copied.exec("PRAGMA journal_mode = DELETE")
-      const totalPages = Number(copied.prepare("PRAGMA page_count").get()?.["page_count"] ?? 0)
+      const totalPages = Number(value(copied, "PRAGMA page_count"))
       onProgress({ donePages: totalPages, totalPages })
       await setImmediate() // what is said of it is seen before this, which takes a while and is one piece
-      const fault = faultOf(copied)
-      if (fault !== undefined) throw new Error(`it is damaged: ${fault}`)
+      refuseDamaged(copied, "1")
     } finally {
       copied.close()
     }

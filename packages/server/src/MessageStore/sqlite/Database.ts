@@ -213,6 +213,12 @@ const versionOf = (db: DatabaseSync): number => Number(value(db, "PRAGMA user_ve
 /** Whether a database is of this version; an older one is migrated when a server starts on it. */
 export const isCurrent = (db: DatabaseSync): boolean => versionOf(db) === migrations.length
 
+/** Throws the first thing that is wrong with the structure of a database: of all of it (`1`), or of a table. */
+export const refuseDamaged = (db: DatabaseSync, what: "1" | "'names'"): void => {
+  const found = value(db, `PRAGMA quick_check(${what})`)
+  if (found !== "ok") throw new Error(`it is damaged: ${String(found).replaceAll(/\s+/g, " ")}`)
+}
+
 /** Looks before anything is changed: throws if the file is damaged, as far as can be seen in a moment. */
 const inspect = (file: string): void => {
   // What its log holds belongs to it, and cannot be read without the file that SQLite makes for that
@@ -220,11 +226,7 @@ const inspect = (file: string): void => {
   try {
     const db = openReadOnly(file, !log)
     try {
-      const found = value(
-        db,
-        statSync(file).size <= quicklyChecked ? "PRAGMA quick_check(1)" : "PRAGMA quick_check('names')"
-      )
-      if (found !== "ok") throw new Error(`it is damaged: ${String(found).replaceAll(/\s+/g, " ")}`)
+      refuseDamaged(db, statSync(file).size <= quicklyChecked ? "1" : "'names'")
     } finally {
       db.close()
     }
