@@ -17,9 +17,11 @@ if (version[0] < 24) {
   }
 }
 
-// Each command runs other functions, and help none of the command's own
+// Each command runs other functions, and help and version none of the command's own
 var args = process.argv.slice(2)
-var isHelp = args.length === 0 || args.indexOf("--help") !== -1 || args.indexOf("-h") !== -1
+var isHelp = args.length === 0 || args.some(function(arg) {
+  return /^(?:--help|-h|--version|-v)$/.test(arg)
+})
 var command = isHelp ? "help" : /^[a-z]+$/.test(args[0]) ? args[0] : "cpt"
 // Those that start often have a bundle of their own, without what writes completions
 var isClient = args.length === 0 ||

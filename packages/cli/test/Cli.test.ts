@@ -97,13 +97,18 @@ describe("what V8 has compiled", () => {
 })
 
 describe("help", () => {
-  it.live("has an example for each command", () =>
-    Effect.forEach(["serve", "send", "sync", "tail"], (command) =>
-      Effect.gen(function*() {
-        const { notes, status, stdout } = yield* run([command, "--help"])
+  it.live("has an example for each command, and for those below it", () =>
+    Effect.gen(function*() {
+      const commands = ["cpt"]
+      for (const command of commands) {
+        const { notes, status, stdout } = yield* run([...command.split(" ").slice(1), "--help"])
         assert.deepStrictEqual([status, notes], [0, []])
-        assert.match(stdout, new RegExp(`EXAMPLES\\n.*\\n.*cpt ${command}`))
-      })))
+        assert.match(stdout, new RegExp(`EXAMPLES\\n[^]*^  ${command}`, "m"))
+        const [, below = ""] = /^SUBCOMMANDS\n([^]*)EXAMPLES$/m.exec(stdout) ?? []
+        for (const [, name] of below.matchAll(/^ {2}(\S+)/gm)) commands.push(`${command} ${name}`)
+      }
+      assert.includeMembers(commands, ["cpt serve", "cpt admin log-level", "cpt group expel", "cpt config show"])
+    }))
 
   it.live("is what cpt alone says", () =>
     Effect.gen(function*() {

@@ -18,7 +18,10 @@ const list = Command.make(
   (input) => Effect.flatMap(handlers, (handlers) => handlers.list(input))
 ).pipe(
   Command.withShortDescription("Print all accounts"),
-  Command.withDescription("Print all accounts with their rules, in the order of their names.")
+  Command.withDescription("Print all accounts with their rules, in the order of their names."),
+  Command.withExamples([
+    { command: "cpt account list", description: "Who is declared, and with which rules" }
+  ])
 )
 
 const show = Command.make(
@@ -27,14 +30,20 @@ const show = Command.make(
   (input) => Effect.flatMap(handlers, (handlers) => handlers.show(input))
 ).pipe(
   Command.withShortDescription("Print an account"),
-  Command.withDescription("Print accounts with their rules.")
+  Command.withDescription("Print accounts with their rules."),
+  Command.withExamples([
+    { command: "cpt account show bob", description: "Whether bob is locked, and from where he may log in" }
+  ])
 )
 
 const add = Command.make("add", names, (input) => Effect.flatMap(handlers, (handlers) => handlers.add(input))).pipe(
   Command.withShortDescription("Declare an account"),
   Command.withDescription(
     "Declare accounts: the names are users from now on, and cannot become groups. With \"--accounts known\" only they connect."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt account add alice bob", description: "Two names that nobody else can make a group of" }
+  ])
 )
 
 const lock = Command.make("lock", names, (input) => Effect.flatMap(handlers, (handlers) => handlers.lock(input))).pipe(
@@ -51,7 +60,10 @@ const unlock = Command.make(
   (input) => Effect.flatMap(handlers, (handlers) => handlers.unlock(input))
 ).pipe(
   Command.withShortDescription("Take the lock off"),
-  Command.withDescription("Take the lock off accounts. Their other rules stay.")
+  Command.withDescription("Take the lock off accounts. Their other rules stay."),
+  Command.withExamples([
+    { command: "cpt account unlock bob", description: "bob may log in again" }
+  ])
 )
 
 const ranges = {
@@ -118,7 +130,10 @@ const remove = Command.make(
   Command.withShortDescription("End its declaration"),
   Command.withDescription(
     "End the declaration of accounts, and with it their rules. What was sent to them stays, and stays private. With \"--accounts known\" who is logged in ends now."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt account remove bob", description: "As if nobody had ever declared bob" }
+  ])
 )
 
 export const account = Command.make("account").pipe(

@@ -34,7 +34,11 @@ const sessions = Command.make(
   Command.withShortDescription("List who is connected"),
   Command.withDescription(
     "List who is connected: from where, since when, how many groups they follow and by how much they lag behind, messages that they sent and were told, and bytes that came from them and went to them."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt admin sessions", description: "Who is here now" },
+    { command: "cpt admin sessions --json | jq -r .user", description: "Just the names" }
+  ])
 )
 
 const groups = Command.make(
@@ -45,7 +49,10 @@ const groups = Command.make(
   Command.withShortDescription("List the groups"),
   Command.withDescription(
     "List the groups, with the number of sessions that follow each, and of messages that are kept."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt admin groups", description: "Which groups there are, and how large" }
+  ])
 )
 
 const closing = {
@@ -64,7 +71,11 @@ const close = Command.make(
   Command.withShortDescription("End a session"),
   Command.withDescription(
     "End a session: its client is told shutting_down, and may come again. To keep somebody out, lock the account."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt admin close bob", description: "bob may come again at once" },
+    { command: "cpt admin close 17", description: "Just this session, by its id" }
+  ])
 )
 
 const draining = {
@@ -98,7 +109,10 @@ const reload = Command.make(
   Command.withShortDescription("Have the settings read again"),
   Command.withDescription(
     "Have the settings read again, as SIGHUP does: all that can change does, or, if something is wrong, nothing. Says what would take a restart."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt admin reload", description: "After the config file has changed" }
+  ])
 )
 
 const logging = {
@@ -116,12 +130,21 @@ const logLevel = Command.make(
   (input) => Effect.flatMap(handlers, (handlers) => handlers.logLevel(input))
 ).pipe(
   Command.withShortDescription("Log more, or less"),
-  Command.withDescription("Log more, or less, until the settings are read again.")
+  Command.withDescription("Log more, or less, until the settings are read again."),
+  Command.withExamples([
+    { command: "cpt admin log-level debug", description: "Each login is a line as well" },
+    { command: "cpt admin log-level", description: "Says which it is" }
+  ])
 )
 
 export const admin = Command.make("admin").pipe(
   Command.withDescription(
     "Look after a running server: the one that keeps its messages in --data, or the one at --admin."
   ),
-  Command.withSubcommands([announce, sessions, close, groups, drain, reload, logLevel])
+  Command.withSubcommands([announce, sessions, close, groups, drain, reload, logLevel]),
+  Command.withExamples([
+    { command: "cpt admin sessions", description: "Who is here, from where, since when" },
+    { command: `cpt admin announce "Back in five minutes"`, description: "Tell them all" },
+    { command: "cpt admin drain --within 5m", description: "Let nobody new in, and end" }
+  ])
 )

@@ -21,7 +21,10 @@ const check = Command.make(
 ).pipe(
   Command.withDescription(
     "Say whether a config file is right, and if not, all that is wrong with it. Exits with 2 then."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt config check /etc/cpt/serve.json", description: "Before a reload: is the file right?" }
+  ])
 )
 
 const showConfig = { ...serveConfig, json: Flags.json }
@@ -34,7 +37,11 @@ const show = Command.make(
 ).pipe(
   Command.withDescription(
     "Show the settings that \"cpt serve\" would have with these flags, in this environment, and where each comes from."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt config show", description: "What \"cpt serve\" would run with, and why" },
+    { command: "cpt config show --port 4000 --json", description: "The same for a script, with a flag" }
+  ])
 )
 
 export const config = Command.make("config").pipe(

@@ -14,19 +14,28 @@ export type OfNames = Command.Command.Config.Infer<typeof names>
 
 const list = Command.make("list", common, (input) => Effect.flatMap(handlers, (handlers) => handlers.list(input))).pipe(
   Command.withShortDescription("Print all declared groups"),
-  Command.withDescription("Print all declared groups with their rules, in the order of their names.")
+  Command.withDescription("Print all declared groups with their rules, in the order of their names."),
+  Command.withExamples([
+    { command: "cpt group list", description: "Which are declared, and for whom" }
+  ])
 )
 
 const show = Command.make("show", names, (input) => Effect.flatMap(handlers, (handlers) => handlers.show(input))).pipe(
   Command.withShortDescription("Print a declared group"),
-  Command.withDescription("Print declared groups with their rules.")
+  Command.withDescription("Print declared groups with their rules."),
+  Command.withExamples([
+    { command: "cpt group show staff", description: "Who its members are, and who may send to it" }
+  ])
 )
 
 const add = Command.make("add", names, (input) => Effect.flatMap(handlers, (handlers) => handlers.add(input))).pipe(
   Command.withShortDescription("Declare a group"),
   Command.withDescription(
     "Declare groups: nobody can log in with these names. With \"--groups known\" there are only these. They are open to everybody until somebody says otherwise."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt group add lobby news", description: "Two names that nobody can log in with" }
+  ])
 )
 
 const users = {
@@ -86,13 +95,17 @@ const invite = Command.make(
   (input) => Effect.flatMap(handlers, (handlers) => handlers.invite(input))
 ).pipe(
   Command.withShortDescription("Add members"),
-  Command.withDescription("Add members to a group that has some.")
+  Command.withDescription("Add members to a group that has some."),
+  Command.withExamples([
+    { command: "cpt group invite staff carol", description: "carol reads and sends to it, from now on" }
+  ])
 )
 
 const expel = Command.make("expel", some, (input) => Effect.flatMap(handlers, (handlers) => handlers.expel(input)))
   .pipe(
     Command.withShortDescription("Take members out"),
-    Command.withDescription("Take members out of a group. They get nothing more of it from now on.")
+    Command.withDescription("Take members out of a group. They get nothing more of it from now on."),
+    Command.withExamples([{ command: "cpt group expel staff carol", description: "The others stay" }])
   )
 
 const remove = Command.make(
@@ -103,7 +116,10 @@ const remove = Command.make(
   Command.withShortDescription("End its declaration"),
   Command.withDescription(
     "End the declaration of groups, and with it their rules. Their messages stay; with \"--groups known\" nobody reads them until they are declared again."
-  )
+  ),
+  Command.withExamples([
+    { command: "cpt group remove staff", description: "As if nobody had ever declared it" }
+  ])
 )
 
 export const group = Command.make("group").pipe(
