@@ -126,6 +126,8 @@ describe("cpt conformance", () => {
       assert.strictEqual(status, 0)
       assert.match(stdout, /^send\/4\.1\/each +MUST +core\n {4}each SEND has one answer\n {4}CPT\.md: "The server MUST/)
       const listed = yield* run(["conformance", "--list", "--json", "--profile", "core"])
+      assert.deepStrictEqual([listed.status, listed.notes], [0, []])
+      assert.isAbove(lines(listed.stdout).length, 30)
       for (const line of lines(listed.stdout)) assert.include(JSON.parse(line).profiles, "core")
     }))
 

@@ -139,10 +139,6 @@ export class Wire {
     })
   }
 
-  get isWritable(): boolean {
-    return this.#socket.writable
-  }
-
   /** We have no more to say, and still listen. */
   halfClose(): Effect.Effect<void> {
     return Effect.sync(() => {

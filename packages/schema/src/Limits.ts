@@ -1,6 +1,6 @@
 /**
- * Every number of the protocol, with its reason. A deployment may be stricter or looser where the clause says
- * "configurable"; these are the numbers that two parties may count on when they know nothing of each other.
+ * Every number of the protocol, with its reason. A deployment may be stricter or looser where the clause calls it
+ * a default; these are the numbers that two parties may count on when they know nothing of each other.
  */
 
 /** The TCP port that CPT recommends. It lies in Linux's range for outgoing connections, so it may be taken by one. */

@@ -1,6 +1,6 @@
 /**
  * The administration of a running server, over HTTP: `layerUnix` on a socket that its owner alone may open, `layerTcp` for
- * who shows a token. `layerProbes` has what machines ask, for everybody. A server does without, unless somebody composes
+ * who shows a token. `Probes.layerTcp` has what machines ask, for everybody. A server does without, unless somebody composes
  * them with it.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"

@@ -34,7 +34,10 @@ const { values } = parseArgs({
 
 const numbers = [values.rounds, values.seed, values.jobs, values.life, values.first].map(Number)
 const [rounds = 0, seed = 0, jobs = 0, life = 0, first = 0] = numbers
-if (values.help === true || !numbers.every((n) => Number.isSafeInteger(n) && n >= 0)) {
+if (
+  values.help === true || !numbers.every((n) => Number.isSafeInteger(n) && n >= 0) ||
+  Math.min(rounds, jobs, life, first) < 1
+) {
   console.error(usage)
   process.exit(values.help === true ? 0 : 2)
 }

@@ -1,3 +1,4 @@
+/** How a connection ends that gets no session: what the entrance, a proxy's header and the handshake fail with. */
 import { Schema } from "effect"
 
 /** A connection does not come as far as its first line. */
