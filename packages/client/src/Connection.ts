@@ -46,8 +46,8 @@ export interface Connection<A extends Answering> {
   readonly isBusy: () => boolean
   /** What `Listener` and `Answering` say of room may have changed. */
   readonly look: () => void
-  /** When something was heard last, in milliseconds. */
-  readonly lastHeard: () => number
+  /** For how long nothing was heard, in milliseconds. */
+  readonly quiet: () => number
 }
 
 export interface Options<A extends Answering> {
@@ -112,7 +112,7 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   opened: Deferred.Deferred<Connection<A>, ConnectError>
 ) {
   const clock = yield* Clock.Clock
-  const now = () => clock.currentTimeMillisUnsafe()
+  const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n) // whatever the time of day is set to
   const framer = new Framer.Framer(Limits.maxReceivedLineBytes)
   const gate = Latch.makeUnsafe(true)
   const ended = Deferred.makeUnsafe<void>()
@@ -285,7 +285,7 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
     look: () => {
       gate.openUnsafe()
     },
-    lastHeard: () => heard
+    quiet: () => now() - heard
   })
   yield* Effect.raceFirst(Fiber.join(reading), Deferred.await(ended))
 }, Effect.scoped)

@@ -449,7 +449,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
 
   /** Asks whether there is something new, unless something was heard lately. Gives how long to wait for the next time. */
   const poll = Effect.fnUntraced(function*(feed: Feed.Feed, patience: Duration.Duration) {
-    const quiet = (yield* Clock.currentTimeMillis) - (connection?.lastHeard() ?? 0)
+    const quiet = connection?.quiet() ?? Infinity
     if (quiet < Duration.toMillis(patience) || connection?.isBusy() === true) return heartbeat
     const count = feed.count()
     for (const place of feed.places.values()) {

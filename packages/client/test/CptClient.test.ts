@@ -1,7 +1,8 @@
 import { Decline, Notice, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Schedule, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Latch, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { jumpingClock } from "../../server/src/testing/JumpingClock.ts"
 import { type ClientError, CptClient, type Event, isMessage } from "../src/index.ts"
 import * as FakeServer from "./FakeServer.ts"
 
@@ -956,6 +957,81 @@ describe("follow", () => {
         })
       )
     }))
+})
+
+describe("a client whose machine is set to another time", () => {
+  const hour = 3_600_000
+
+  /** A connection in memory, and how to set the time of day. */
+  const onJumpingClock = <A, E>(
+    test: (
+      client: CptClient["Service"],
+      peer: FakeServer.Peer,
+      jump: (millis: number) => Effect.Effect<void>
+    ) => Effect.Effect<A, E, Scope.Scope>
+  ) =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(2 * hour)
+      const { clock, jump } = yield* jumpingClock
+      const server = yield* FakeServer.inMemory
+      return yield* Effect.flatMap(alice(server), ([client, peer]) => test(client, peer, jump)).pipe(
+        Effect.provideService(Clock.Clock, clock)
+      )
+    })
+
+  for (const [how, millis] of [["back", -hour], ["forward", hour]] as const) {
+    it.effect(`waits for an ACK as long as ever where it is set ${how}`, () =>
+      onJumpingClock(Effect.fnUntraced(function*(client, peer, jump) {
+        const sending = yield* Effect.forkChild(Effect.flip(client.send("g", "hi")))
+        yield* peer.hears("SEND g hi")
+        yield* TestClock.adjust("3 seconds")
+        yield* jump(millis)
+        yield* TestClock.adjust("1 seconds")
+        assert.isUndefined(sending.pollUnsafe())
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(sending.pollUnsafe()?._tag, "Success")
+      })))
+
+    it.effect(`takes an answer that goes on where it is set ${how}, and gives up one that does not`, () =>
+      onJumpingClock(Effect.fnUntraced(function*(client, peer, jump) {
+        const events: Array<Event> = []
+        const reading = yield* client.sync("g").pipe(
+          Stream.runForEach((event) => Effect.sync(() => events.push(event))),
+          Effect.flip,
+          Effect.forkChild
+        )
+        yield* peer.hears("SYNC g 0")
+        yield* TestClock.adjust("4 seconds")
+        yield* peer.says("MSG g bob 1 one")
+        yield* TestClock.adjust(0)
+        yield* jump(millis)
+        yield* TestClock.adjust("4 seconds")
+        yield* peer.says("MSG g bob 2 two")
+        yield* TestClock.adjust("4 seconds")
+        assert.isUndefined(reading.pollUnsafe())
+        yield* TestClock.adjust("1 seconds")
+        assert.deepInclude(yield* Fiber.join(reading), { _tag: "NoAnswer", command: "SYNC" })
+        assert.deepStrictEqual(texts(events), ["one", "two"])
+      })))
+
+    it.effect(`asks as often whether there is something new where it is set ${how}`, () =>
+      onJumpingClock(Effect.fnUntraced(function*(client, peer, jump) {
+        yield* Effect.forkScoped(Stream.runDrain(client.follow(["g"])))
+        yield* peer.hears("SYNC g 0")
+        yield* peer.says("ENDSYNC")
+        yield* TestClock.adjust("5 seconds")
+        yield* peer.says("MSG g bob 1 one")
+        yield* TestClock.adjust(0)
+        yield* jump(millis)
+        yield* TestClock.adjust("5 seconds") // since the ENDSYNC, but not since something was heard
+        yield* TestClock.adjust("9 seconds")
+        const heard = yield* Effect.forkChild(peer.hears("SYNC g 1"))
+        yield* TestClock.adjust(0)
+        assert.isUndefined(heard.pollUnsafe())
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(heard.pollUnsafe()?._tag, "Success")
+      })))
+  }
 })
 
 describe("a client that is closed", () => {
