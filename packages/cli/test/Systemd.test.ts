@@ -1,7 +1,8 @@
 /** `cpt serve` as a service of systemd: with sockets that are open already, and with somebody to tell how it is. */
 import { MessageStore } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Clock, Effect, Layer, Queue } from "effect"
+import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { BoundSocket } from "node:net"
@@ -9,6 +10,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
+import { jumpingClock } from "../../server/src/testing/JumpingClock.ts"
 import * as Systemd from "../src/serve/Systemd.ts"
 import * as Cpt from "./support/Cpt.ts"
 
@@ -113,6 +115,15 @@ const hearing = Effect.gen(function*() {
   return { path, next }
 })
 
+/** One that answers when this is done. */
+const store = (append: Effect.Effect<void>) =>
+  Layer.mock(MessageStore, {
+    description: "",
+    failure: () => undefined,
+    kindOf: () => Effect.undefined,
+    append: () => Effect.uninterruptible(Effect.as(append, 0))
+  })
+
 describe.skipIf(!canHear)("systemd", () => {
   it.live("hears that the server is ready, reloads and stops", () =>
     Effect.gen(function*() {
@@ -150,13 +161,6 @@ describe.skipIf(!canHear)("systemd", () => {
     Effect.gen(function*() {
       const { next, path } = yield* hearing
       const systemd = yield* Systemd.make({ ...process.env, NOTIFY_SOCKET: path, WATCHDOG_USEC: "100000" })
-      const store = (append: Effect.Effect<void>) =>
-        Layer.mock(MessageStore, {
-          description: "",
-          failure: () => undefined,
-          kindOf: () => Effect.undefined,
-          append: () => Effect.uninterruptible(Effect.as(append, 0))
-        })
       yield* Effect.raceFirst(next, Effect.provide(systemd.alive, store(Effect.void)))
       yield* systemd.ready("standing still")
       yield* Effect.raceFirst(Effect.provide(systemd.alive, store(Effect.never)), Effect.sleep("500 millis"))
@@ -164,5 +168,28 @@ describe.skipIf(!canHear)("systemd", () => {
       const said = yield* Effect.repeat(next, { until: (said) => !said.startsWith("WATCHDOG") })
       assert.strictEqual(said, "READY=1 STATUS=standing still")
       assert.strictEqual(yield* next, "STOPPING=1 STATUS=stopping")
+    }))
+
+  it.effect("hears that it is alive as often as ever while the machine is set to another time", () =>
+    Effect.gen(function*() {
+      const { next, path } = yield* hearing
+      const systemd = yield* Systemd.make({ ...process.env, NOTIFY_SOCKET: path, WATCHDOG_USEC: "10000000" })
+      yield* TestClock.setTime(7_200_000)
+      const { clock, jump } = yield* jumpingClock
+      const asked = yield* Queue.unbounded<void>()
+      yield* Effect.forkScoped(systemd.alive).pipe(
+        Effect.provide(store(Effect.asVoid(Queue.offer(asked, undefined)))),
+        Effect.provideService(Clock.Clock, clock)
+      )
+      const hearsIt = Effect.gen(function*() {
+        yield* Queue.take(asked)
+        assert.strictEqual(yield* next, "WATCHDOG=1")
+      })
+      yield* hearsIt
+      for (const millis of [-7000, 3_600_000, -7_200_000, 0]) {
+        yield* jump(millis)
+        yield* TestClock.adjust("5 seconds")
+        yield* hearsIt
+      }
     }))
 })

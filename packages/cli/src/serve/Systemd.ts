@@ -5,7 +5,7 @@
  */
 import { Name } from "@cpt/schema"
 import { Batch, MessageStore } from "@cpt/server"
-import { Duration, Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber } from "effect"
 import { Buffer } from "node:buffer"
 
 /** Says some assignments, as one message. */
@@ -78,11 +78,12 @@ export const make = Effect.fnUntraced(function*(env: NodeJS.ProcessEnv = process
         Effect.ensuring(say("READY=1"))
       ),
     stopping: say("STOPPING=1", "STATUS=stopping"),
+    // Schedule.fixed goes by the time of day, and would be late where that is set back
     alive: isWatched
-      ? Effect.andThen(storeAnswers, say("WATCHDOG=1")).pipe(
-        Effect.repeat(Schedule.fixed(Duration.millis(watched / 2))),
-        Effect.asVoid
-      )
+      ? Effect.all([Effect.andThen(storeAnswers, say("WATCHDOG=1")), Effect.sleep(watched / 2)], {
+        concurrency: 2,
+        discard: true
+      }).pipe(Effect.forever)
       : Effect.void
   }
 })
