@@ -54,6 +54,9 @@ export const print = Effect.fnUntraced(
           return note(visible(`connection lost: ${event.reason}; reconnecting`))
         case "Reconnected":
           return note("connected again")
+        case "Omitted":
+          remarks.other = true
+          return note(`${Progress.counted(event.count, "line")} like these left out: more came than could be printed`)
       }
     }
 

@@ -238,7 +238,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
     (group === undefined && !namesGroups) ||
     (place.group === inbox && (group === undefined || (group === sender && !followed.has(group))))
 
-  const tell = (event: Event) => {
+  const tell = (event: Exclude<Event, MessageEvent>) => {
     for (const feed of feeds) feed.say(event)
   }
 

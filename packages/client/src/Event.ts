@@ -23,6 +23,11 @@ export type Event = Data.TaggedEnum<{
   Disconnected: { readonly reason: string }
   /** The connection is restored. Nothing was missed: what came meanwhile follows. */
   Reconnected: {}
+  /**
+   * So many events were left out here, because they came faster than this stream is read: announcements, lines that cannot
+   * be read, and what happened to the connection. Messages are never left out, nor holes.
+   */
+  Omitted: { readonly count: number }
 }>
 
 export const Event = Data.taggedEnum<Event>()
@@ -33,7 +38,10 @@ export type Message = Data.TaggedEnum.Value<Event, "Message">
 export const isMessage: (event: Event) => event is Message = Event.$is("Message")
 
 /** What the server says in its own name about a group. */
-export const fromSystem = (group: string, message: string): Event =>
+export const fromSystem = (
+  group: string,
+  message: string
+): Data.TaggedEnum.Value<Event, "Hole" | "Private" | "Notice"> =>
   message.startsWith(Notice.missingPrefix)
     ? Event.Hole({ group, message })
     : message.startsWith(Notice.privatePrefix)

@@ -1,12 +1,13 @@
 /**
  * What one stream of a client is fed with: the places that it reads, and the events that its consumer has not taken
  * yet. They are bounded: from `full` on nothing more is read from the server for its sake, and what comes in
- * nevertheless, because somebody else waits for an answer, is refused from `overfull` on and asked for again later.
+ * nevertheless, because somebody else waits for an answer or reads faster, is refused from `overfull` on. It is asked for
+ * again later; what cannot be asked for, since it is no message, is only counted.
  */
 import type { Name } from "@cpt/schema"
-import { type Cause, Effect, Exit, Iterable, Latch, Option, Queue, Stream } from "effect"
+import { Array as Arr, type Cause, Effect, Exit, Iterable, Latch, Option, Queue, Stream } from "effect"
 import type { StreamError } from "./Errors.ts"
-import { type Event, fromSystem, type Message } from "./Event.ts"
+import { Event, fromSystem, type Message } from "./Event.ts"
 import * as Place from "./Place.ts"
 
 /** Characters of events that wait for a consumer. A read of the socket brings 64 KiB at most, so there is room for it. */
@@ -16,13 +17,28 @@ const overfull = 16 * full
 /** What an event costs besides its text. */
 const overhead = 64
 
+/** The text of an event that is no message. */
+const lengthOf = (event: Exclude<Event, Message>): number => {
+  switch (event._tag) {
+    case "Unreadable":
+      return event.why.length
+    case "Disconnected":
+      return event.reason.length
+    case "Reconnected":
+    case "Omitted":
+      return 0
+    default:
+      return event.message.length
+  }
+}
+
 export interface Feed {
   readonly places: ReadonlyMap<string, Place.Place>
   /** Whether it is over when every place has been brought to the head of its group. */
   readonly isOnce: boolean
   readonly stream: Stream.Stream<Event, StreamError>
   /** An event that is no message. */
-  readonly say: (event: Event) => void
+  readonly say: (event: Exclude<Event, Message>) => void
   /** What the server says in its own name about a group: said again, it is not repeated. */
   readonly notice: (group: string, message: string) => void
   readonly hasRoom: () => boolean
@@ -57,11 +73,12 @@ export const make = Effect.fnUntraced(function*({ isOnce, onTake, starts }: Opti
   const places = new Map<string, Place.Place>()
   let size = 0
   let count = 0
+  let omitted = 0
 
   const emit = (message: Message): boolean => {
     if (size >= overfull) return false
     count++
-    put(message, message.message.length)
+    put(message, message.sender.length + message.message.length)
     return true
   }
   const wake = () => {
@@ -77,17 +94,27 @@ export const make = Effect.fnUntraced(function*({ isOnce, onTake, starts }: Opti
   const feed: Feed = {
     places,
     isOnce,
-    stream: Stream.fromPull(Effect.succeed(Effect.tap(Queue.takeAll(events), () =>
-      Effect.sync(() => {
-        size = 0
-        room.openUnsafe()
-        onTake()
-      })))),
-    say: (event) => put(event, 0),
+    stream: Stream.fromPull(Effect.succeed(Effect.map(Queue.takeAll(events), (taken) => {
+      // Nothing was let in behind the first that was left out
+      const all = omitted === 0 ? taken : Arr.append(taken, Event.Omitted({ count: omitted }))
+      omitted = 0
+      size = 0
+      room.openUnsafe()
+      onTake()
+      return all
+    }))),
+    say: (event) => {
+      if (size < overfull) put(event, lengthOf(event))
+      else omitted++
+    },
     notice: (group, message) => {
       if (notices.get(group) === message) return
-      notices.set(group, message)
-      put(fromSystem(group, message), message.length)
+      const event = fromSystem(group, message)
+      if (size < overfull) {
+        notices.set(group, message)
+        put(event, lengthOf(event))
+      } else if (event._tag === "Notice") omitted++
+      else places.get(group)?.fall() // whoever asks again is told again (CPT 5.3, 5.4)
     },
     hasRoom: () => size < full,
     room: room.await,

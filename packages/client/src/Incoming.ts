@@ -5,6 +5,7 @@
  */
 import { Command, Framer, Message, Timestamp } from "@cpt/schema"
 import { Result } from "effect"
+import { Buffer } from "node:buffer"
 
 /** A `MSG` in either form: without a `group` it has the form of the specification's diagram (CPT 6.4). */
 export interface Said {
@@ -77,8 +78,11 @@ const tolerated = (line: string): Incoming => {
     if (Timestamp.isTimestampField(second)) return said(undefined, first, second, line.slice(afterSecond))
     if (grouped) return said(first, second, third, "")
   }
-  return { _tag: "Unreadable", why: `"${line.length > 80 ? `${line.slice(0, 80)}…` : line}"` }
+  return { _tag: "Unreadable", why: `"${line.length > 80 ? `${copied(line.slice(0, 80))}…` : line}"` }
 }
+
+// As long as somebody has a part of a string, V8 keeps all of it
+const copied = (text: string): string => Buffer.from(text).toString()
 
 // A reason has to be a text without control characters, and there has to be one
 const declineReason = (text: string): string => {

@@ -50,6 +50,8 @@ export interface Place {
   readonly live: (message: Message) => void
   /** Somebody else asks for what came after `asked`, and from there on the server goes on. */
   readonly jump: (asked: number) => void
+  /** There was no room for something that the server says to whoever asks again. */
+  readonly fall: () => void
   /** Whether it matters here that messages up to a timestamp are gone; if that is not known, it does. */
   readonly isConcerned: (through: number | undefined) => boolean
   /** A message of the answer to somebody else. */
@@ -81,11 +83,7 @@ export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFa
   const keyOf = (message: Message) => `${message.timestamp} ${message.sender} ${message.message}`
 
   const deliver = (message: Message) => {
-    if (!emit(message)) {
-      state = "behind"
-      drop()
-      return onFall()
-    }
+    if (!emit(message)) return fall()
     recent.add(keyOf(message))
     if (recent.size > maxRecent) {
       for (const oldest of recent) {
@@ -99,6 +97,12 @@ export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFa
     // An answer that jumps about tells nothing of what is still to come
     if ((message.timestamp > cursor || isAhead) && !(state === "answering" && descents > 1)) cursor = message.timestamp
     if (message.timestamp > newest) newest = message.timestamp
+  }
+
+  const fall = () => {
+    state = "behind"
+    drop()
+    onFall()
   }
 
   const drop = () => {
@@ -193,10 +197,9 @@ export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFa
       if (message.timestamp === 0 || !recent.has(keyOf(message))) deliver(message)
     },
     jump: (theirs) => {
-      if (state !== "live" || theirs <= cursor) return
-      state = "behind"
-      onFall()
+      if (state === "live" && theirs > cursor) fall()
     },
+    fall,
     isConcerned: (through) => through === undefined || through > unwanted,
     overhear: (message) => {
       if (state === "live" && message.timestamp > cursor) deliver(message)

@@ -908,6 +908,49 @@ describe("follow", () => {
       yield* Fiber.interrupt(serving)
     }))
 
+  it.effect("keeps for a consumer that takes nothing no more than there is room for, and loses no message", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      const hold = yield* Latch.make()
+      const slow = yield* client.follow(["slow"]).pipe(
+        Stream.tap(() => hold.await),
+        Stream.takeUntil((event) => isMessage(event) && event.message === "three"),
+        Stream.runCollect,
+        Effect.forkChild
+      )
+      yield* peer.hears("SYNC slow 0")
+      yield* peer.says("MSG slow bob 1 one", "ENDSYNC")
+      const taken = new Map<string, number>()
+      const quick = yield* client.follow(["quick"]).pipe(
+        Stream.takeUntil((event) => isMessage(event)),
+        Stream.runForEach(({ _tag }) => Effect.sync(() => taken.set(_tag, (taken.get(_tag) ?? 0) + 1))),
+        Effect.forkChild
+      )
+      yield* peer.hears("SYNC quick 0")
+      yield* peer.says("ENDSYNC")
+      const long = "x".repeat(60_000)
+      for (let i = 0; i < 100; i++) yield* peer.says(`MSG system system 0 ${long}`, `GIBBERISH ${long}`)
+      const late = [`MSG slow system 0 ${Notice.missing(Timestamp.fromMillis(2))}`, "MSG slow bob 3 three"]
+      yield* peer.says(...late, "MSG quick bob 4 four")
+      yield* Fiber.join(quick)
+      assert.deepStrictEqual([...taken], [["Announcement", 100], ["Unreadable", 100], ["Message", 1]])
+
+      yield* hold.open
+      yield* during(
+        Effect.gen(function*() {
+          const events = yield* Fiber.join(slow)
+          const kept = events.filter(({ _tag }) => _tag === "Announcement" || _tag === "Unreadable")
+          assert.isBelow(kept.length, 40) // 1 MiB
+          const others = events.filter((event) => !kept.includes(event))
+          assert.deepStrictEqual(tags(others), ["Message", "Omitted", "Hole", "Message"])
+          assert.deepInclude(others, { _tag: "Omitted", count: 200 - kept.length })
+          assert.deepStrictEqual(texts(events), ["one", "three"])
+        }),
+        Effect.andThen(peer.hears("SYNC slow 1"), peer.says(...late, "ENDSYNC"))
+      )
+    }))
+
   it.live("asks again where the SYNC of somebody else on the same connection has left something out", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

@@ -1,6 +1,8 @@
 import { Decline, Framer } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Incoming from "../src/Incoming.ts"
 
 const said = (group: string | undefined, sender: string, timestamp: number, message: string): Incoming.Said => ({
@@ -48,6 +50,20 @@ describe("Incoming", () => {
     for (const fault of [Framer.Fault.notUtf8, Framer.Fault.tooLong]) {
       assert.strictEqual(Incoming.read(fault)._tag, "Unreadable")
     }
+  })
+
+  it("keeps no more of a line that cannot be read than what it says of it", () => {
+    setFlagsFromString("--expose-gc")
+    const collect: () => void = runInNewContext("gc")
+    const kept = Array.from(
+      { length: 500 },
+      (_, index) => Incoming.read(Buffer.alloc(60_000, `GIBBERISH ${index} `).toString())
+    )
+    collect()
+    const before = process.memoryUsage().heapUsed
+    kept.length = 0
+    collect()
+    assert.isBelow(before - process.memoryUsage().heapUsed, 5_000_000)
   })
 
   it.effect.prop("throws at nothing", [Schema.String], ([text]) =>
