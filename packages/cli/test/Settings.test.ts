@@ -7,12 +7,12 @@ import { join, relative } from "node:path"
 import { createServer } from "node:tls"
 import { fileURLToPath } from "node:url"
 import * as FakeServer from "../../client/test/FakeServer.ts"
-import { during, folder } from "./support/Cpt.ts"
+import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
 
 /** A folder for `$XDG_CONFIG_HOME` with this config file. */
 const configured = (text: string) =>
-  Effect.map(folder, (home) => {
+  Effect.map(Cpt.folder, (home) => {
     mkdirSync(join(home, "cpt"))
     writeFileSync(join(home, "cpt", "config.json"), text)
     return home
@@ -46,7 +46,7 @@ describe("settings", () => {
           [[], { CPT_SERVER: address }, userInfo().username]
         ] as const
       ) {
-        assert.deepStrictEqual(yield* during(run([...send, ...args], env), takesHi(server, name)), done)
+        assert.deepStrictEqual(yield* Cpt.during(run([...send, ...args], env), takesHi(server, name)), done)
       }
     }))
 
@@ -78,13 +78,13 @@ describe("settings", () => {
       const home = yield* configured("{")
       const env = { CPT_SERVER: `127.0.0.1:${server.port}`, CPT_USERNAME: "alice" }
       const near = { ...env, XDG_CONFIG_HOME: relative(process.cwd(), home) }
-      const sent = yield* during(run(send, near), takesHi(server, "alice"))
+      const sent = yield* Cpt.during(run(send, near), takesHi(server, "alice"))
       assert.deepStrictEqual(sent, { status: 0, stdout: "", notes: [] })
     }))
 
   it.live("may be a folder where the config file should be, and that is said", () =>
     Effect.gen(function*() {
-      const home = yield* folder
+      const home = yield* Cpt.folder
       mkdirSync(join(home, "cpt", "config.json"), { recursive: true })
       const { notes, status } = yield* run(send, { XDG_CONFIG_HOME: home })
       assert.strictEqual(status, 2)
@@ -121,7 +121,7 @@ describe("--tls", () => {
           [[], { CPT_TLS_CA: pem("ca"), XDG_CONFIG_HOME: home }]
         ] as const
       ) {
-        const { notes, status } = yield* during(run([...send, ...to, ...args], env), takesHi(server, "alice"))
+        const { notes, status } = yield* Cpt.during(run([...send, ...to, ...args], env), takesHi(server, "alice"))
         assert.deepStrictEqual([status, notes], [0, []])
       }
     }))
@@ -131,7 +131,7 @@ describe("--tls", () => {
       const server = yield* secure()
       for (const host of ["127.0.0.1", "localhost"]) {
         const args = [...send, "--as", "alice", "--server", `${host}:${server.port}`, "--tls", "--tls-ca", pem("ca")]
-        const { notes, status } = yield* during(run(args), takesHi(server, "alice"))
+        const { notes, status } = yield* Cpt.during(run(args), takesHi(server, "alice"))
         assert.deepStrictEqual([status, notes], [0, []])
       }
     }))
@@ -144,10 +144,24 @@ describe("--tls", () => {
       assert.match(notes.join("\n"), /^no connection to .*certificate.*$/)
     }))
 
+  // Node would then take any certificate, where it is not told otherwise
+  it.live("does not do so either where NODE_TLS_REJECT_UNAUTHORIZED is 0", () =>
+    Effect.gen(function*() {
+      const server = yield* secure()
+      const to = ["--server", `127.0.0.1:${server.port}`, "--tls"]
+      const careless = { env: { NODE_TLS_REJECT_UNAUTHORIZED: "0" } }
+      for (const args of [[...send, ...to], ["conformance", `cpts://127.0.0.1:${server.port}`]]) {
+        const { stderr } = yield* Cpt.run(args)
+        const despite = yield* Cpt.run(args, careless)
+        assert.strictEqual(despite.status, 4)
+        assert.isTrue(despite.stderr.endsWith(`\n${stderr}`), despite.stderr) // after a warning of Node's own
+      }
+    }))
+
   it.live("is on where there are certificates, and shows the own one", () =>
     Effect.gen(function*() {
       const server = yield* secure(true)
-      const { notes, status } = yield* during(
+      const { notes, status } = yield* Cpt.during(
         run([...send, "--as", "alice"], {
           CPT_SERVER: `127.0.0.1:${server.port}`,
           CPT_TLS_CA: pem("ca"),
@@ -162,7 +176,7 @@ describe("--tls", () => {
   it.live("says so where the server does not speak TLS", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
-      const { notes, status } = yield* during(
+      const { notes, status } = yield* Cpt.during(
         run([...send, "--server", `127.0.0.1:${server.port}`, "--tls"]),
         Effect.flatMap(server.accept, (peer) => peer.says("DECLINE invalid_command"))
       )

@@ -177,6 +177,7 @@ const makeSocket = ({ host = "127.0.0.1", path, port = Limits.defaultPort, tls }
   const { ca, cert, key, servername = isIP(host) === 0 ? host : undefined } = tls
   return NodeSocket.makeTls({
     ...tcp,
+    rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
     ...(ca !== undefined && { ca: Buffer.from(ca) }),
     ...(cert !== undefined && { cert: Buffer.from(cert) }),
     ...(key !== undefined && { key: Buffer.from(key) }),

@@ -262,6 +262,7 @@ export const open = (
         const secure = Tls.connect({
           socket: raw,
           host,
+          rejectUnauthorized: true, // whatever NODE_TLS_REJECT_UNAUTHORIZED says
           ...(Net.isIP(host) === 0 ? { servername: host } : {}),
           ...Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined))
         })
