@@ -61,6 +61,7 @@ class Memory {
   readonly #limits: MemoryLimits
   #bytes = 0
   #namesBytes = 0 // of names with messages
+  #found = 0 // names that nobody had used or declared
 
   constructor(limits: MemoryLimits) {
     this.#limits = limits
@@ -74,7 +75,7 @@ class Memory {
 
   /** At `now`, by the time of day, and `up`, on the clock that nobody sets. Gives how many names are new. */
   append(sender: Name.Username, batch: Batch, now: number, up: number): number {
-    const before = this.#entries.size
+    const before = this.#found
     let entry: Entry | undefined
     this.#duplicates.forEachNew(sender, batch, up, (index) => {
       const target = batch.targets[index]!
@@ -86,7 +87,7 @@ class Memory {
       }
       this.#order.push(entry)
     })
-    const named = this.#entries.size - before
+    const named = this.#found - before
     while (this.#isTooMuch()) this.#dropOldest()
     return named
   }
@@ -192,7 +193,9 @@ class Memory {
   #entry(name: Name.Name, kind: Kind): Entry {
     let entry = this.#entries.get(name)
     if (entry === undefined) {
-      entry = new Entry(name, this.#declared.get(name) ?? kind, this.#forgotten.through(name))
+      const declared = this.#declared.get(name)
+      if (declared === undefined) this.#found++
+      entry = new Entry(name, declared ?? kind, this.#forgotten.through(name))
       this.#entries.add(name, entry)
     }
     return entry

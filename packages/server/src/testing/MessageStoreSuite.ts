@@ -38,14 +38,30 @@ interface Draft {
   readonly message: Message.Message
 }
 
-/** Those of each sender that follow each other, in one go. */
-const append = (store: Store, drafts: ReadonlyArray<Draft>): Effect.Effect<void, Decline.StorageUnavailable> => {
+/** What a session does: the append is run at once, and while it waits, its batch is that of what is said next. */
+const handOver = (store: Store, sender: Name.Username, batch: Batch) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const appending = yield* Effect.forkChild(restore(store.append(sender, batch)), { startImmediately: true })
+      const { bytes, count } = batch
+      bytes.fill("?")
+      batch.reset(bytes)
+      for (let index = 0; index < count; index++) batch.add(target("another"), 0, 1)
+      return yield* Effect.onInterrupt(restore(Fiber.join(appending)), () => Fiber.interrupt(appending))
+    })
+  )
+
+/** Those of each sender that follow each other, in one go. Gives how many names are new. */
+const append = (store: Store, drafts: ReadonlyArray<Draft>): Effect.Effect<number, Decline.StorageUnavailable> => {
   const [first] = drafts
-  if (first === undefined) return Effect.void
+  if (first === undefined) return Effect.succeed(0)
   const end = drafts.findIndex(({ sender }) => sender !== first.sender)
   const [own, others] = end === -1 ? [drafts, []] : [drafts.slice(0, end), drafts.slice(end)]
   const batch = Batch.of(...own.map(({ message, target }) => [target, message] as const))
-  return Effect.flatMap(store.append(first.sender, batch), () => append(store, others))
+  return Effect.flatMap(
+    handOver(store, first.sender, batch),
+    (named) => Effect.map(append(store, others), (more) => named + more)
+  )
 }
 
 /** With an empty store of its own, and a clock whose time of day can be set. */
@@ -60,10 +76,22 @@ const withStore = <A, E, F, R>(
       Effect.provideService(Clock.Clock, clock)
     ))
 
-/** Watches a target until the scope ends. */
+/** Watches a target until the scope ends. The lines, which a session may have waiting for a slow peer, are then as they were. */
 const watch = (store: Store, to: string, tell: (message: Appended) => void) => {
-  const watcher = { tell }
-  return Effect.acquireRelease(store.watch(target(to), watcher), () => store.unwatch(target(to), watcher))
+  const lines: Array<readonly [Uint8Array, before: Buffer]> = []
+  const watcher = {
+    tell: (message: Appended) => {
+      lines.push([message.line, Buffer.from(message.line)])
+      tell(message)
+    }
+  }
+  return Effect.acquireRelease(
+    store.watch(target(to), watcher),
+    () =>
+      Effect.map(store.unwatch(target(to), watcher), () => {
+        for (const [line, before] of lines) assert.isTrue(before.equals(line), "a line stays as it was told")
+      })
+  )
 }
 
 /** A message as it is read, with its line taken apart. */
@@ -124,6 +152,7 @@ const readAll = Effect.fnUntraced(function*(store: Store, to: string, after = 0,
       assert.isAbove(page.missingThrough, from, "what is missing lies behind where the page began")
       missing.push(page.missingThrough)
     }
+    page.release?.()
     const read = lines.map((line) => parsed(to, line))
     for (const [index, { timestamp }] of read.entries()) {
       assert.isAbove(timestamp, read[index - 1]?.timestamp ?? from, "the order of a page")
@@ -247,7 +276,10 @@ const runProgram = Effect.fnUntraced(function*(store: Store, jump: Jump, program
     switch (step._tag) {
       case "append": {
         const drafts = step.drafts.map(({ sender, target, text }) => draft(sender, target, text))
-        yield* append(store, drafts)
+        const to = Array.from(new Set(drafts.map(({ target }) => target)))
+        const kinds = yield* Effect.forEach(to, store.kindOf)
+        const named = yield* append(store, drafts)
+        assert.strictEqual(named, kinds.filter((kind) => kind === undefined).length, describeStep(step))
         model.append(drafts, now, uptime)
         break
       }
@@ -524,10 +556,20 @@ export const messageStoreSuite = <E>(
           yield* append(store, series("ann", "red", 3))
           const page = yield* store.read(target("red"), { after: Timestamp.epoch })
           const copy = Buffer.from(page.lines)
+          yield* readAll(store, "red") // and gives that back
           for (let i = 0; i < 200; i++) yield* append(store, series("bob", "red", 10, i * 10))
           assert.isTrue(copy.equals(page.lines))
         }))
     })
+
+    test("can store and read, as far as it knows, and says where messages are", (store) =>
+      Effect.gen(function*() {
+        assert.match(store.description, /^.+$/)
+        assert.isUndefined(store.failure())
+        yield* append(store, series("ann", "red", 3))
+        yield* readAll(store, "red")
+        assert.isUndefined(store.failure())
+      }))
 
     describe("timestamps (CPT 4.2)", () => {
       const timestamps = (store: Store, to: string) =>
@@ -715,6 +757,16 @@ export const messageStoreSuite = <E>(
           assert.deepStrictEqual(told, { long: ["ann 0", "bob 0"], short: ["ann 0"] })
         }))
 
+      test("tells a watcher of several targets, and of the others when it leaves one", (store) =>
+        Effect.gen(function*() {
+          const told: Array<string> = []
+          const watcher = { tell: ({ line }: Appended) => void told.push(Buffer.from(line).toString()) }
+          for (const to of ["red", "blue"]) yield* store.watch(target(to), watcher)
+          yield* store.unwatch(target("red"), watcher)
+          yield* append(store, [draft("ann", "red", "1"), draft("ann", "blue", "2")])
+          assert.deepStrictEqual(told, [`${Command.msgLine("blue", "ann", now, "2")}\n`])
+        }))
+
       test("leaves no hole and no seam among concurrent appends", (store) =>
         Effect.gen(function*() {
           const told: Array<Read> = []
@@ -742,6 +794,18 @@ export const messageStoreSuite = <E>(
 
     describe("names (CPT 2.2)", () => {
       const red = target("red")
+
+      test("are counted by the append that brings them into use", (store) =>
+        Effect.gen(function*() {
+          const some = [...series("ann", "red", 2), ...series("ann", "blue", 2)]
+          assert.strictEqual(yield* append(store, some), 2)
+          assert.strictEqual(yield* append(store, some), 0)
+          yield* store.declare("group", [target("declared")])
+          yield* watch(store, "claimed", () => {})
+          yield* store.claim(target("claimed"), "user")
+          const others = ["red", "declared", "new", "claimed", "new"].map((to) => draft("bob", to, "hi"))
+          assert.strictEqual(yield* append(store, others), 1)
+        }))
 
       test("are nothing, open, and then a user or a group for good", (store) =>
         Effect.gen(function*() {
