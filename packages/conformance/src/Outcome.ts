@@ -24,7 +24,14 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
   }
 }
 
-export type Outcome = Broken | Unsupported | Inconclusive | Unreachable
+/** The case cannot be played, since whoever wrote it has made a mistake. */
+export class Miswritten extends Schema.TaggedError<Miswritten>()("Miswritten", { why: Schema.String }) {
+  static from(error: unknown) {
+    return new Miswritten({ why: error instanceof Error ? error.message : String(error) })
+  }
+}
+
+export type Outcome = Broken | Unsupported | Inconclusive | Unreachable | Miswritten
 
 /**
  * - `pass`: what the sentence says is so

@@ -98,7 +98,7 @@ interface Judgement extends Pick<Result, "verdict" | "why"> {
 }
 
 /** What it means for a case that it ended like this. */
-export const judge = (error: Outcome, { level }: Described): Judgement => {
+export const judge = (error: Outcome, { id, level }: Described): Judgement => {
   switch (error._tag) {
     case "Broken": {
       const { came, expected } = error
@@ -111,6 +111,8 @@ export const judge = (error: Outcome, { level }: Described): Judgement => {
       return { verdict: "inconclusive", why: error.why }
     case "Unreachable":
       return { verdict: "inconclusive", why: `no connection: ${error.why}` }
+    case "Miswritten":
+      return { verdict: "inconclusive", why: `the case ${id} is wrong: ${error.why}` }
   }
 }
 
@@ -157,7 +159,7 @@ export const start = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
       ? Effect.fail(why)
       : isGone
       ? Effect.fail(new Inconclusive({ why: "the server is gone" }))
-      : of.run(stage)
+      : Effect.suspend(() => of.run(stage)) // whatever it throws, the others are run
     const exit = yield* playing.pipe(
       Effect.scoped,
       Effect.ensuring(stage.tidyUp),

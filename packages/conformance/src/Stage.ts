@@ -5,7 +5,7 @@ import type { Dialect } from "./Dialect.ts"
 import { tick } from "./Dialect.ts"
 import type { Hands } from "./Hands.ts"
 import { nameOf, randomOf } from "./Names.ts"
-import { Broken, Inconclusive, type Outcome } from "./Outcome.ts"
+import { Broken, Inconclusive, Miswritten, type Outcome } from "./Outcome.ts"
 import type { Times } from "./Pattern.ts"
 import { Peer } from "./Peer.ts"
 import { type Action, parse, type Step } from "./Script.ts"
@@ -104,8 +104,7 @@ export class Stage {
 
   /** Plays a transcript. */
   play(script: string): Effect.Effect<void, Outcome, Scope.Scope> {
-    return Effect.suspend(() => {
-      const lines = parse(script)
+    return Effect.flatMap(Effect.try({ try: () => parse(script), catch: Miswritten.from }), (lines) => {
       const from = lines.findIndex(({ step }) => step._tag === "Granted") + 1
       const all = (some: typeof lines) => Effect.forEach(some, ({ step }) => this.#perform(step), { discard: true })
       return Effect.andThen(this.granted(all(lines.slice(0, from))), all(lines.slice(from)))

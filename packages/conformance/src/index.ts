@@ -9,7 +9,16 @@ export * as ClientCommand from "./client/Command.ts"
 export { type Options as ClientOptions, startClient } from "./client/Run.ts"
 export { type Dialect, differences } from "./Dialect.ts"
 export * as Hands from "./Hands.ts"
-export { Broken, Inconclusive, type Outcome, Unreachable, Unsupported, type Verdict, verdicts } from "./Outcome.ts"
+export {
+  Broken,
+  Inconclusive,
+  Miswritten,
+  type Outcome,
+  Unreachable,
+  Unsupported,
+  type Verdict,
+  verdicts
+} from "./Outcome.ts"
 export * as Report from "./report/index.ts"
 export { type Options, type Result, type Run, start } from "./Run.ts"
 export { home, select } from "./Select.ts"

@@ -6,7 +6,7 @@ import { Effect, type Scope } from "effect"
 import { Buffer } from "node:buffer"
 import * as Bytes from "../Bytes.ts"
 import { nameOf } from "../Names.ts"
-import { Broken, Inconclusive, type Outcome, Unsupported } from "../Outcome.ts"
+import { Broken, Inconclusive, Miswritten, type Outcome, Unsupported } from "../Outcome.ts"
 import { cutShort, Transcript } from "../Transcript.ts"
 import type { Wire } from "../Wire.ts"
 import { Bell } from "./Bell.ts"
@@ -96,7 +96,10 @@ export class Scene {
   }
 
   play(script: string): Effect.Effect<void, Outcome, Scope.Scope> {
-    return Effect.suspend(() => Effect.forEach(parse(script), (step) => this.#perform(step), { discard: true }))
+    return Effect.flatMap(
+      Effect.try({ try: () => parse(script), catch: Miswritten.from }),
+      (steps) => Effect.forEach(steps, (step) => this.#perform(step), { discard: true })
+    )
   }
 
   /** Runs the client, and waits until it connects; false if it does not. */
