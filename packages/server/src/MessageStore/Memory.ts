@@ -10,6 +10,7 @@ import { Duplicates } from "../Duplicates.ts"
 import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { uptime } from "../Uptime.ts"
+import { faultOf } from "./Bounds.ts"
 import { Chain } from "./Chain.ts"
 import * as defaults from "./Defaults.ts"
 import { Entry, nameBytes } from "./Entry.ts"
@@ -213,12 +214,14 @@ class Memory {
   }
 }
 
-/** The store in memory. Each layer has messages of its own. */
+/** The store in memory. Each layer has messages of its own. It dies with a `RangeError` of limits below 0, and of NaN. */
 export const layerMemory = (options?: Partial<MemoryLimits>): Layer.Layer<MessageStore> =>
   Layer.effect(
     MessageStore,
     Effect.gen(function*() {
       const limits = { ...defaultLimits, ...options }
+      const fault = faultOf({ ...limits })
+      if (fault !== undefined) return yield* Effect.die(new RangeError(fault))
       const clock = yield* Clock.Clock
       const memory = new Memory(limits)
       const metrics = yield* Metrics

@@ -17,6 +17,7 @@ import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStor
 import { Metrics } from "../Metrics.ts"
 import { ServerConfig } from "../ServerConfig.ts"
 import { uptime } from "../Uptime.ts"
+import { faultOf } from "./Bounds.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import * as defaults from "./Defaults.ts"
 import { headOf } from "./Head.ts"
@@ -180,6 +181,15 @@ class Watched {
 }
 
 const make = Effect.fnUntraced(function*(options: Options) {
+  const { cache: cacheBytes, file: given, keep, resendWindow } = options
+  const fault = faultOf({
+    cache: cacheBytes,
+    resendWindow,
+    "keep.age": keep?.age,
+    "keep.messages": keep?.messages,
+    "keep.bytes": keep?.bytes
+  })
+  if (fault !== undefined) return yield* new CannotOpen({ message: `cannot open ${given}: ${fault}` })
   const clock = yield* Clock.Clock
   const settings = {
     file: options.file,

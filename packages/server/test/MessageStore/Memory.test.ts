@@ -1,6 +1,6 @@
 import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Layer, Schema } from "effect"
+import { Arbitrary, Effect, Exit, Layer, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Buffer } from "node:buffer"
 import { Batch } from "../../src/Batch.ts"
@@ -66,6 +66,21 @@ describe("layerMemory", () => {
       }),
     { arbitrary: { runs: 50, size: 60 } }
   )
+
+  it.effect("refuses bounds that bound nothing, or that nothing can keep", () =>
+    Effect.gen(function*() {
+      const refused = [{ messages: -1 }, { bytes: -1 }, { messages: NaN }, { bytes: NaN }, { resendWindow: -1 }]
+      for (const limits of refused) {
+        const exit = yield* Effect.exit(Layer.build(Layer.fresh(layerMemory(limits))))
+        assert.isTrue(Exit.hasDies(exit), JSON.stringify(limits))
+      }
+      for (const limits of [{ messages: 0 }, { bytes: 0 }]) {
+        const store = yield* Effect.provide(MessageStore, yield* Layer.build(Layer.fresh(layerMemory(limits))))
+        yield* send(store, "red", "one")
+        assert.deepStrictEqual((yield* left(store, "red")).lines, [])
+      }
+      yield* Layer.build(Layer.fresh(layerMemory({ messages: Infinity, bytes: Infinity })))
+    }))
 
   const send = (store: MessageStore["Service"], name: string, text: string) =>
     store.append(Name.Username.make("ann"), Batch.of([Name.Target.make(name), Message.Message.make(text)]))

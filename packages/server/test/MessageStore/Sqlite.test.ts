@@ -360,6 +360,23 @@ describe("layerSqlite refuses", () => {
       assert.include(yield* whyNot(file), "another server has it open")
     }))
 
+  it.effect("bounds that nothing can keep", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const refused: ReadonlyArray<readonly [string, Settings]> = [
+        ["cache", { cache: -1 }],
+        ["resendWindow", { resendWindow: NaN }],
+        ["keep.messages", { keep: { messages: -1 } }],
+        ["keep.bytes", { keep: { bytes: NaN } }],
+        ["keep.age", { keep: { age: -1 } }]
+      ]
+      for (const [name, settings] of refused) {
+        const { message } = yield* Effect.flip(Effect.scoped(opened(file, settings)))
+        assert.match(message, new RegExp(`: ${name} is (-1|NaN): expected 0 or more$`))
+      }
+      assert.isFalse(existsSync(file))
+    }))
+
   it.live("what is no database", () =>
     Effect.gen(function*() {
       const file = yield* newFile
