@@ -50,6 +50,12 @@ const textsIn = (file: string) => {
 const messages = (count: number) => Array.from({ length: count }, (_, index) => `message ${index}`)
 
 describe("--data", () => {
+  it.live("and a file have to have names", () =>
+    Effect.forEach([["check", ""], ["backup", ""]], (args) =>
+      Effect.map(run(args), ({ status, stderr }) => {
+        assert.deepStrictEqual([stderr, status], ["cpt: \"\": expected a file\n", 2], args.join(" "))
+      })))
+
   it.live.skipIf(process.platform !== "linux" || process.getuid?.() !== 0)(
     "has to be given where nobody's home is known",
     () =>

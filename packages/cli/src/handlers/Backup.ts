@@ -3,7 +3,7 @@ import { Database } from "@cpt/server"
 import { Effect, Path } from "effect"
 import type { Input } from "../commands/Backup.ts"
 import * as Data from "../Data.ts"
-import { failed } from "../Failure.ts"
+import { failed, usage } from "../Failure.ts"
 import { Output } from "../Output.ts"
 import { count } from "../Progress.ts"
 import { visible } from "../Visible.ts"
@@ -12,6 +12,7 @@ const pagesPerMiB = 256
 
 export const backup = Effect.fnUntraced(function*({ data, file }: Input) {
   const { note, progress } = yield* Output
+  if (file === "") return yield* usage("\"\": expected a file")
   const to = (yield* Path.Path).resolve(file)
   const from = yield* Data.existing(data)
   const show = yield* Effect.context<never>()

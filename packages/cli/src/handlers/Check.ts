@@ -3,7 +3,7 @@ import { Database } from "@cpt/server"
 import { Effect, Option, Path } from "effect"
 import type { Input } from "../commands/Check.ts"
 import * as Data from "../Data.ts"
-import { failed, silent } from "../Failure.ts"
+import { failed, silent, usage } from "../Failure.ts"
 import { Output } from "../Output.ts"
 import { count, counted } from "../Progress.ts"
 import { visible } from "../Visible.ts"
@@ -34,6 +34,7 @@ const print = (file: string, report: Database.Report): string => {
 export const check = Effect.fnUntraced(function*({ data, file, json }: Input) {
   const { progress, tell } = yield* Output
   const path = yield* Path.Path
+  if (Option.contains(file, "")) return yield* usage("\"\": expected a file")
   const from = Option.isSome(file) ? path.resolve(file.value) : yield* Data.existing(data)
   const report = yield* Database.check(
     from,

@@ -21,13 +21,14 @@ import { faultOf } from "./Bounds.ts"
 import { Cache, type Tail } from "./Cache.ts"
 import * as defaults from "./Defaults.ts"
 import { headOf } from "./Head.ts"
+import { placeOf } from "./sqlite/Database.ts"
 import type { StoredPage } from "./sqlite/Reader.ts"
 import type { Keep } from "./sqlite/Retention.ts"
 import { type Committed, type DeclaredName, type Op, op, type Steps } from "./sqlite/Steps.ts"
 import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
 
 export interface Options {
-  /** The database; made if it is not there. */
+  /** The database, a file whatever it is called; made if it is not there. */
   readonly file: string
   /** Milliseconds in which an equal, unconfirmed message is a re-send (CPT 4.4); 0 switches that off. */
   readonly resendWindow?: number | undefined
@@ -181,20 +182,25 @@ class Watched {
 }
 
 const make = Effect.fnUntraced(function*(options: Options) {
-  const { cache: cacheBytes, file: given, keep, resendWindow } = options
+  const cannotOpen = (why: string) => new CannotOpen({ message: `cannot open ${options.file || "a database"}: ${why}` })
+  const { keep = {}, resendWindow = Limits.resendWindow } = options
   const fault = faultOf({
-    cache: cacheBytes,
+    cache: options.cache,
     resendWindow,
-    "keep.age": keep?.age,
-    "keep.messages": keep?.messages,
-    "keep.bytes": keep?.bytes
+    "keep.age": keep.age,
+    "keep.messages": keep.messages,
+    "keep.bytes": keep.bytes
   })
-  if (fault !== undefined) return yield* new CannotOpen({ message: `cannot open ${given}: ${fault}` })
+  if (fault !== undefined) return yield* cannotOpen(fault)
+  const file = yield* Effect.try({
+    try: () => placeOf(options.file),
+    catch: (error) => cannotOpen(error instanceof Error ? error.message : String(error))
+  })
   const clock = yield* Clock.Clock
   const settings = {
-    file: options.file,
-    resendWindow: options.resendWindow ?? Limits.resendWindow,
-    keep: options.keep ?? {},
+    file,
+    resendWindow,
+    keep,
     startedAt: { time: clock.currentTimeMillisUnsafe(), uptime: uptime(clock) }
   }
   const cache = new Cache(options.cache ?? defaults.cache)
@@ -212,7 +218,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   let waitingBytes = 0
   metrics.queuedBytes = () => waitingBytes
   metrics.cachedBytes = () => cache.bytes
-  metrics.storedBytes = () => sizeOf(options.file) + sizeOf(`${options.file}-wal`)
+  metrics.storedBytes = () => sizeOf(file) + sizeOf(`${file}-wal`)
   const somethingWaits = Latch.makeUnsafe(false)
   const waiting: [Commit, ...Array<Commit>] = [new Commit()] // in their order
   const large = new Map<Name.Username, Commit>() // of who has sent a lot that waits: they say the rest behind that
@@ -239,7 +245,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   const lasting = new Set<string>() // names that are declared in the database
   const rows = yield* Effect.mapError(
     reader.declared,
-    () => new CannotOpen({ message: `cannot read what is declared in ${options.file}` })
+    () => new CannotOpen({ message: `cannot read what is declared in ${file}` })
   )
   for (const { kind, name } of rows) {
     declared.set(name, kind)
@@ -479,7 +485,7 @@ const make = Effect.fnUntraced(function*(options: Options) {
   )
 
   const store = MessageStore.of({
-    description: `in ${options.file}`,
+    description: `in ${file}`,
 
     append: (sender, batch) => {
       const done = append(sender, batch, clock.currentTimeMillisUnsafe(), uptime(clock))
@@ -579,8 +585,8 @@ const make = Effect.fnUntraced(function*(options: Options) {
   })
 
   const keeper = Keeper.of({
-    description: options.file,
-    load: Effect.flatMap(reader.declared, (rows) => Rows.toKept(options.file, rows)),
+    description: file,
+    load: Effect.flatMap(reader.declared, (rows) => Rows.toKept(file, rows)),
     save: (entry) =>
       Effect.map(writer.declare(Rows.ofEntry(entry)), () => {
         if (entry.rules === undefined) lasting.delete(entry.name)

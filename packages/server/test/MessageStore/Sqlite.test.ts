@@ -338,6 +338,47 @@ describe("layerSqlite, with a database of version 3", () => {
     }))
 })
 
+describe("a name that SQLite would take for something else", () => {
+  /** The folder in which relative names are, until the test is over. */
+  const within = Effect.gen(function*() {
+    const folder = yield* newFolder
+    const before = process.cwd()
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.chdir(folder)),
+      () => Effect.sync(() => process.chdir(before))
+    )
+    return folder
+  })
+
+  for (const file of [":memory:", "file:x.db", "file:x.db?mode=memory", "a%20b", "a#b"]) {
+    it.live(`is that of a file: ${file}`, () =>
+      Effect.gen(function*() {
+        const folder = yield* within
+        yield* use(file, (store) => append(store, drafts(3)))
+        assert.deepStrictEqual(yield* use(file, textsIn), drafts(3).map(({ message }) => message))
+        yield* Database.backup(file, `file:copy of ${file}`)
+        for (const name of [file, `file:copy of ${file}`]) {
+          assert.deepInclude(yield* Database.check(name), { messages: 3, problems: [] })
+        }
+        const names = readdirSync(folder).filter((name) => !/-(wal|shm)$/.test(name))
+        assert.deepStrictEqual(names.toSorted(), [file, `${file}.lock`, `file:copy of ${file}`].toSorted())
+      }))
+  }
+
+  it.live("is refused where it is none", () =>
+    Effect.gen(function*() {
+      const folder = yield* within
+      const failures = yield* Effect.all([
+        Effect.flip(Effect.scoped(opened(""))),
+        Effect.flip(Database.check("")),
+        Effect.flip(Database.backup("", "copy")),
+        Effect.flip(Database.backup("x.db", ""))
+      ])
+      for (const { message } of failures) assert.include(message, "it has no name: expected that of a file")
+      assert.deepStrictEqual(readdirSync(folder), [])
+    }))
+})
+
 describe("layerSqlite refuses", () => {
   const whyNot = (file: string) => Effect.map(Effect.flip(Effect.scoped(opened(file))), ({ message }) => message)
 

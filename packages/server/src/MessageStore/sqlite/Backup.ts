@@ -2,7 +2,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { setImmediate } from "node:timers/promises"
-import { openReadOnly, refuseDamaged, sqlite, syncDirectory, value } from "./Database.ts"
+import { openReadOnly, placeOf, refuseDamaged, sqlite, syncDirectory, value } from "./Database.ts"
 
 /** Pages between two reports of progress: some ten milliseconds. */
 const stepPages = 4096
@@ -19,10 +19,11 @@ export interface BackupProgress {
  */
 export const backup = async (
   file: string,
-  to: string,
+  copy: string,
   { onProgress, signal }: { readonly onProgress: (progress: BackupProgress) => void; readonly signal: AbortSignal }
 ): Promise<void> => {
-  const db = openReadOnly(file)
+  const to = placeOf(copy)
+  const db = openReadOnly(placeOf(file))
   const unfinished = join(dirname(to), `.${basename(to)}.${process.pid}.tmp`)
   try {
     if (existsSync(to)) throw new Error(`${to} is there already`)

@@ -6,7 +6,7 @@ import { Result } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import * as Rows from "../../Keeper/Rows.ts"
 import { LineWalk } from "./Block.ts"
-import { isCurrent, kindCodes, messageOverhead, openReadOnly } from "./Database.ts"
+import { isCurrent, kindCodes, messageOverhead, openReadOnly, placeOf } from "./Database.ts"
 
 export interface Report {
   readonly messages: number
@@ -52,7 +52,7 @@ const stepMessages = 50_000
 
 /** Checks a database, step by step. Throws if it cannot be read at all, or is none of cpt. */
 export function* check(file: string): Generator<CheckProgress, Report> {
-  const db = openReadOnly(file)
+  const db = openReadOnly(placeOf(file))
   try {
     db.exec("BEGIN")
     return yield* checkSnapshot(db)

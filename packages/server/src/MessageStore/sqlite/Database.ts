@@ -15,7 +15,7 @@ import {
   rmSync,
   statSync
 } from "node:fs"
-import { dirname } from "node:path"
+import { dirname, resolve } from "node:path"
 import type { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { blockBytes } from "./Block.ts"
@@ -25,6 +25,15 @@ export const messageOverhead = 32
 
 /** Loaded when it is needed: Node 22 warns of it as an experiment, also who keeps messages in memory. */
 export const sqlite = () => process.getBuiltinModule("node:sqlite")
+
+/**
+ * Where a file is, whatever it is called: SQLite would take `:memory:`, `file:…` and no name at all for something else.
+ * Throws if it has no name.
+ */
+export const placeOf = (file: string): string => {
+  if (file === "") throw new Error("it has no name: expected that of a file")
+  return resolve(file)
+}
 
 /** Kinds of names, as stored. A kind says something only as long as the name has messages (CPT 2.2). */
 export const kindCodes = { open: 0, user: 2, group: 3 } as const
