@@ -1,6 +1,7 @@
 /**
  * One chat over several listeners: TCP for `cpt`, and WebSocket for browsers, with the same names, groups and messages.
- * A WebSocket message holds one or more whole lines.
+ * A WebSocket message holds one or more whole lines. Its address, for limits, accounts and the log, is that of whoever has
+ * connected: behind a proxy, such as one that ends TLS, all come from the proxy's.
  *
  *     npx node --conditions=@cpt/source examples/websocket.ts
  */

@@ -6,7 +6,7 @@
  * deadline is cut off (CPT 5.8), so every wait here ends.
  *
  * Two kinds: `NetConnection` is a `node:net` socket, which can tell what the kernel has taken and whether anything moves;
- * `OtherConnection` is any other `Socket` (WebSocket, in memory).
+ * `OtherConnection` is any other `Socket` (WebSocket, in memory), and asks the `node:net` socket below a WebSocket.
  */
 import { Effect, Exit, Schema } from "effect"
 import type { Certificate } from "./Certificate.ts"

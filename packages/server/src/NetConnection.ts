@@ -4,27 +4,16 @@ import { Buffer } from "node:buffer"
 import type { Socket } from "node:net"
 import { TLSSocket } from "node:tls"
 import { type Certificate, fromShown } from "./Certificate.ts"
-import {
-  type Connection,
-  type Ear,
-  type EndOfInput,
-  endOfInput,
-  type Heard,
-  PeerGone,
-  peerGone,
-  writeDeadline
-} from "./Connection.ts"
+import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, PeerGone, peerGone } from "./Connection.ts"
 import * as Kernel from "./Kernel.ts"
 import type { Client } from "./Listener/ProxyHeader.ts"
 import { readShared } from "./SharedRead.ts"
+import { untilItMoves } from "./WriteDeadline.ts"
 
 export interface Options {
   readonly writeDeadline: Duration.Duration
   readonly keepAlive: Duration.Duration
 }
-
-/** How often a peer that is behind is looked at in the time of the write deadline. */
-const looks = 4
 
 /** Milliseconds in which a peer that was gone already is noticed: the next turn of the event loop, on a busy day. */
 const resetWithin = 50
@@ -46,6 +35,14 @@ export const heedless = () => {}
 /** An address in its own form: a dual-stack listener shows IPv4 peers as `::ffff:10.0.0.1`. */
 export const ipOf = (address: string | undefined): string | undefined =>
   address?.startsWith("::ffff:") === true ? address.slice(7) : address
+
+/** Whether there is still somebody at the other end of a socket, whose key is this. */
+export const presenceOf = (socket: Socket, key: Kernel.Key | undefined): Effect.Effect<Kernel.Presence | undefined> => {
+  if (socket.destroyed) return Effect.succeed("gone")
+  if (key !== undefined) return Effect.promise(() => Kernel.presence(key))
+  // A connection that has a port, and nobody at its other end
+  return Effect.succeed(socket.localPort === undefined ? undefined : "gone")
+}
 
 /** Bytes that nobody has heard yet, and how many of those that were written the kernel had when they came. */
 interface Early {
@@ -198,13 +195,7 @@ export class NetConnection implements Connection {
   }
 
   get presence(): Effect.Effect<Kernel.Presence | undefined> {
-    return Effect.suspend(() => {
-      if (this.#socket.destroyed) return Effect.succeed("gone" as const)
-      const key = this.key()
-      if (key !== undefined) return Effect.promise(() => Kernel.presence(key))
-      // A connection that has a port, and nobody at its other end
-      return Effect.succeed(this.#socket.localPort === undefined ? undefined : "gone" as const)
-    })
+    return Effect.suspend(() => presenceOf(this.#socket, this.key()))
   }
 
   get end(): Effect.Effect<void, PeerGone> {
@@ -279,39 +270,15 @@ export class NetConnection implements Connection {
     this.#tell(this.#end ??= peerGone) // a good end is known before: this is a reset, or has been cut
   }
 
-  /**
-   * CPT 5.8: cuts the peer only when nothing has moved. The kernel's buffers are large, and it says that it has room only
-   * when a third of them is free: a peer that takes a KB a second would look asleep for minutes.
-   */
+  /** CPT 5.8 */
   #watch(): void {
     this.#watching ??= this.#fork(
       Effect.ensuring(
-        this.#untilItMoves,
+        untilItMoves(this, this.#options.writeDeadline),
         Effect.sync(() => {
           this.#watching = undefined
         })
       )
     )
-  }
-
-  get #untilItMoves(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      const look = Duration.toMillis(this.#options.writeDeadline) / looks
-      let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
-      for (let still = 0; still < looks;) {
-        yield* Effect.sleep(look)
-        if (this.#socket.writableLength === 0 || this.#socket.destroyed) return
-        const now = yield* Effect.promise(() => this.#place(look / 2)) // no two looks see the same table
-        still = now === before ? still + 1 : 0
-        before = now
-      }
-      yield* this.cut(writeDeadline)
-    })
-  }
-
-  async #place(within: number): Promise<string> {
-    const key = this.key()
-    const unacknowledged = key === undefined ? undefined : await Kernel.unacknowledged(key, within)
-    return `${this.#socket.writableLength} ${unacknowledged}`
   }
 }

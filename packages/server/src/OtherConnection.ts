@@ -1,5 +1,9 @@
-/** A connection over any `Socket`: WebSocket, in memory. Ends with its scope. */
-import { Effect, Exit, Fiber, Latch } from "effect"
+/**
+ * A connection over any `Socket`: WebSocket, in memory. Ends with its scope. Of a WebSocket of Node's, it is also the socket
+ * below that tells whether the peer is still there, and whether anything moves.
+ */
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import { Duration, Effect, Exit, Fiber, Latch, Option } from "effect"
 import { Socket } from "effect/socket"
 import { Buffer } from "node:buffer"
 import {
@@ -12,7 +16,9 @@ import {
   peerGone,
   writeDeadline
 } from "./Connection.ts"
-import type { Options } from "./NetConnection.ts"
+import * as Kernel from "./Kernel.ts"
+import { ipOf, type Options, presenceOf } from "./NetConnection.ts"
+import { untilItMoves } from "./WriteDeadline.ts"
 
 /**
  * Codes of a WebSocket that its peer has closed in good order: for a reason or without one (1005), or as a page that goes
@@ -20,8 +26,28 @@ import type { Options } from "./NetConnection.ts"
  */
 const inGoodOrder: ReadonlySet<number> = new Set([1000, 1001, 1005])
 
+/** The state of a WebSocket that nobody has closed. */
+const open = 1
+
+/** A WebSocket of the package `ws`, which says when the kernel has what it was given. Others keep it, however much it is. */
+type Telling = Socket.WebSocketLike & {
+  send: (data: Uint8Array, taken: (error?: Error | null) => void) => void
+}
+
+const isTelling = (webSocket: Socket.WebSocketLike): webSocket is Telling => "terminate" in webSocket
+
+/** Of the connection at hand, if it is one of a server of WebSockets. */
+const webSocketOf = Effect.gen(function*() {
+  const webSocket = yield* Effect.serviceOption(Socket.WebSocket)
+  const request = yield* Effect.serviceOption(NodeSocketServer.IncomingMessage)
+  return Option.isSome(webSocket) && Option.isSome(request) && isTelling(webSocket.value)
+    ? { webSocket: webSocket.value, net: request.value.socket }
+    : undefined
+})
+
 export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: Options) {
   const writer = yield* socket.writer
+  const { net, webSocket } = (yield* webSocketOf) ?? {}
   const something = Latch.makeUnsafe(false)
   const notFull = Latch.makeUnsafe(true)
   let waiting: Array<Uint8Array> = []
@@ -29,27 +55,47 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
   let handedOver = 0
   let isGone = false
   let cutFor: string | undefined
+  let key: Kernel.Key | undefined
   const destroy = Effect.suspend(() => {
     isGone = true
     notFull.openUnsafe()
-    return Effect.ignore(writer.write(new Socket.CloseEvent(1001)))
+    // Who takes nothing would not take a close either
+    return net !== undefined
+      ? Effect.sync(() => net.destroy())
+      : Effect.ignore(writer.write(new Socket.CloseEvent(1001)))
   })
   const cut = (why: string) =>
     Effect.suspend(() => {
       if (!isGone) cutFor ??= why
       return destroy
     })
+  const peer = {
+    key: () => key ??= net && Kernel.keyOf(net),
+    untaken: () => written - handedOver,
+    isGone: () => isGone,
+    cut
+  }
+  const handOver = (bytes: Uint8Array) => {
+    const { writeDeadline: duration } = options
+    if (webSocket === undefined) {
+      return Effect.timeoutOrElse(writer.write(bytes), { duration, orElse: () => cut(writeDeadline) })
+    }
+    const taken = Effect.callback<void, Error>((resume) =>
+      webSocket.send(bytes, (error) => resume(error == null ? Effect.void : Effect.fail(error)))
+    )
+    return Effect.raceFirst(taken, untilItMoves(peer, duration))
+  }
   const writeWhatWaits = Effect.gen(function*() {
     yield* something.await
     something.closeUnsafe()
     const bytes = Buffer.concat(waiting)
     waiting = []
-    yield* Effect.timeoutOrElse(writer.write(bytes), {
-      duration: options.writeDeadline,
-      orElse: () => cut(writeDeadline)
-    })
-    if (isGone) return
-    handedOver += bytes.length
+    // To who has closed it, nothing is written any more; how it has ended is for the reader to tell
+    if (webSocket === undefined || webSocket.readyState === open) {
+      yield* handOver(bytes)
+      if (isGone) return
+      handedOver += bytes.length
+    }
     if (waiting.length === 0) notFull.openUnsafe()
   })
   yield* Effect.forever(writeWhatWaits).pipe(Effect.catch(() => destroy), Effect.forkScoped)
@@ -88,9 +134,9 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
   })
 
   const connection: Connection = {
-    remoteAddress: undefined,
+    ...peer,
+    remoteAddress: ipOf(net?.remoteAddress),
     certificate: undefined,
-    key: () => undefined,
     listen: (ear) => {
       listening = ear
       const heard = Effect.andThen(ended(), Effect.exit(pulled(ear))) // no two pull at the same time
@@ -107,7 +153,9 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       mute()
       ear?.heard(Exit.succeed(Effect.void))
     },
-    keepAlive: () => {},
+    keepAlive: () => {
+      net?.setKeepAlive(true, Duration.toMillis(options.keepAlive))
+    },
     hasEnded: () => hasEnded,
     written: () => written,
     write: (bytes) => {
@@ -117,16 +165,15 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       notFull.closeUnsafe()
       something.openUnsafe()
     },
-    untaken: () => written - handedOver,
     isFull: () => written > handedOver,
-    isGone: () => isGone,
     isHandedOver: (place) => handedOver >= place,
     drained,
     isAnsweredByReset: Effect.succeed(false),
-    presence: Effect.sync(() => isGone ? "gone" : undefined),
+    presence: Effect.suspend(() =>
+      net !== undefined ? presenceOf(net, peer.key()) : Effect.succeed(isGone ? "gone" : undefined)
+    ),
     end: drained, // the writer ends its side when the scope does
     destroy,
-    cut,
     cutFor: () => cutFor
   }
   return connection
