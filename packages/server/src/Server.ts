@@ -11,6 +11,7 @@ import {
   Effect,
   Exit,
   Fiber,
+  FiberHandle,
   Latch,
   Layer,
   LogLevel,
@@ -98,7 +99,7 @@ export class Server extends Context.Service<Server, {
   readonly close: (id: number) => Effect.Effect<boolean>
   /**
    * From now on nobody new is served; those who are logged in go on. It is over (`drained`) when the last of them has gone,
-   * or after so long.
+   * or after so long, as it was said last.
    */
   readonly drain: (within: Duration.Duration) => Effect.Effect<void>
   readonly isDraining: () => boolean
@@ -146,13 +147,13 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     reviews: 0,
     fork
   }
-  const scope = yield* Effect.scope
   const admission = new Admission(services)
   const { sessions } = admission
   watch(services.metrics, sessions, timelines)
   const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let draining = false
   const drained = Latch.makeUnsafe(false)
+  const drainDeadline = yield* FiberHandle.make()
   const noteDrained = () => {
     if (draining && sessions.size === 0) drained.openUnsafe()
   }
@@ -303,7 +304,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       Effect.suspend(() => {
         draining = services.isClosed = true
         noteDrained()
-        return Effect.asVoid(Effect.forkIn(Effect.delay(drained.open, within), scope))
+        return Effect.asVoid(FiberHandle.run(drainDeadline, Effect.delay(drained.open, within)))
       }),
     isDraining: () => draining,
     drained: drained.await

@@ -1,9 +1,12 @@
 /** Whatever needs time, and whatever needs control over how fast a peer reads: in memory, under TestClock. */
 import { Accounts, layerMemory } from "@cpt/server"
-import { describe } from "@effect/vitest"
-import { Duration, Effect } from "effect"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
+import { Buffer } from "node:buffer"
 import { distant, failingReadsBetween, lineByLine } from "./support/stores.ts"
 import { noon, timedTranscript } from "./support/Transcript.ts"
+import { inMemory } from "./support/World.ts"
 
 const script = String.raw
 
@@ -783,4 +786,29 @@ describe("a server that stops", () => {
     `,
     { accounts: Accounts.layerOf(() => Effect.never) }
   )
+})
+
+describe("a server that drains", () => {
+  it.effect("ends after the time that was said last: a later one moves it, nearer or farther, or lifts it", () =>
+    Effect.gen(function*() {
+      const cases = [
+        [Duration.seconds(3), Duration.minutes(1)],
+        [Duration.minutes(1), Duration.seconds(3)],
+        [Duration.seconds(3), Duration.infinity]
+      ] as const
+      for (const [first, last] of cases) {
+        const { connect, drain, drained } = yield* inMemory()
+        const alice = yield* connect
+        yield* alice.say(Buffer.from("CONNECT alice\n"))
+        assert.strictEqual(yield* alice.hear, "ACCEPT")
+        const ended = yield* Effect.forkChild(drained, { startImmediately: true })
+        yield* drain(first)
+        yield* drain(last)
+        const isLimited = Duration.isFinite(last)
+        yield* TestClock.adjust(isLimited ? Duration.toMillis(last) - 1 : Duration.minutes(1))
+        assert.isUndefined(ended.pollUnsafe(), Duration.format(last))
+        yield* isLimited ? TestClock.adjust(1) : alice.cut // when the last has gone
+        yield* Fiber.join(ended)
+      }
+    }))
 })

@@ -70,6 +70,8 @@ const serve = Effect.fnUntraced(function*(listener: AnyListener, options: Option
     announce: (text: string) => server.announce(Message.Message.make(text)),
     stop: Scope.close(scope, Exit.void),
     reconfigure: server.reconfigure,
+    drain: server.drain,
+    drained: server.drained,
     sessions: server.sessions,
     declared: Context.get(services, Accounts).declared,
     store: Context.get(services, MessageStore),
