@@ -95,13 +95,45 @@ describe("whoever asks over HTTP", () => {
       assert.strictEqual((yield* status).status, 0)
     }))
 
-  it.live("has no place without the token: the connection is closed behind the answer", () =>
+  it.live("has no place without the token, whatever is asked: the answer is the same, and the connection is closed", () =>
+    Effect.gen(function*() {
+      const { admin, note } = yield* serving
+      const answerTo = Effect.fnUntraced(function*(request: string, headers = "") {
+        const guest = yield* asking(admin)
+        guest.socket.write(`${request} HTTP/1.1\r\nHost: here\r\n${headers}\r\n`)
+        yield* closed(guest)
+        const [answer = "", ...more] = guest.answers()
+        assert.deepStrictEqual(more, [])
+        return answer.replace(/^date: .*\r\n/im, "")
+      })
+      const known = yield* answerTo("GET /status")
+      assert.match(known, /^401 Unauthorized\r\n(?:.*\r\n)*connection: close\r\n/i)
+      assert.match(known, /\r\n\r\n\{"_tag":"Unauthorized"\}$/)
+      const requests = [
+        "GET /x",
+        "POST /status",
+        "POST /x",
+        "OPTIONS /status",
+        "OPTIONS *",
+        "DELETE /healthz",
+        "GET //"
+      ]
+      for (const request of requests) assert.strictEqual(yield* answerTo(request), known, request)
+      assert.strictEqual(yield* answerTo("GET /x", "Authorization: Basic secret\r\n"), known)
+      assert.strictEqual(yield* answerTo("GET /x", "Connection: Upgrade\r\nUpgrade: websocket\r\n"), known)
+      assert.strictEqual(yield* answerTo("HEAD /x"), known.slice(0, known.indexOf("{")))
+      assert.strictEqual(yield* answerTo("GET /x", "Authorization: Bearer guess\r\n"), known)
+      while (!(yield* note).includes("a wrong token was shown to the administration"));
+    }))
+
+  it.live("is told with the token what there is not, and keeps the connection", () =>
     Effect.gen(function*() {
       const { admin } = yield* serving
-      const guest = yield* asking(admin)
-      guest.ask("/status")
-      yield* closed(guest)
-      assert.match(guest.answers().join(), /^401 Unauthorized\r\n(?:.*\r\n)*connection: close\r\n/i)
+      const { socket, until } = yield* asking(admin)
+      for (const [times, path] of ["/x", "/status"].entries()) {
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer secret\r\n\r\n`)
+        assert.deepStrictEqual(yield* until(times + 1), [404, 200].slice(0, times + 1))
+      }
     }))
 
   it.live("gets one answer after the other, and keeps nobody waiting who asks once", () =>

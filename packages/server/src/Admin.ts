@@ -6,7 +6,6 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Clock, Context, Duration, Effect, Layer, Option, Redacted, Schema, type Scope } from "effect"
 import {
-  HttpEffect,
   HttpIncomingMessage,
   HttpMiddleware,
   HttpRouter,
@@ -72,7 +71,7 @@ export class Admin extends Context.Service<Admin, {
         Effect.map((server) => ({ server, uri: `unix://${path}` })),
         Effect.mapError(({ message }) => new AdminFailed({ message: `no administration at ${path}: ${message}` }))
       ),
-      administration(everybody)
+      administration
     )
 
   /** On TCP, in clear text, for who shows the token. */
@@ -88,7 +87,7 @@ export class Admin extends Context.Service<Admin, {
           Effect.tap(listenTcp("administration", options), (listening) => warnIfOpen(listening, first))
         )
       ),
-      administration(withToken(token))
+      Layer.merge(administration, withToken(token))
     )
 }
 
@@ -98,18 +97,20 @@ export class Probes extends Context.Service<Probes, { readonly uri: string }>()(
     serve(Probes, listenTcp("probes", options), Probing.layer)
 }
 
-const administration = <R>(authorization: Layer.Layer<Authorization, never, R>) =>
-  HttpApiBuilder.layer(AdminApi).pipe(
-    Layer.provide(Handlers.layer),
-    Layer.provide([authorization, HttpApiMiddleware.layerProblemDetails({ includeDetails: true })])
-  )
+const administration = HttpApiBuilder.layer(AdminApi).pipe(
+  Layer.provide(Handlers.layer),
+  Layer.provide([
+    Layer.succeed(Authorization, { bearer: (answer) => answer }), // whoever comes so far may ask
+    HttpApiMiddleware.layerProblemDetails({ includeDetails: true })
+  ])
+)
 
-const everybody = Layer.succeed(Authorization, { bearer: (answer) => answer })
-
-/** Who shows the token; that somebody has shown another one is said in the log. */
+/**
+ * Whoever does not show the token is told so, whatever they ask, also for what there is not: they learn nothing, and have no
+ * place, as their connection is closed behind the answer. That somebody has shown another one is said in the log.
+ */
 const withToken = (token: () => Redacted.Redacted) =>
-  Layer.effect(
-    Authorization,
+  HttpRouter.middleware(
     Effect.gen(function*() {
       const [clock, { settings }] = [yield* Clock.Clock, yield* Server]
       let warnedAt = -Infinity
@@ -121,20 +122,21 @@ const withToken = (token: () => Redacted.Redacted) =>
         const warning = Effect.logWarning("a wrong token was shown to the administration")
         return settings.logAddresses && address !== undefined ? Effect.annotateLogs(warning, { address }) : warning
       })
-      return Authorization.of({
-        bearer: (answer, { credential }) => {
-          if (isSame(credential, token())) return answer
-          const isShown = Redacted.value(credential) !== ""
-          return Effect.andThen(isShown ? warn : Effect.void, Effect.andThen(isTheLast, new Unauthorized({})))
-        }
+      const shown = HttpApiBuilder.securityDecode(Authorization.security.bearer).pipe(
+        Effect.provideService(HttpServerRequest.ParsedSearchParams, {}) // it is in no query
+      )
+      const refused = HttpServerResponse.jsonUnsafe(Schema.encodeSync(Unauthorized)(new Unauthorized({})), {
+        status: 401,
+        headers: { connection: "close" }
       })
-    })
+      return (answer) =>
+        Effect.flatMap(shown, (credential) => {
+          if (isSame(credential, token())) return answer
+          return Effect.as(Redacted.value(credential) === "" ? Effect.void : warn, refused)
+        })
+    }),
+    { global: true }
   )
-
-/** Its connection is closed behind the answer: whoever has no token need not have a place. */
-const isTheLast = HttpEffect.appendPreResponseHandler((_, response) =>
-  Effect.succeed(HttpServerResponse.setHeader(response, "connection", "close"))
-)
 
 /** Compares in a time that says nothing of how much is right. */
 const isSame = (shown: Redacted.Redacted, token: Redacted.Redacted): boolean =>
