@@ -1,6 +1,7 @@
 /** The administration of a running server: `cpt serve` and `cpt admin` as processes, over a real socket. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber } from "effect"
+import { Buffer } from "node:buffer"
 import { once } from "node:events"
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
 import { get } from "node:http"
@@ -195,21 +196,27 @@ describe("cpt admin", () => {
       const asked = (method: string, path: string, body?: unknown) =>
         Effect.promise(async () => {
           const headers = { authorization: "Bearer secret", "content-type": "application/json" }
-          const answer = await fetch(`${uri}${path}`, {
-            method,
-            headers,
-            body: body === undefined ? null : JSON.stringify(body)
-          })
+          const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body)
+          const answer = await fetch(`${uri}${path}`, { method, headers, body: text ?? null })
           return { status: answer.status, said: await answer.text() }
         })
       const cases = [
         ["POST", "/account", { name: "typo", lock: true }, ["payload", "lock"]],
+        ["POST", "/account?dry=1", { name: "typo" }, ["query", "dry"]],
         ["PATCH", "/account?name=bob", { lock: true }, ["payload", "lock"]],
         ["PATCH", "/account?name=bob&locked=true", {}, ["query", "locked"]],
+        ["DELETE", "/account?name=bob", { dry: true }, ["payload"]],
         ["POST", "/declared-group", { name: "staff", member: ["bob"] }, ["payload", "member"]],
         ["POST", "/drain", { within: 1000 }, ["payload", "within"]],
+        ["POST", "/drain?withinMillis=500", {}, ["query", "withinMillis"]],
         ["POST", "/announce", { text: "hi", to: "red" }, ["payload", "to"]],
-        ["GET", "/sessions?behind=1", undefined, ["query", "behind"]]
+        ["POST", "/announce?to", { text: "hi" }, ["query", "to"]],
+        ["POST", "/reload", { dry: true }, ["payload"]],
+        ["POST", "/reload", "garbage", ["payload"]],
+        ["POST", "/reload?dry=1", undefined, ["query", "dry"]],
+        ["PUT", "/log-level?for=1h", { level: "error" }, ["query", "for"]],
+        ["GET", "/sessions?behind=1", undefined, ["query", "behind"]],
+        ["GET", "/status?of=1", undefined, ["query", "of"]]
       ] as const
       for (const [method, path, body, key] of cases) {
         const { said, status } = yield* asked(method, path, body)
@@ -217,7 +224,47 @@ describe("cpt admin", () => {
         assert.deepStrictEqual(JSON.parse(said).errors[0].path, key)
       }
       assert.deepStrictEqual(JSON.parse((yield* asked("GET", "/accounts")).said), { accounts: [] })
-      assert.strictEqual((yield* asked("GET", "/healthz")).status, 200)
+      const { health, logLevel } = JSON.parse((yield* asked("GET", "/status")).said)
+      assert.deepStrictEqual([health, logLevel], ["ready", "info"])
+      for (const body of [undefined, {}, "\n"]) assert.strictEqual((yield* asked("POST", "/reload", body)).status, 200)
+      // Machines add to a query what others want to see
+      for (const path of ["/healthz", "/metrics", "/openapi.json"]) {
+        assert.strictEqual((yield* asked("GET", `${path}?format=text&format=%ff`)).status, 200)
+      }
+    }))
+
+  it.live("refuses what is not UTF-8, in a body or a query, and does nothing (CPT 1.2)", () =>
+    Effect.gen(function*() {
+      const token = join(yield* Cpt.folder, "token")
+      writeFileSync(token, "secret\n")
+      const uri = `http://127.0.0.1:${yield* Cpt.freePort}`
+      const { port } = yield* serving(["--memory", "--admin", uri, "--admin-token-file", token])
+      const ann = yield* Cpt.connected(port)
+      yield* say(ann, ["CONNECT ann"], ["ACCEPT"])
+      const asked = (method: string, path: string, body?: string) =>
+        Effect.promise(async () => {
+          const headers = { authorization: "Bearer secret", "content-type": "application/json" }
+          const bytes = body === undefined ? null : Buffer.from(body, "latin1")
+          const answer = await fetch(`${uri}${path}`, { method, headers, body: bytes })
+          return { status: answer.status, said: await answer.text() }
+        })
+      const cases = [
+        ["POST", "/announce", `{"text":"caf\xe9 ok"}`, "payload"],
+        ["POST", "/account", `{"name":"b\xffb"}`, "payload"],
+        ["PATCH", "/account?name=bob", `{"certificates":["CN=b\xff"]}`, "payload"],
+        ["PATCH", "/account?name=b%ffb", `{"locked":true}`, "query"],
+        ["GET", "/sessions?after=%e9", undefined, "query"]
+      ] as const
+      for (const [method, path, body, slot] of cases) {
+        const { said, status } = yield* asked(method, path, body)
+        assert.deepStrictEqual([status, JSON.parse(said).errors], [
+          400,
+          [{ path: [slot], message: "Expected UTF-8" }]
+        ], path)
+      }
+      assert.deepStrictEqual(JSON.parse((yield* asked("GET", "/accounts")).said), { accounts: [] })
+      assert.strictEqual((yield* asked("POST", "/announce", `{"text":"caf\xc3\xa9"}`)).status, 200)
+      assert.strictEqual(yield* ann.line, "MSG system system 0 café")
     }))
 
   it.live("does not keep a server that has to end", () =>

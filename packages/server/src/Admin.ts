@@ -23,6 +23,7 @@ import * as Instruments from "./Admin/Instruments.ts"
 import * as Probing from "./Admin/Probes.ts"
 import { SharedServer } from "./Admin/SharedServer.ts"
 import * as Token from "./Admin/Token.ts"
+import * as Understood from "./Admin/Understood.ts"
 import { Vitals } from "./Admin/Vitals.ts"
 import { LimitHits } from "./LimitHits.ts"
 import type { MessageStore } from "./MessageStore.ts"
@@ -101,6 +102,7 @@ const administration = HttpApiBuilder.layer(AdminApi).pipe(
   Layer.provide(Handlers.layer),
   Layer.provide([
     Layer.succeed(Authorization, { bearer: (answer) => answer }), // whoever comes so far may ask
+    Understood.layer,
     HttpApiMiddleware.layerProblemDetails({ includeDetails: true })
   ])
 )

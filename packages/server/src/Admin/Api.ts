@@ -7,6 +7,7 @@ import { ByteSize, Schema } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
+  HttpApiError,
   HttpApiGroup,
   HttpApiMiddleware,
   HttpApiSchema,
@@ -29,6 +30,11 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 export class Authorization extends HttpApiMiddleware.Service<Authorization>()("@cpt/server/Admin/Authorization", {
   error: Unauthorized,
   security: { bearer: HttpApiSecurity.bearer }
+}) {}
+
+/** All of a request has to be understood; what machines ask, who add to a query what others want to see, need not be. */
+export class Understood extends HttpApiMiddleware.Service<Understood>()("@cpt/server/Admin/Understood", {
+  error: HttpApiError.BadRequestProblem
 }) {}
 
 /** It was not done, and nothing has changed: the message says why. */
@@ -206,6 +212,7 @@ export class AdminApi extends HttpApi.make("cpt")
   .add(GroupsGroup)
   .add(AccountsGroup)
   .add(DeclaredGroupsGroup)
+  .middleware(Understood)
   .add(ProbesGroup)
   .add(DocumentGroup)
   .middleware(Authorization)
