@@ -13,6 +13,7 @@ import * as Address from "./Address.ts"
 import { DurationFromText } from "./DurationText.ts"
 import { explainFile, usage } from "./Failure.ts"
 import type * as Flags from "./Flags.ts"
+import * as Utf8 from "./Utf8.ts"
 import { visible } from "./Visible.ts"
 
 export interface Settings {
@@ -89,14 +90,15 @@ const readConfigFile = Effect.gen(function*() {
   if (folder === undefined) return { file: "", values: nothing }
   const file = path.join(folder, "config.json")
   if (!isThere(file)) return { file, values: nothing }
-  const text = yield* Effect.mapError(
-    fs.readFileString(file),
+  const wrong = (why: string) => usage(`the config file ${visible(file)} is not right: ${why}`)
+  const bytes = yield* Effect.mapError(
+    fs.readFile(file),
     (error) => usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`)
   )
   const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(ConfigFile), { onExcessProperty: "error" })
   const values = yield* Effect.mapError(
-    decode(text),
-    (error) => usage(`the config file ${visible(file)} is not right: ${visible(error.message.replaceAll(/\s+/g, " "))}`)
+    decode(yield* Utf8.decode(bytes, wrong)),
+    ({ message }) => wrong(visible(message.replaceAll(/\s+/g, " ")))
   )
   return { file, values }
 })

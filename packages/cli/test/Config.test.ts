@@ -1,6 +1,7 @@
 /** The settings of a server: where they come from, `cpt config`, and another value for a server that runs. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Queue, Schedule } from "effect"
+import { Buffer } from "node:buffer"
 import { readFileSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
@@ -10,7 +11,7 @@ import * as Signals from "../src/serve/Signals.ts"
 import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
 
-const configured = (contents: string) =>
+const configured = (contents: string | Uint8Array) =>
   Effect.map(Cpt.folder, (folder) => {
     const file = join(folder, "serve.json")
     writeFileSync(file, contents)
@@ -58,6 +59,12 @@ describe("a setting of cpt serve", () => {
       assert.deepStrictEqual([inMemory("memory")[0], inMemory("data")[0]], ["true", null])
     }))
 
+  it.live("may be in a file that begins with a byte order mark", () =>
+    Effect.gen(function*() {
+      const row = yield* shown(["--config", yield* configured(`\uFEFF{"max-sessions":5}`)])
+      assert.strictEqual(row("max-sessions")[0], "5")
+    }))
+
   it.live("that is wrong is refused by the name of the place that it came from", () =>
     Effect.gen(function*() {
       for (
@@ -69,13 +76,14 @@ describe("a setting of cpt serve", () => {
           [`{"memory":true,"data":"/chat"}`, /^"memory" in .* and "data" in .*: messages are in one or the other$/],
           [`{"max-session":1}`, /^the config file .*serve\.json is not right: there is no setting "max-session"/],
           [`{"port":{}}`, /^the config file .*serve\.json is not right: .*port/],
-          [`{`, /^the config file .*serve\.json is not right: /]
+          [`{`, /^the config file .*serve\.json is not right: /],
+          [Buffer.from(`{"data":"caf\xe9"}`, "latin1"), /^the config file .*serve\.json is not right: it is not UTF-8$/]
         ] as const
       ) {
         const file = yield* configured(contents)
         for (const args of [["config", "show", "--config", file], ["config", "check", file]]) {
           const { notes, status, stdout } = yield* run(args)
-          assert.deepStrictEqual([status, stdout, notes.length], [2, "", 1], contents)
+          assert.deepStrictEqual([status, stdout, notes.length], [2, "", 1], String(contents))
           assert.match(notes[0] ?? "", message)
         }
       }

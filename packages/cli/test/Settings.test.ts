@@ -1,6 +1,7 @@
 /** Flags, environment and config file: which server a command goes to, and as whom. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { Buffer } from "node:buffer"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { userInfo } from "node:os"
 import { join, relative } from "node:path"
@@ -11,7 +12,7 @@ import * as Cpt from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
 
 /** A folder for `$XDG_CONFIG_HOME` with this config file. */
-const configured = (text: string) =>
+const configured = (text: string | Uint8Array) =>
   Effect.map(Cpt.folder, (home) => {
     mkdirSync(join(home, "cpt"))
     writeFileSync(join(home, "cpt", "config.json"), text)
@@ -63,11 +64,12 @@ describe("settings", () => {
           [{}, `{"server":"a:b:c"}`, /^"server" in .*config\.json "a:b:c": /],
           [{}, `{"server":1}`, new RegExp(`^the ${file} is not right: .*server`)],
           [{}, `{"sever":"a"}`, new RegExp(`^the ${file} is not right: .*sever`)],
-          [{}, "{", new RegExp(`^the ${file} is not right: `)]
+          [{}, "{", new RegExp(`^the ${file} is not right: `)],
+          [{}, Buffer.from(`{"as":"b\xffb"}`, "latin1"), new RegExp(`^the ${file} is not right: it is not UTF-8$`)]
         ] as const
       ) {
         const { notes, status } = yield* run(send, { ...env, XDG_CONFIG_HOME: yield* configured(text) })
-        assert.deepStrictEqual([status, notes.length], [2, 1], text)
+        assert.deepStrictEqual([status, notes.length], [2, 1], String(text))
         assert.match(notes[0] ?? "", message)
       }
     }))

@@ -13,6 +13,7 @@ import {
 } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Layer, Logger, Result, Schema } from "effect"
+import { Buffer } from "node:buffer"
 import { renameSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -131,7 +132,8 @@ describe("what is declared", () => {
 describe("what is declared in a file", () => {
   const write = (file: string, contents: unknown) =>
     Effect.sync(() => {
-      writeFileSync(`${file}.new`, typeof contents === "string" ? contents : JSON.stringify(contents))
+      const isWritten = typeof contents === "string" || Buffer.isBuffer(contents)
+      writeFileSync(`${file}.new`, isWritten ? contents : JSON.stringify(contents))
       renameSync(`${file}.new`, file)
     })
 
@@ -303,6 +305,16 @@ describe("what is declared in a file", () => {
       assert.match(yield* whyNot, /accounts\.json is not right: accounts\[0\]\.name: "system" is reserved/)
       yield* write(file, { accounts: [{ name: "bob", ranges: [] }] })
       assert.match(yield* whyNot, /accounts\[0\]\.ranges: expected at least one/)
+      yield* write(file, Buffer.from(`{"accounts":[{"name":"b\xffb"}]}`, "latin1"))
+      assert.strictEqual(yield* whyNot, `${file} is not right: it is not UTF-8`) // CPT 1.2
+    }))
+
+  it.live("may begin with a byte order mark", () =>
+    Effect.gen(function*() {
+      const file = join(yield* newFolder, "accounts.json")
+      yield* write(file, `\uFEFF{"accounts":[{"name":"bob"}]}`)
+      const { declared } = yield* opened(Accounts.layerFile(file), layerMemory())
+      assert.deepStrictEqual(declared.accounts.all(), [{ name: user("bob") }])
     }))
 
   it.live("is not to be changed elsewhere", () =>

@@ -5,6 +5,7 @@
 import { Effect, FileSystem, Option, Path, Schema } from "effect"
 import { explainFile, type Failure, usage } from "../Failure.ts"
 import { configFolder, variable } from "../Settings.ts"
+import * as Utf8 from "../Utf8.ts"
 import { visible } from "../Visible.ts"
 import { isName, type Name } from "./Table.ts"
 
@@ -34,17 +35,17 @@ export const read = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   const found = yield* place(flag)
   if (found === undefined) return undefined
   const { file, isNamed } = found
-  const text = yield* fs.readFileString(file).pipe(
+  const bytes = yield* fs.readFile(file).pipe(
     Effect.catchIf(({ reason }) => reason._tag === "NotFound" && !isNamed, () => Effect.undefined),
     Effect.mapError((error) => usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`))
   )
-  return text === undefined ? undefined : yield* parse(file, text)
+  return bytes === undefined ? undefined : yield* parse(file, bytes)
 })
 
-const parse = Effect.fnUntraced(function*(file: string, text: string) {
+const parse = Effect.fnUntraced(function*(file: string, bytes: Uint8Array) {
   const wrong = (why: string) => usage(`the config file ${visible(file)} is not right: ${why}`)
   const contents = yield* Effect.mapError(
-    decode(text),
+    decode(yield* Utf8.decode(bytes, wrong)),
     ({ message }) => wrong(visible(message.replaceAll(/\s+/g, " ")))
   )
   const texts = new Map<Name, string>()

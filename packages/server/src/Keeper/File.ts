@@ -8,6 +8,7 @@
  *     }
  */
 import { Duration, Effect, Layer, Schema, SchemaIssue } from "effect"
+import { isUtf8 } from "node:buffer"
 import { readFile, stat } from "node:fs/promises"
 import { Account } from "../Account.ts"
 import { Group } from "../Group.ts"
@@ -47,9 +48,9 @@ const codes: Readonly<Record<string, string>> = {
   EISDIR: "it is a directory"
 }
 
-const textOf = (path: string) =>
+const bytesOf = (path: string) =>
   Effect.tryPromise({
-    try: () => readFile(path, "utf8"),
+    try: () => readFile(path),
     catch: (error) => {
       const code = error instanceof Error && "code" in error ? String(error.code) : String(error)
       return new CannotLoad({ message: `${path}: ${codes[code] ?? code}` })
@@ -59,8 +60,10 @@ const textOf = (path: string) =>
 /** What stands in the file now. */
 export const read = Effect.fnUntraced(function*(path: string) {
   const wrong = (why: string) => new CannotLoad({ message: `${path} is not right: ${why}` })
+  const bytes = yield* bytesOf(path)
+  if (!isUtf8(bytes)) return yield* wrong("it is not UTF-8") // which is never repaired (CPT 1.2)
   const { accounts = [], groups = [] } = yield* Effect.mapError(
-    decode(yield* textOf(path)),
+    decode(new TextDecoder().decode(bytes)), // without a byte order mark
     (error) => wrong(faultOf(error))
   )
   const names = new Set<string>()
