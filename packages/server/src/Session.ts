@@ -566,8 +566,8 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** Something could not be done that was said, so many times. */
   #fail(error: Decline.DeclineError, times: number, asked: Name.Name | undefined): void {
+    if (asked !== undefined) this.#services.metrics.logins.add(reasonOf(error))
     if (asked !== undefined && this.#following === undefined) {
-      this.#services.metrics.logins.add(reasonOf(error))
       this.#refused = `${asked}: ${error.reason}`
       const { _tag } = error
       if (_tag !== "StorageUnavailable") this.#refusedLogins++

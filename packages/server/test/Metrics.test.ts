@@ -57,6 +57,23 @@ describe("Metrics", () => {
       }))
   }
 
+  it.live("count a second CONNECT among the logins, which is none that failed", () =>
+    Effect.gen(function*() {
+      const settings = { exempt: [], maxFailedLogins: 1 }
+      const { connect, metrics } = yield* overTcp({ settings })
+      const [ann, bob] = [yield* connect, yield* connect]
+      yield* say(ann, "CONNECT ann", "CONNECT eve", "CONNECT ann")
+      assert.deepStrictEqual(yield* hear(ann, 3), [
+        "ACCEPT",
+        "DECLINE already_logged_in",
+        "DECLINE already_logged_in"
+      ])
+      yield* say(bob, "CONNECT bob")
+      assert.strictEqual(yield* bob.hear, "ACCEPT") // from the same address
+      const { logins } = metrics
+      assert.deepStrictEqual([logins.of("accepted"), logins.of("already_logged_in")], [2, 2])
+    }))
+
   it.live("leave out transactions without a message: of a watchdog, or of who gets their name for good", () =>
     Effect.gen(function*() {
       const { connect, metrics, store } = yield* overTcp({ store: yield* stores["on disk"] })
