@@ -3,7 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { X509Certificate } from "node:crypto"
 import { readFileSync, renameSync, writeFileSync } from "node:fs"
+import { request } from "node:http"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
 import * as Cpt from "./support/Cpt.ts"
 
@@ -117,6 +119,26 @@ describe("cpt account", () => {
       assert.strictEqual(yield* answer(port, "bob"), "ACCEPT")
       yield* cpt("account", "require-cert", "bob", "CN=bob")
       assert.strictEqual(yield* answer(port, "bob"), "DECLINE forbidden")
+    }))
+
+  it.live("allow-ip has a range once, and so has a group who is in it, however they are declared", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const cpt = commands(data)
+      yield* serving(["--data", data])
+      const { stderr } = yield* cpt("account", "allow-ip", "bob", "192.0.2.7", "192.0.2.7/32", "::ffff:192.0.2.7")
+      assert.strictEqual(stderr, "cpt: bob: only from 192.0.2.7\n")
+      const writers = yield* cpt("group", "writers", "news", "ann", "bob", "ann")
+      assert.strictEqual(writers.stderr, "cpt: news: read-only, but for ann bob\n")
+      const declared = yield* Effect.callback<string>((resume) => {
+        const socketPath = join(data, "admin.sock")
+        const headers = { "content-type": "application/json" }
+        const asked = request({ socketPath, path: "/declared-group", method: "POST", headers }, (response) => {
+          resume(Effect.promise(() => text(response)))
+        })
+        asked.end(`{"name":"staff","members":["ann","ann"],"writers":["bob","bob"]}`)
+      })
+      assert.deepStrictEqual(JSON.parse(declared), { name: "staff", members: ["ann"], writers: ["bob"] })
     }))
 
   it.live("require-cert binds to a certificate of TLS, and allow-ip keeps out who has no address", () =>

@@ -6,6 +6,7 @@ import { Decline, Name } from "@cpt/schema"
 import { Schema } from "effect"
 import * as Certificate from "./Certificate.ts"
 import * as IpRange from "./IpRange.ts"
+import { once } from "./Once.ts"
 
 /** A login that is asked for. The name is well-formed and not reserved; whether it is in use is not known yet. */
 export interface Login {
@@ -20,8 +21,12 @@ export type Refusal = Decline.AccountLocked | Decline.IpInvalid | Decline.Forbid
 
 const oneOrMore = { message: "expected at least one, or nothing at all" }
 
-const Ranges = Schema.Array(IpRange.FromText).check(Schema.isNonEmpty(oneOrMore))
-const Certificates = Schema.Array(Certificate.RequiredFromText).check(Schema.isNonEmpty(oneOrMore))
+const Ranges = Schema.Array(IpRange.FromText).check(Schema.isNonEmpty(oneOrMore)).pipe(
+  Schema.decode(once(IpRange.format))
+)
+const Certificates = Schema.Array(Certificate.RequiredFromText).check(Schema.isNonEmpty(oneOrMore)).pipe(
+  Schema.decode(once(Certificate.format))
+)
 
 export const Account = Schema.Struct({
   name: Name.Username,

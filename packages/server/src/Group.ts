@@ -4,8 +4,9 @@
  */
 import { Name } from "@cpt/schema"
 import { Effect, Schema } from "effect"
+import { once } from "./Once.ts"
 
-const Names = Schema.Array(Name.Username)
+const Names = Schema.Array(Name.Username).pipe(Schema.decode(once((name) => name)))
 
 export const Group = Schema.Struct({
   name: Name.GroupName,

@@ -317,6 +317,26 @@ describe("what is declared in a file", () => {
       assert.deepStrictEqual(declared.accounts.all(), [{ name: user("bob") }])
     }))
 
+  it.live("has each entry of a list once, also where it is written another way", () =>
+    Effect.gen(function*() {
+      const file = join(yield* newFolder, "accounts.json")
+      const digits = "ab".repeat(32)
+      yield* write(file, {
+        accounts: [{
+          name: "bob",
+          ranges: ["10.0.0.0/8", "::1", "10.1.2.3/8", "::1/128"],
+          certificates: ["CN=bob", digits.toUpperCase(), "/CN=bob", digits]
+        }],
+        groups: [{ name: "staff", members: ["bob", "ann", "bob"], writers: ["zed", "zed"] }]
+      })
+      const { declared } = yield* opened(Accounts.layerFile(file), layerMemory())
+      const kept = Schema.encodeSync(Kept)({ accounts: declared.accounts.all(), groups: declared.groups.all() })
+      assert.deepStrictEqual(kept, {
+        accounts: [{ name: "bob", ranges: ["10.0.0.0/8", "::1"], certificates: ["CN=bob", digits] }],
+        groups: [{ name: "staff", members: ["bob", "ann"], writers: ["zed"] }]
+      })
+    }))
+
   it.live("is not to be changed elsewhere", () =>
     Effect.gen(function*() {
       const file = join(yield* newFolder, "accounts.json")
@@ -469,7 +489,8 @@ describe("the text of what is declared", () => {
     range: Schema.Literals(["10.0.0.0/8", "192.0.2.7", "0.0.0.0/0", "::1", "fd00::/8", "2001:db8::/127", "::/0"]),
     certificate: Schema.Literals(["ab".repeat(32), "CN=bob", "O=Example, Inc., CN=Zoë"])
   }
-  const some = <S extends Schema.Top>(item: S) => Schema.optionalKey(Schema.NonEmptyArray(item))
+  const some = <S extends Schema.Top>(item: S) =>
+    Schema.optionalKey(Schema.Array(item).check(Schema.isNonEmpty(), Schema.isUnique()))
   const written = Schema.Struct({
     accounts: Schema.Array(Schema.Struct({
       name: Text.name,
@@ -479,8 +500,8 @@ describe("the text of what is declared", () => {
     })),
     groups: Schema.Array(Schema.Struct({
       name: Text.name,
-      members: Schema.optionalKey(Schema.Array(Text.name)),
-      writers: Schema.optionalKey(Schema.Array(Text.name))
+      members: Schema.optionalKey(Schema.Array(Text.name).check(Schema.isUnique())),
+      writers: Schema.optionalKey(Schema.Array(Text.name).check(Schema.isUnique()))
     }))
   })
 
