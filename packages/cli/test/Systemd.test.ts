@@ -5,10 +5,12 @@ import { Clock, Effect, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { BoundSocket } from "node:net"
+import { readFileSync } from "node:fs"
+import { BoundSocket, type BoundSocketOptions } from "node:net"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { text } from "node:stream/consumers"
+import { connect } from "node:tls"
 import { fileURLToPath } from "node:url"
 import { jumpingClock } from "../../server/src/testing/JumpingClock.ts"
 import * as Systemd from "../src/serve/Systemd.ts"
@@ -24,10 +26,11 @@ const killed = (child: ChildProcess) =>
     await once(child, "exit")
   })
 
-const port = Effect.acquireRelease(
-  Effect.sync(() => new BoundSocket({ host: "127.0.0.1", port: 0 })),
-  (socket) => Effect.sync(() => socket.close())
-)
+/** Node takes a path, too, of which its types do not know yet. */
+const bound = (place: BoundSocketOptions & { readonly path?: string }) =>
+  Effect.acquireRelease(Effect.sync(() => new BoundSocket(place)), (socket) => Effect.sync(() => socket.close()))
+
+const port = bound({ host: "127.0.0.1", port: 0 })
 
 /** As systemd starts it: its own process, with the sockets from descriptor 3 on. Gives its first line. */
 const activated = Effect.fnUntraced(function*(
@@ -73,6 +76,18 @@ describe("sockets of systemd", () => {
       const places = `cpt://127\\.0\\.0\\.1:\\d+ and cpt://127\\.0\\.0\\.1:${clear.address().port} and ${uri}`
       assert.match(line, new RegExp(`^cpt: listening on ${places};`))
       assert.deepStrictEqual(yield* Cpt.run(["send", "-s", uri, "--tls-ca", pem("ca"), "g", "hi"]), sent)
+    }))
+
+  it.live("may be Unix sockets, and speak TLS too", () =>
+    Effect.gen(function*() {
+      const path = join(yield* Cpt.folder, "sock")
+      const certificate = ["--tls-cert", pem("server"), "--tls-key", pem("server.key")]
+      assert.include(yield* activated([yield* bound({ path })], "cpts", ...certificate), `listening on `)
+      for (const line of ["CONNECT ann\n", "CONNECT bob\n"]) {
+        const socket = connect({ path, ca: readFileSync(pem("ca")), servername: "localhost" })
+        socket.end(line)
+        assert.strictEqual(yield* Effect.promise(() => text(socket)), "ACCEPT\n")
+      }
     }))
 
   it.live("that are not there are said in one line, and those for another process are none", () =>

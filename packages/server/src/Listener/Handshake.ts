@@ -6,7 +6,6 @@ import { Effect } from "effect"
 import type { Buffer } from "node:buffer"
 import type * as Net from "node:net"
 import * as Tls from "node:tls"
-import * as Kernel from "../Kernel.ts"
 import { Refused } from "./Refused.ts"
 
 /** What is shown, and who is trusted, in PEM. */
@@ -32,7 +31,7 @@ const contextOf = ({ cert, clientCa, key }: Pem): Tls.SecureContextOptions => ({
 
 export class Handshake {
   readonly #server: Tls.Server // only for connections that it is given
-  readonly #waiting = new Map<Kernel.Key, (result: Result) => void>()
+  readonly #waiting = new Map<unknown, (result: Result) => void>() // by the connection
 
   /** Throws what OpenSSL thinks of it. */
   constructor(pem: Pem) {
@@ -61,23 +60,25 @@ export class Handshake {
 
   #shake(socket: Net.Socket): Result {
     return Effect.callback((resume) => {
-      const key = Kernel.keyOf(socket)
-      if (key === undefined || socket.destroyed) return resume(gone)
+      if (socket.destroyed) return resume(gone)
       const hasGone = () => done(gone)
       const done = (result: Result) => {
-        this.#waiting.delete(key)
+        this.#waiting.delete(socket)
         socket.off("close", hasGone)
         resume(result)
       }
-      this.#waiting.set(key, done)
+      this.#waiting.set(socket, done)
       socket.once("close", hasGone)
       this.#server.emit("connection", socket)
     })
   }
 
-  /** node:tls gives a socket of its own, and does not say over which one: the connection's key does. */
+  /**
+   * node:tls gives a socket of its own, and only a field that Node does not document says over which one. Addresses do not:
+   * Unix sockets have none, and those of a connection that was reset may be those of the next.
+   */
   #tell(socket: Tls.TLSSocket): void {
-    const done = this.#waiting.get(Kernel.keyOf(socket) ?? "")
+    const done = this.#waiting.get(Reflect.get(socket, "_parent"))
     if (done === undefined) socket.destroy()
     else if (socket.authorized || socket.getPeerX509Certificate() === undefined) done(Effect.succeed(socket))
     else {

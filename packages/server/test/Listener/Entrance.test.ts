@@ -225,6 +225,34 @@ describe("TLS", () => {
       }
     }))
 
+  it.live.runIf(process.platform === "linux")(
+    "tells clients apart who come from one port to two addresses",
+    () =>
+      Effect.gen(function*() {
+        const credentials = yield* Credentials.make({ key, cert })
+        const port = yield* started({ host: "0.0.0.0", proxyFrom, credentials })
+        const from = (host: string, localPort?: number) =>
+          Effect.acquireRelease(
+            Effect.promise(async () => {
+              const socket = connect({ port, host, localAddress: "127.0.0.1", localPort, noDelay: true })
+              await once(socket, "connect")
+              return socket
+            }),
+            (socket) => Effect.sync(() => socket.destroy())
+          )
+        const one = yield* from("127.0.0.1")
+        const other = yield* from("127.0.0.2", one.localPort)
+        one.write("PROXY TCP4 203.0.113.1 192.0.2.1 50000 39168\r\n")
+        other.write("PROXY TCP4 203.0.113.2 192.0.2.1 50000 39168\r\n")
+        // Both begin before either can answer the server
+        const clients = [one, other].map((socket) => tls(port, { socket }))
+        const said = yield* Effect.forEach(clients, (client) => session(client, "CONNECT where\n"), {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(said, ["DECLINE 203.0.113.1\n", "DECLINE 203.0.113.2\n"])
+      })
+  )
+
   it.live("is 1.2 at the least", () =>
     Effect.gen(function*() {
       const port = yield* started({ credentials: yield* Credentials.make({ key, cert }) })
