@@ -9,7 +9,10 @@ import { Buffer } from "node:buffer"
 import { open } from "node:fs/promises"
 import { setImmediate } from "node:timers/promises"
 
-/** How a connection is written in a table: `:<local port> <remote address>:<remote port> `, all in hexadecimal. */
+/**
+ * How a connection is written in a table: `<local address>:<port> <remote address>:<port> `, all in hexadecimal. A peer may
+ * connect from one port to several addresses of this machine.
+ */
 export type Key = string
 
 const hex = (n: number, digits: number) => n.toString(16).toUpperCase().padStart(digits, "0")
@@ -27,14 +30,19 @@ const hexOf = (address: string): string | undefined => {
 
 /** The key of a connection; undefined for what is no TCP connection. */
 export const keyOf = (socket: {
+  readonly localAddress?: string | undefined
   readonly localPort?: number | undefined
   readonly remoteAddress?: string | undefined
   readonly remotePort?: number | undefined
 }): Key | undefined => {
-  const { localPort, remoteAddress, remotePort } = socket
-  if (localPort === undefined || remoteAddress === undefined || remotePort === undefined) return undefined
-  const address = hexOf(remoteAddress)
-  return address === undefined ? undefined : `:${hex(localPort, 4)} ${address}:${hex(remotePort, 4)} `
+  const local = endOf(socket.localAddress, socket.localPort)
+  const remote = endOf(socket.remoteAddress, socket.remotePort)
+  return local === undefined || remote === undefined ? undefined : `${local} ${remote} `
+}
+
+const endOf = (address: string | undefined, port: number | undefined): string | undefined => {
+  const ip = address === undefined ? undefined : hexOf(address)
+  return ip === undefined || port === undefined ? undefined : `${ip}:${hex(port, 4)}`
 }
 
 /** Rows of a table, in portions. */
@@ -116,7 +124,7 @@ const established = "01 "
 
 /** What has been sent and not acknowledged: key, bytes, `TIMER:WHEN`, and how often it was sent again. Few rows have that. */
 const underWay =
-  /(:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} (?!0{8})([0-9A-F]{8}):[0-9A-F]{8} ([0-9A-F]{2}:)[0-9A-F]{8} ([0-9A-F]{8})/g
+  /: ([0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} )[0-9A-F]{2} (?!0{8})([0-9A-F]{8}):[0-9A-F]{8} ([0-9A-F]{2}:)[0-9A-F]{8} ([0-9A-F]{8})/g
 
 /** Each portion has a turn of the event loop. */
 async function* search(table: Table): AsyncGenerator<RegExpExecArray> {

@@ -10,25 +10,28 @@ const hex = (n: number) => n.toString(16).toUpperCase().padStart(8, "0")
 
 /** A row as Linux writes it (`get_tcp4_sock`). */
 const row = (index: number, key: string, state: string, timer: string, retries: number, bytes = 0x123) =>
-  `${String(index).padStart(4)}: 0100007F${key}${state} ${hex(bytes)}:00000000 ${timer}:00000452 ${
+  `${String(index).padStart(4)}: ${key}${state} ${hex(bytes)}:00000000 ${timer}:00000452 ${
     hex(retries)
   }     0        0 19 1 00000000e99a399c 100 0 0 10 0                        \n`
 
-const [one, two, three] = [":9900 0100007F:8001 ", ":9900 0100007F:8002 ", ":9900 0100000A:0101 "]
-const six = ":9900 0000000000000000FFFF00000100000A:0101 "
+const here = "0100007F:9900"
+const [one, two, three] = [`${here} 0100007F:8001 `, `${here} 0100007F:8002 `, `${here} 0100000A:0101 `]
+const elsewhere = "0200007F:9900 0100000A:0101 " // as three, to another address of this machine
+const six = "0000000000000000FFFF00000200007F:9900 0000000000000000FFFF00000100000A:0101 "
 
 describe("deadIn", () => {
   it("CPT 3.2: finds who has been sent the same seven times, and nobody else", async () => {
     const rows = [
-      row(0, ":9900 00000000:0000 ", "0A", "00", 0),
+      row(0, `${here} 00000000:0000 `, "0A", "00", 0),
       row(1, one, "01", "00", 0, 0), // nothing is under way
       row(10, two, "01", "01", 6),
       row(100, three, "01", "01", 7),
-      row(101, ":9900 0100007F:8003 ", "01", "02", 9), // keepalive
-      row(1000, ":9900 0100007F:8004 ", "04", "04", 9), // a closed window
+      row(102, elsewhere, "01", "01", 6),
+      row(101, `${here} 0100007F:8003 `, "01", "02", 9), // keepalive
+      row(1000, `${here} 0100007F:8004 `, "04", "04", 9), // a closed window
       row(10_000, six, "08", "01", 17)
     ]
-    assert.deepStrictEqual([...await deadIn([head + rows.slice(0, 5).join(""), rows.slice(5).join("") + head])], [
+    assert.deepStrictEqual([...await deadIn([head + rows.slice(0, 6).join(""), rows.slice(6).join("") + head])], [
       three,
       six
     ])
@@ -40,15 +43,17 @@ describe("deadIn", () => {
 describe("bytesIn", () => {
   it("CPT 5.8: counts what each peer has not acknowledged, of all who have not acknowledged something", async () => {
     const rows = [
-      row(0, ":9900 00000000:0000 ", "0A", "00", 0, 0),
+      row(0, `${here} 00000000:0000 `, "0A", "00", 0, 0),
       row(1, one, "01", "00", 0, 0),
       row(10, two, "01", "01", 6, 1),
       row(100, three, "01", "04", 0, 0x27ab00),
+      row(101, elsewhere, "01", "01", 0, 2),
       row(10_000, six, "08", "01", 17, 0xffffffff)
     ]
     assert.deepStrictEqual([...await bytesIn([head + rows.slice(0, 3).join(""), rows.slice(3).join("") + head])], [
       [two, 1],
       [three, 0x27ab00],
+      [elsewhere, 2],
       [six, 0xffffffff]
     ])
     assert.deepStrictEqual([...await bytesIn([])], [])
@@ -81,4 +86,31 @@ describe.runIf(process.platform === "linux")("presence", () => {
     for (const socket of [...peers, ...served]) socket.destroy()
     server.close()
   })
+
+  for (const [host, prefix] of [["0.0.0.0", ""], ["::", "::ffff:"]] as const) {
+    it(`tells connections apart that come from one port to two addresses, where ${host} is listened on`, async () => {
+      const server = createServer()
+      server.listen(0, host)
+      await once(server, "listening")
+      const address = server.address()
+      if (address === null || typeof address === "string") throw new Error("no port")
+      const { port } = address
+      const served = new Map<string | undefined, Socket>()
+      server.on("connection", (socket) => served.set(socket.localAddress, socket.on("error", () => {})))
+      const connected = async (host: string, localPort?: number) => {
+        const socket = connect({ port, host, localAddress: "127.0.0.1", localPort })
+        await once(socket, "connect")
+        return socket
+      }
+      const one = await connected("127.0.0.1")
+      const two = await connected("127.0.0.2", one.localPort)
+      while (served.size < 2) await once(server, "connection")
+      const keys = ["127.0.0.1", "127.0.0.2"].map((ip) => keyOf(served.get(prefix + ip) ?? {}) ?? "")
+      for (const socket of served.values()) socket.pause()
+      one.resetAndDestroy()
+      assert.deepStrictEqual(await Promise.all(keys.map(presence)), ["gone", "here"])
+      for (const socket of [two, ...served.values()]) socket.destroy()
+      server.close()
+    })
+  }
 })
