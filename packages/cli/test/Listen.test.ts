@@ -52,6 +52,26 @@ describe("cpt serve --listen", () => {
       assert.isFalse(existsSync(path))
     }))
 
+  it.live("has Unix sockets at paths as long as the system takes, and a longer one for who looks after it", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const data = join(folder, "d".repeat(96 - folder.length - 1)) // its admin.sock has 107 bytes
+      for (const [directory, bytes] of [[data, 98], [data, 103], [`${data}dd`, 107]] as const) {
+        const uri = `unix://${join(folder, "s".repeat(bytes - folder.length - 1))}`
+        const server = yield* Cpt.start(["serve", "--data", directory, "--listen", uri])
+        assert.include(yield* server.line, uri)
+        assert.deepStrictEqual(yield* send(uri), sent)
+        assert.strictEqual((yield* Cpt.run(["status", "--data", directory])).status, 0)
+        yield* server.signal("SIGTERM")
+        assert.strictEqual(yield* server.status, 0)
+      }
+      const uri = `unix://${join(folder, "s".repeat(108 - folder.length - 1))}`
+      const { stderr } = yield* Cpt.run(["serve", "--memory", "--listen", uri])
+      const why =
+        /^cpt: cannot listen on \S+: in a path of more than 107 bytes, its file name may have \d\d at the most; .*\n$/
+      assert.match(stderr, why)
+    }))
+
   it.live("takes all addresses of IPv4 and of IPv6 at one port, in either order", () =>
     Effect.gen(function*() {
       for (const hosts of [["0.0.0.0", "[::]"], ["[::]", "0.0.0.0"]]) {

@@ -8,8 +8,16 @@ import { chmodSync, closeSync, lstatSync, mkdtempSync, openSync, renameSync, rmS
 import { connect } from "node:net"
 import { basename, dirname, join } from "node:path"
 
-/** Bytes of a path that Linux takes, also with the directory in which the socket is made. */
-const maxPathBytes = 98
+/** Bytes of a path that Linux takes. */
+const maxPathBytes = 107
+
+const takes = (path: string): boolean => Buffer.byteLength(path) <= maxPathBytes || process.platform !== "linux"
+
+/** Beside its place, the directory in which a socket is made; Node puts six more characters behind it. */
+const makingAt = (path: string): string => join(dirname(path), ".cpt-")
+
+/** In that. */
+const made = (directory: string): string => join(directory, "s")
 
 /** There can be no such socket: the message says why. */
 export class UnixSocketFailed extends Schema.TaggedError<UnixSocketFailed>()("UnixSocketFailed", {
@@ -30,11 +38,17 @@ const attempt = <A>(what: string, act: () => A): Effect.Effect<A, UnixSocketFail
 
 /** A path that the kernel takes, for as long as the scope lasts. */
 export const shortPath = (path: string): Effect.Effect<string, UnixSocketFailed, Scope.Scope> => {
-  if (Buffer.byteLength(path) <= maxPathBytes || process.platform !== "linux") return Effect.succeed(path)
+  if (takes(path) && takes(made(`${makingAt(path)}XXXXXX`))) return Effect.succeed(path)
   return Effect.acquireRelease(
     attempt("the directory cannot be opened", () => openSync(dirname(path), "r")),
     (directory) => Effect.sync(() => closeSync(directory))
-  ).pipe(Effect.map((directory) => `/proc/self/fd/${directory}/${basename(path)}`))
+  ).pipe(Effect.flatMap((directory) => {
+    const short = `/proc/self/fd/${directory}/${basename(path)}`
+    if (takes(short)) return Effect.succeed(short)
+    const room = maxPathBytes - Buffer.byteLength(`${dirname(short)}/`)
+    const message = `in a path of more than ${maxPathBytes} bytes, its file name may have ${room} at the most`
+    return Effect.fail(new UnixSocketFailed({ message }))
+  }))
 }
 
 /**
@@ -54,13 +68,13 @@ export const place = Effect.fnUntraced(function*<A, E, R>(
     return yield* new UnixSocketFailed({ message: "somebody listens there already" })
   }
   const { listening, ours } = yield* Effect.acquireUseRelease(
-    attempt("it cannot be made beside its place", () => mkdtempSync(`${at}.`)),
+    attempt("it cannot be made beside its place", () => mkdtempSync(makingAt(at))),
     Effect.fnUntraced(function*(directory) {
-      const made = join(directory, "s")
-      const listening = yield* listen(made)
+      const socket = made(directory)
+      const listening = yield* listen(socket)
       const ours = yield* attempt("it cannot be put in its place", () => {
-        if (mode !== undefined) chmodSync(made, mode)
-        renameSync(made, at)
+        if (mode !== undefined) chmodSync(socket, mode)
+        renameSync(socket, at)
         return lstatSync(at).ino
       })
       return { listening, ours }
