@@ -6,6 +6,7 @@ import * as NodeStdio from "@effect/platform-node/NodeStdio"
 import { Cause, Effect, Exit, Layer, References, Runtime, Stdio, Terminal } from "effect"
 import { ChildProcessSpawner } from "effect/process"
 import { run } from "./Cli.ts"
+import * as Ending from "./Ending.ts"
 import * as Interrupted from "./Interrupted.ts"
 import { Output } from "./Output.ts"
 
@@ -40,12 +41,14 @@ const layer = Layer.mergeAll(Output.layer, noSpans, NodeFileSystem.layer, NodePa
 
 NodeRuntime.runMain(Effect.provide(main, layer), {
   disableErrorReporting: true,
-  teardown: (exit, onExit) =>
-    Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
-      ? onExit(Interrupted.exitStatus(signal))
-      : Runtime.defaultTeardown(exit, (status) => {
-        // Nothing is left to do: Node need not look for it, and take its heap apart
-        if (status === 0 && process.stdout.writableLength === 0) process.exit(0)
-        onExit(status)
-      })
+  teardown: (exit, onExit) => {
+    const end = (status: number) => Ending.end(status, () => process.exit(status))
+    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return end(Interrupted.exitStatus(signal))
+    Runtime.defaultTeardown(exit, (status) => {
+      // Something is on its way to stdout: Node ends when that has gone
+      if (status === 0 && process.stdout.writableLength > 0) return onExit(0)
+      // Else nothing is left to do: Node need not look for it, and take its heap apart
+      end(status)
+    })
+  }
 })

@@ -1,9 +1,7 @@
-/**
- * How a server ends that something keeps from ending, as a disk that does not answer: `process.exit` waits for every thread,
- * and one that hangs in the system does not end.
- */
+/** How a server ends that something keeps from ending, as a disk that does not answer. */
 import { Hangs } from "@cpt/server"
 import { Cause, Duration, Effect, Exit } from "effect"
+import * as Ending from "../Ending.ts"
 import { exitStatus } from "../Failure.ts"
 
 /** All that has a deadline is over by then; and systemd, as our unit tells it, has not ended the process yet. */
@@ -11,13 +9,7 @@ const stopWithin = Duration.seconds(13)
 
 /** When what was logged has been written. */
 const endNow = Effect.callback<never>(() => {
-  setImmediate(() => {
-    // Another program takes the place of this one: threads end with that, and unlike SIGKILL it leaves the status to us
-    if (process.platform !== "win32") {
-      process.execve?.(process.execPath, ["node", "--eval", `process.exit(${exitStatus.failed})`], {})
-    }
-    process.kill(process.pid, "SIGKILL")
-  })
+  setImmediate(() => Ending.now(exitStatus.failed))
 })
 
 /**
