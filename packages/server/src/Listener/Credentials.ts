@@ -3,7 +3,8 @@
  * certificates. Files are looked at again and again: what is new in them is shown from then on; what is not right in them
  * is reported, and changes nothing.
  */
-import { Clock, Duration, Effect, Schema, type Scope } from "effect"
+import { Clock, Duration, Effect, Fiber, Schema, type Scope, Semaphore } from "effect"
+import type { Buffer } from "node:buffer"
 import { createPrivateKey, X509Certificate } from "node:crypto"
 import { readFile, stat } from "node:fs/promises"
 import { Handshake, type Pem } from "./Handshake.ts"
@@ -11,11 +12,44 @@ import { Handshake, type Pem } from "./Handshake.ts"
 /** How often. Files have to look alike twice: they may be in the middle of being written. */
 const lookEvery = Duration.millis(500)
 
+/** How long the system may take for a file, where there are ones to go on with. */
+const answersWithin = Duration.seconds(5)
+
 /** They are not right: which of them, and why. */
 export class CredentialsUnusable extends Schema.TaggedError<CredentialsUnusable>()("CredentialsUnusable", {
   which: Schema.Literals(["cert", "key", "clientCa"]),
   message: Schema.String
 }) {}
+
+const noAnswer = "the system does not answer, it cannot be read now"
+
+/** Asks the system about a file. */
+type Ask = <A>(
+  which: CredentialsUnusable["which"],
+  question: Effect.Effect<A, CredentialsUnusable>
+) => Effect.Effect<A, CredentialsUnusable>
+
+const patiently: Ask = (_, question) => question
+
+/**
+ * Fails when the answer takes too long. What hangs then goes on, with one of Node's few threads, so the next question waits
+ * until that is over, or its own time is.
+ */
+const inTime = Effect.map(
+  Semaphore.make(1),
+  (one): Ask => (which, question) =>
+    Effect.flatMap(
+      Effect.forkDetach(one.withPermit(Effect.uninterruptible(question))),
+      (asked) =>
+        Effect.timeoutOrElse(Fiber.join(asked), {
+          duration: answersWithin,
+          orElse: () => {
+            asked.interruptUnsafe()
+            return Effect.fail(new CredentialsUnusable({ which, message: noAnswer }))
+          }
+        })
+    )
+)
 
 export interface Credentials {
   readonly handshake: Handshake
@@ -107,13 +141,14 @@ export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Re
   CredentialsUnusable,
   Scope.Scope
 > {
-  let used = yield* look(files)
+  const ask = yield* inTime
+  let used = yield* look(files, patiently)
   const { certificate, handshake } = yield* ofFiles(files)
   yield* warn(files.cert, certificate)
 
   const prepare = Effect.gen(function*() {
-    const seen = yield* look(files)
-    const pem = yield* read(files)
+    const seen = yield* look(files, ask)
+    const pem = yield* read(files, again(ask))
     const { certificate } = yield* usable(pem)
     return Effect.gen(function*() {
       const isNew = seen !== used
@@ -128,34 +163,53 @@ export const fromFiles = Effect.fnUntraced(function*(files: Files): Effect.fn.Re
   })
 
   const follow = Effect.gen(function*() {
-    for (let [seen, tried] = [used, used];;) {
-      yield* Effect.sleep(lookEvery)
+    let [seen, tried, hangs] = [used, used, false]
+    const round = Effect.gen(function*() {
       const before = seen
-      seen = yield* look(files)
-      if (seen !== before || seen === used || seen === tried) continue
-      tried = seen
-      yield* Effect.catch(
-        Effect.flatten(prepare),
-        ({ message, which }) => Effect.logError(`${files[which]}: ${message}; the certificate from before stays in use`)
-      )
+      seen = yield* look(files, ask)
+      if (seen === before && seen !== used && seen !== tried) {
+        tried = seen
+        yield* Effect.flatten(prepare)
+      }
+      hangs = false
+    })
+    const report = ({ message, which }: CredentialsUnusable) => {
+      const isSaid = hangs
+      hangs = message === noAnswer
+      if (hangs) tried = used // so they are tried again
+      if (hangs && isSaid) return Effect.void
+      return Effect.logError(`${files[which]}: ${message}; the certificate from before stays in use`)
     }
+    yield* Effect.forever(Effect.andThen(Effect.sleep(lookEvery), Effect.catch(round, report)))
   })
   yield* Effect.forkScoped(follow)
   return { handshake, prepare }
 })
 
-const read = (files: Files): Effect.Effect<Pem, CredentialsUnusable> =>
+type Read = (which: CredentialsUnusable["which"], file: string) => Effect.Effect<Buffer, CredentialsUnusable>
+
+const read = (files: Files, one: Read = readOne): Effect.Effect<Pem, CredentialsUnusable> =>
   Effect.all({
-    cert: readOne("cert", files.cert),
-    key: readOne("key", files.key),
-    clientCa: files.clientCa === undefined ? Effect.undefined : readOne("clientCa", files.clientCa)
+    cert: one("cert", files.cert),
+    key: one("key", files.key),
+    clientCa: files.clientCa === undefined ? Effect.undefined : one("clientCa", files.clientCa)
   })
 
-const readOne = (which: CredentialsUnusable["which"], file: string) =>
-  Effect.tryPromise({
-    try: () => readFile(file),
-    catch: (error) => new CredentialsUnusable({ which, message: whyNot(error) })
-  })
+const reading = (which: CredentialsUnusable["which"], bytes: () => Promise<Buffer>) =>
+  Effect.tryPromise({ try: bytes, catch: (error) => new CredentialsUnusable({ which, message: whyNot(error) }) })
+
+/** Also a pipe, as a shell makes of `<(…)`. */
+const readOne: Read = (which, file) => reading(which, () => readFile(file))
+
+/** A pipe has said at the start what it had to say; to open it would take until somebody writes into it. */
+const again = (ask: Ask): Read => (which, file) =>
+  ask(
+    which,
+    reading(which, async () => {
+      if (!(await stat(file)).isFile()) throw new Error("it is no file that can be read again")
+      return readFile(file)
+    })
+  )
 
 const whyNot = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
@@ -170,13 +224,24 @@ const whyNot = (error: unknown): string => {
 }
 
 /** Tells one state of the files from another, whatever they have been replaced by, and through links. */
-const look = (files: Files): Effect.Effect<string> =>
-  Effect.map(Effect.forEach(Object.values(files).filter((file) => file !== undefined), lookAt), (all) => all.join())
+const look = ({ cert, clientCa, key }: Files, ask: Ask): Effect.Effect<string, CredentialsUnusable> =>
+  Effect.map(
+    Effect.all([
+      ask("cert", lookAt(cert)),
+      ask("key", lookAt(key)),
+      clientCa === undefined ? Effect.succeed("") : ask("clientCa", lookAt(clientCa))
+    ]),
+    (all) => all.join()
+  )
 
 const lookAt = (file: string): Effect.Effect<string> =>
   Effect.promise(() =>
     stat(file, { bigint: true }).then(
-      ({ ctimeNs, dev, ino, mtimeNs, size }) => [dev, ino, size, mtimeNs, ctimeNs].join(" "),
+      (stats) => {
+        if (!stats.isFile()) return "no file" // a pipe changes as it is read
+        const { ctimeNs, dev, ino, mtimeNs, size } = stats
+        return [dev, ino, size, mtimeNs, ctimeNs].join(" ")
+      },
       () => "" // to say why is for who reads it
     )
   )

@@ -2,9 +2,11 @@
 import { Accounts, Credentials, layerMemory, Listener, Server } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Layer, Logger, Queue } from "effect"
+import { execFileSync } from "node:child_process"
 import { X509Certificate } from "node:crypto"
 import { once } from "node:events"
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { connect, type TLSSocket } from "node:tls"
@@ -115,6 +117,49 @@ describe("Credentials in files", () => {
       assert.match(yield* logged, /^Info /)
       assert.strictEqual(yield* shown, fingerprint(server.cert))
     }))
+
+  it.live.skipIf(process.platform === "win32")(
+    "that a pipe has taken the place of keep nobody waiting",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* newFolder
+        const files = put(at, old)
+        const { credentials, logged, shown } = yield* started(files)
+        rmSync(files.cert)
+        execFileSync("mkfifo", [files.cert])
+        assert.match(yield* logged, /^Error .*tls\.crt: it is no file that can be read again; .*$/)
+        const { message, which } = yield* Effect.flip(credentials.prepare)
+        assert.deepStrictEqual([which, message], ["cert", "it is no file that can be read again"])
+        assert.strictEqual(yield* shown, fingerprint(cert))
+        rmSync(files.cert)
+        put(at, server)
+        assert.match(yield* logged, /^Info /)
+      })
+  )
+
+  it.live.skipIf(process.platform === "win32")(
+    "that the system does not give are reported once, and tried again",
+    () =>
+      Effect.gen(function*() {
+        const at = yield* newFolder
+        const files = put(at, old)
+        const { credentials, logged, shown } = yield* started(files)
+        const pipe = join(at, "pipe")
+        execFileSync("mkfifo", [pipe])
+        // As many as Node has threads for files, each of which waits until somebody writes
+        const waiting = Array.from({ length: 4 }, () => open(pipe))
+        const write = Effect.sync(() => closeSync(openSync(pipe, "r+")))
+        yield* Effect.addFinalizer(() => write) // else the test would not end where it fails
+        put(at, server)
+        assert.match(yield* logged, /^Error .*tls\.crt: the system does not answer, it cannot be read now; .*$/)
+        const { message, which } = yield* Effect.flip(credentials.prepare)
+        assert.deepStrictEqual([which, message], ["cert", "the system does not answer, it cannot be read now"])
+        yield* write
+        for (const file of yield* Effect.promise(() => Promise.all(waiting))) yield* Effect.promise(() => file.close())
+        assert.match(yield* logged, /^Info /)
+        assert.strictEqual(yield* shown, fingerprint(server.cert))
+      })
+  )
 
   it.live("are also read when somebody asks, and used when all else is ready", () =>
     Effect.gen(function*() {
