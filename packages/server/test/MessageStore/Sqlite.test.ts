@@ -2,8 +2,22 @@ import { Message, Name, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Exit, Fiber, Layer, Logger, Schedule } from "effect"
 import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
 import { hash } from "node:crypto"
-import { copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Batch } from "../../src/Batch.ts"
@@ -465,6 +479,72 @@ describe("layerSqlite refuses", () => {
       const file = yield* newFile
       writeFileSync(`${file}-wal`, "all that is left")
       yield* refuses(file, "messages.db-wal is there")
+    }))
+
+  it.live.skipIf(process.platform === "win32")(
+    "a link to what is not there, as on a volume that is not mounted",
+    () =>
+      Effect.gen(function*() {
+        const [link, file] = [yield* newFile, yield* newFile]
+        symlinkSync(file, link)
+        assert.include(yield* whyNot(link), "a link to what is not there")
+        assert.include((yield* Effect.flip(Database.check(link))).message, "a link to what is not there")
+        assert.strictEqual(readlinkSync(link), file)
+        assert.deepStrictEqual(readdirSync(dirname(file)), [])
+      })
+  )
+
+  it.live.skipIf(process.platform === "win32")(
+    "what is no regular file; check and backup too",
+    () =>
+      Effect.gen(function*() {
+        const [directory, pipe] = [yield* newFile, yield* newFile]
+        mkdirSync(directory)
+        execFileSync("sh", ["-c", "mkfifo \"$0\"", pipe])
+        for (const [file, why] of [[directory, "it is a directory"], [pipe, "it is no regular file"]] as const) {
+          assert.include(yield* whyNot(file), why)
+          assert.include((yield* Effect.flip(Database.check(file))).message, why)
+          assert.include((yield* Effect.flip(Database.backup(file, `${file}.copy`))).message, why)
+        }
+        assert.isTrue(lstatSync(directory).isDirectory())
+        assert.isTrue(lstatSync(pipe).isFIFO())
+      })
+  )
+
+  it.live("a lock that is something else, and names it", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => append(store, drafts(3)))
+      writeFileSync(`${file}.lock`, "my diary ".repeat(1000))
+      assert.include(yield* whyNot(file), `${file}.lock should be empty, and something else is in it`)
+      rmSync(`${file}.lock`)
+      mkdirSync(`${file}.lock`)
+      assert.include(yield* whyNot(file), `it cannot be locked with ${file}.lock`)
+    }))
+})
+
+describe.skipIf(process.platform === "win32")("layerSqlite, on a link", () => {
+  it.live("works with what it leads to, as one server of it", () =>
+    Effect.gen(function*() {
+      const [link, file] = [yield* newFile, yield* newFile]
+      yield* use(file, (store) => append(store, drafts(3)))
+      symlinkSync(file, link)
+      const store = yield* opened(link)
+      yield* append(store, drafts(1, 3))
+      const second = yield* Effect.flip(Effect.scoped(opened(file)))
+      assert.include(second.message, "another server has it open")
+      assert.deepStrictEqual(yield* textsIn(store), drafts(4).map(({ message }) => message))
+      assert.strictEqual(readlinkSync(link), file)
+    }))
+
+  it.live("makes the database where it leads, if there is an empty file", () =>
+    Effect.gen(function*() {
+      const [link, file] = [yield* newFile, yield* newFile]
+      writeFileSync(file, "")
+      symlinkSync(file, link)
+      yield* use(link, (store) => append(store, drafts(3)))
+      assert.strictEqual(readlinkSync(link), file)
+      assert.strictEqual((yield* isRight(file)).messages, 3)
     }))
 })
 

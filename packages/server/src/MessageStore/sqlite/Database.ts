@@ -10,7 +10,9 @@ import {
   constants,
   existsSync,
   fsyncSync,
+  lstatSync,
   openSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync
@@ -159,23 +161,43 @@ const newer = "it was written by a newer cpt; update this one"
 export const value = (db: DatabaseSync, sql: string): unknown => Object.values(db.prepare(sql).get() ?? {})[0]
 
 /**
+ * Where a database is, or is to be made: a link is followed, since its log and its lock lie beside the file itself. Throws
+ * where there can be none. A link to what is not there is a volume that is not mounted, and no reason to begin anew.
+ */
+export const locate = (file: string): string => {
+  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return file
+  const found = statSync(file, { throwIfNoEntry: false })
+  if (found === undefined) throw new Error("it is a link to what is not there: bring that back, or remove the link")
+  if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a directory" : "it is no regular file")
+  return realpathSync(file)
+}
+
+/**
  * One server a database. The lock is the kernel's, on a file beside it, and ends with the process however that ends.
  * Throws if another has it.
  */
 export const lock = (file: string): DatabaseSync => {
   accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK) // SQLite would not say why
-  const db = new (sqlite().DatabaseSync)(`${file}.lock`, { timeout: 0 })
+  let db: DatabaseSync | undefined
   try {
+    db = new (sqlite().DatabaseSync)(`${file}.lock`, { timeout: 0 })
     db.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE") // nothing is ever written to it
+    return db
   } catch (error) {
-    db.close()
-    throw codeOf(error) === busy
-      ? new Error("another server has it open: stop that one, or give this one a directory of its own", {
-        cause: error
-      })
-      : error
+    db?.close()
+    switch (codeOf(error)) {
+      case busy:
+        throw new Error("another server has it open: stop that one, or give this one a directory of its own", {
+          cause: error
+        })
+      case notADatabase:
+        throw new Error(`${file}.lock should be empty, and something else is in it: move that away`, { cause: error })
+      default: {
+        const why = error instanceof Error ? error.message : String(error)
+        throw new Error(`it cannot be locked with ${file}.lock: ${why}`, { cause: error })
+      }
+    }
   }
-  return db
 }
 
 /** Some of them. */
@@ -197,7 +219,8 @@ const immutable = (file: string): URL => {
  * changes it. The file is nowhere opened but by SQLite: to close it would give up the locks of the whole process on it.
  */
 export const openReadOnly = (file: string, isAlone = false): DatabaseSync => {
-  const db = new (sqlite().DatabaseSync)(isAlone ? immutable(file) : file, { readOnly: true, timeout: busyTimeout })
+  const place = locate(file)
+  const db = new (sqlite().DatabaseSync)(isAlone ? immutable(place) : place, { readOnly: true, timeout: busyTimeout })
   try {
     if (Number(value(db, "PRAGMA application_id")) !== applicationId) {
       throw new Error("it is a database, but not one of cpt")
@@ -298,7 +321,7 @@ export const connect = (file: string): DatabaseSync => {
 
 /** Opens the database for writing; makes it, or brings it to this version. Call it under the lock. Throws why not. */
 export const open = (file: string): DatabaseSync => {
-  if (existsSync(file) && statSync(file).size > 0) inspect(file)
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0) inspect(file)
   else create(file)
   const db = connect(file)
   migrate(db)

@@ -8,7 +8,7 @@ import { setPriority } from "node:os"
 import type { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, Worker, workerData } from "node:worker_threads"
 import { Checkpointer, serveCheckpointer } from "./Checkpointer.ts"
-import { busyTimeout, lock, open, openReadOnly } from "./Database.ts"
+import { busyTimeout, locate, lock, open, openReadOnly } from "./Database.ts"
 import { Reader, type StoredGroups, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
 import type { Committed, DeclaredName, Moment, Steps } from "./Steps.ts"
@@ -85,7 +85,8 @@ const nice = 4
 const idleLogBytes = 4 * 1024 * 1024
 
 const serveWriter = (port: MessagePort, settings: Settings) => {
-  const { file, keep, resendWindow, startedAt } = settings
+  const { keep, resendWindow, startedAt } = settings
+  const file = locate(settings.file)
   const locked = lock(file)
   const db = open(file)
   db.exec("PRAGMA wal_autocheckpoint = 0")
