@@ -2,7 +2,7 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, renameSync, rmSync } from "node:fs"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -139,12 +139,27 @@ const locked = (): Trouble => {
   }
 }
 
+/** Somebody has tidied up. */
+const movedAway = (): Trouble => {
+  const move = (directory: string, from: string, to: string) =>
+    Effect.sync(() => {
+      for (const suffix of ["", "-wal"]) {
+        renameSync(join(directory, `${from}${suffix}`), join(directory, `${to}${suffix}`))
+      }
+    })
+  return {
+    begins: ({ directory }) => move(directory, "messages.db", "old.db"),
+    ends: ({ directory }) => move(directory, "old.db", "messages.db")
+  }
+}
+
 const troubles = [
   ["its disk is full", () => fault("full")],
   ["its disk is read-only", () => fault("read-only")],
   ["writing fails", () => fault("write error")],
   ["syncing fails", () => fault("sync error")],
-  ["another program has the database locked", locked]
+  ["another program has the database locked", locked],
+  ["its database is moved away", movedAway]
 ] as const
 
 describe.skipIf(Disk.isMissing())("cpt serve --data, when (needs Linux, and cc)", () => {

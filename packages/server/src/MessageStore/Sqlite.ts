@@ -635,7 +635,7 @@ const isSource = import.meta.url.endsWith(".ts")
 /** How much longer than the shutdown deadline a thread may take to end. */
 const endWithin = Duration.seconds(1)
 
-/** How often a thread that fails is asked whether it works again. */
+/** How often a thread is asked whether it has what it works on, and one that fails, whether it works again. */
 const probeEvery = "1 second"
 
 /**
@@ -661,7 +661,6 @@ const thread = Effect.fnUntraced(
     let isGone = false
     let isFailing = false
     let failure: string | undefined // the same, but known also while nobody asks for anything
-    const failed = Latch.makeUnsafe(false)
     const patience = Duration.sum((yield* ServerConfig).shutdownDeadline, endWithin)
     const ended = (worker: Worker) =>
       Effect.callback<void>((resume) => {
@@ -734,7 +733,6 @@ const thread = Effect.fnUntraced(
       Effect.suspend(() => {
         const why = "error" in reply ? reply.error : "no answer to the question"
         failure = why
-        failed.openUnsafe()
         const said = isFailing ? Effect.void : Effect.logError(`the ${settings.role} of ${settings.file} fails: ${why}`)
         isFailing = true
         return Effect.andThen(said, Effect.fail(new Decline.StorageUnavailable({})))
@@ -747,11 +745,11 @@ const thread = Effect.fnUntraced(
     })
 
     yield* Effect.gen(function*() {
-      yield* failed.await
       yield* Effect.sleep(probeEvery)
-      const reply = yield* send({ op: "probe" })
-      if ("works" in reply) failure = undefined
-      if (failure === undefined) failed.closeUnsafe()
+      const wasFailing = failure !== undefined
+      const reply = yield* send({ op: wasFailing ? "probe" : "look" })
+      if (!("works" in reply)) yield* Effect.ignore(unavailable(reply))
+      else if (wasFailing) failure = undefined
     }).pipe(Effect.forever, Effect.forkScoped)
 
     return {

@@ -12,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -546,6 +547,53 @@ describe.skipIf(process.platform === "win32")("layerSqlite, on a link", () => {
       assert.strictEqual(readlinkSync(link), file)
       assert.strictEqual((yield* isRight(file)).messages, 3)
     }))
+})
+
+// On Windows a file that is open cannot be moved
+describe.skipIf(process.platform === "win32")("layerSqlite, when its files are taken away", () => {
+  for (const what of ["", "-wal"]) {
+    it.live(`declines what nobody would find again, until messages.db${what} is back (CPT 4.1)`, () =>
+      Effect.gen(function*() {
+        const errors: Array<string> = []
+        const logger = Logger.make(({ logLevel, message }) => {
+          if (logLevel === "Error") errors.push(String(message))
+        })
+        const file = yield* newFile
+        const taken = `${file}${what}`
+        yield* Effect.gen(function*() {
+          const store = yield* opened(file)
+          yield* append(store, [draft("before")])
+          renameSync(taken, `${file}.moved`)
+          assert.isTrue(Exit.isFailure(yield* Effect.exit(append(store, [draft("gone")]))))
+          assert.include(store.failure() ?? "", `${taken} was removed or replaced`)
+          if (what === "") {
+            copyFileSync(`${file}.moved`, file) // another file, with the same in it
+            assert.isTrue(Exit.isFailure(yield* Effect.exit(append(store, [draft("gone")]))))
+          }
+          assert.deepStrictEqual(yield* textsIn(store), ["before"])
+          renameSync(`${file}.moved`, taken)
+          yield* append(store, [draft("after")])
+          assert.isUndefined(store.failure())
+          assert.deepStrictEqual(yield* textsIn(store), ["before", "after"])
+        }).pipe(Effect.scoped, Effect.provide(Logger.layer([logger])))
+        assert.lengthOf(errors, 1)
+        assert.include(errors[0], `${taken} was removed or replaced`)
+        assert.deepStrictEqual(yield* use(file, textsIn), ["before", "after"])
+        yield* isRight(file)
+      }))
+  }
+
+  it.live("is not well, also while nobody sends", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      yield* append(store, [draft("before")])
+      renameSync(file, `${file}.moved`)
+      const failure = yield* eventually(Effect.sync(() => store.failure()), (failure) => failure !== undefined)
+      assert.include(failure ?? "", `${file} was removed or replaced`)
+      renameSync(`${file}.moved`, file)
+      yield* eventually(Effect.sync(() => store.failure()), (failure) => failure === undefined)
+    }).pipe(Effect.provide(Logger.layer([]))))
 })
 
 /** Nothing is committed meanwhile: within the second for which the store waits for whoever writes to its database. */

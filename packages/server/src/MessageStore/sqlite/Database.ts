@@ -319,6 +319,23 @@ export const connect = (file: string): DatabaseSync => {
   return db
 }
 
+/**
+ * Gives who looks whether files that are open still stand in their places, and throws if one does not: what is written to it
+ * then, no later start would find. To look takes some microseconds.
+ */
+export const placesOf = (files: ReadonlyArray<string>): () => void => {
+  const look = (file: string) => statSync(file, { bigint: true, throwIfNoEntry: false }) // numbers would be rounded
+  const places = files.map((file) => ({ file, before: look(file) }))
+  return () => {
+    for (const { before, file } of places) {
+      const now = look(file)
+      if (now?.ino !== before?.ino || now?.dev !== before?.dev) {
+        throw new Error(`${file} was removed or replaced while it was open: bring it back, or start the server again`)
+      }
+    }
+  }
+}
+
 /** Opens the database for writing; makes it, or brings it to this version. Call it under the lock. Throws why not. */
 export const open = (file: string): DatabaseSync => {
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 0) inspect(file)

@@ -8,7 +8,7 @@ import { setPriority } from "node:os"
 import type { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, Worker, workerData } from "node:worker_threads"
 import { Checkpointer, serveCheckpointer } from "./Checkpointer.ts"
-import { busyTimeout, locate, lock, open, openReadOnly } from "./Database.ts"
+import { busyTimeout, locate, lock, open, openReadOnly, placesOf } from "./Database.ts"
 import { Reader, type StoredGroups, type StoredName, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
 import type { Committed, DeclaredName, Moment, Steps } from "./Steps.ts"
@@ -35,6 +35,8 @@ export type Question =
   | { readonly op: "declared" }
   | { readonly op: "declare"; readonly row: DeclaredName }
   | { readonly op: "groups"; readonly after: string }
+  /** Whether what it works on is still there. */
+  | { readonly op: "look" }
   /** Whether it works: the writer writes something to the disk, the reader reads. */
   | { readonly op: "probe" }
   /** Ends the thread; there is no answer. */
@@ -91,6 +93,7 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
   const db = open(file)
   db.exec("PRAGMA wal_autocheckpoint = 0")
   const writer = new Writer(db, resendWindow, startedAt)
+  const stayInPlace = placesOf([settings.file, `${file}-wal`])
   const retention = new Retention(writer, keep)
   const age = keep.age === undefined ? undefined : Math.min(Math.max(lookEvery.least, keep.age / 20), lookEvery.most)
   let [committedAt, foldedAt] = [0, 0]
@@ -140,6 +143,7 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
 
   /** Does what is left to do, when no commit takes it along, and says in how many milliseconds to look again. */
   const whenThereIsTime = (): number | undefined => {
+    stayInPlace() // the checkpointer would make another one
     const idle = performance.now() - committedAt
     if (idle < foldWithin) return foldWithin
     if (committedAt > foldedAt || isLeft || age !== undefined) {
@@ -185,7 +189,12 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
   return {
     commit: (id: number, steps: Steps) => {
       const isDue = isLeft || writer.shouldFold || performance.now() - foldedAt >= foldWithin
-      const { also, committed } = retention.guard(() => writer.commit(steps, () => isDue ? keepHouse() : undefined))
+      const finish = () => {
+        const done = isDue ? keepHouse() : undefined
+        stayInPlace() // CPT 4.1: what is ACKed is there later too; at the end, where it can still be taken back
+        return done
+      }
+      const { also, committed } = retention.guard(() => writer.commit(steps, finish))
       committedAt = performance.now()
       pages += 4
       const { ends, lines, timestamps } = committed
@@ -196,12 +205,19 @@ const serveWriter = (port: MessagePort, settings: Settings) => {
       })
     },
     declare: (id: number, row: DeclaredName) => {
-      writer.transact(() => writer.declare(row))
+      writer.transact(() => {
+        writer.declare(row)
+        stayInPlace()
+      })
       pages += 2
       port.postMessage({ id, declared: [row] } satisfies Reply)
       look(foldWithin)
     },
-    probe: () => writer.probe(),
+    look: stayInPlace,
+    probe: () => {
+      stayInPlace()
+      writer.probe()
+    },
     close: async (steps: Steps) => {
       clearTimeout(timer)
       await checkpointer.end() // so that nothing is left of the log
@@ -257,6 +273,9 @@ const serve = (port: MessagePort, settings: Settings): void => {
         return writer?.declare(request.id, request.row)
       case "groups":
         return reader?.groups(request.id, request.after)
+      case "look":
+        writer?.look()
+        return port.postMessage({ id: request.id, works: true } satisfies Reply)
       case "probe":
         writer?.probe()
         reader?.probe()
