@@ -979,4 +979,26 @@ describe("Database", () => {
         assert.isTrue(problems.some((found) => found.includes(problem)), `${sql}: ${problems.join("; ")}`)
       }
     }))
+
+  it.live("says what it has found of a database that cannot be read to its end", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => append(store, drafts(2000)))
+      const pages = beside(file, (db) =>
+        db.prepare("SELECT max(pageno) AS page FROM dbstat WHERE name IN ('names', 'blocks') GROUP BY name").all())
+      for (const { page } of pages) {
+        const copy = yield* newFile
+        const bytes = readFileSync(file)
+        bytes.fill(0xff, 4096 * (Number(page) - 1), 4096 * Number(page))
+        writeFileSync(copy, bytes)
+        const { problems } = yield* Database.check(copy)
+        assert.isTrue(
+          problems.some((found) =>
+            found.startsWith("structure: ")
+          ),
+          problems.join("; ")
+        )
+        assert.match(problems.at(-1) ?? "", /^structure: what comes then cannot be read \(.+\)$/)
+      }
+    }))
 })

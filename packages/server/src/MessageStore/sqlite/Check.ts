@@ -6,7 +6,7 @@ import { Result } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import * as Rows from "../../Keeper/Rows.ts"
 import { LineWalk } from "./Block.ts"
-import { isCurrent, kindCodes, messageOverhead, openReadOnly, placeOf } from "./Database.ts"
+import { codeOf, isCurrent, kindCodes, messageOverhead, openReadOnly, placeOf } from "./Database.ts"
 
 export interface Report {
   readonly messages: number
@@ -25,6 +25,9 @@ export interface Report {
   /** What is wrong, in a sentence each; of very many the first. */
   readonly problems: ReadonlyArray<string>
 }
+
+/** While it is being made. */
+type Draft = { -readonly [Field in keyof Report]: Report[Field] }
 
 /** How far it has come: messages looked at, of how many. 0 while the structure is looked at, which is one piece. */
 export interface CheckProgress {
@@ -66,7 +69,22 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
   const found = (problem: string) => {
     if (problems.length < maxProblems) problems.push(problem)
   }
-  const report = { ...nothing, problems }
+  const report: Draft = { ...nothing, problems }
+  try {
+    yield* lookThrough(db, report, found)
+  } catch (error) {
+    // Of what is damaged, whatever can be said of it is worth more than that it cannot be read to its end
+    if (!(error instanceof Error) || codeOf(error) === undefined) throw error
+    problems.push(`structure: what comes then cannot be read (${error.message})`)
+  }
+  return report
+}
+
+function* lookThrough(
+  db: DatabaseSync,
+  report: Draft,
+  found: (problem: string) => void
+): Generator<CheckProgress, void> {
   yield { done: 0, total: 0 }
   for (const row of db.prepare(`PRAGMA integrity_check(${maxProblems})`).all()) {
     const text = String(Object.values(row)[0]).replaceAll(/\s+/g, " ")
@@ -74,7 +92,7 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
   }
   if (!isCurrent(db)) {
     found("version: it is of an older cpt; the next start of a server on it brings it up to date")
-    return report
+    return
   }
 
   /** Of each target: what there is in its place, by one walk over all blocks in their order. */
@@ -163,7 +181,6 @@ function* checkSnapshot(db: DatabaseSync): Generator<CheckProgress, Report> {
       found(`declared: ${name} is declared as ${isGroup ? "a group, and is a user" : "an account, and is a group"}`)
     }
   }
-  return report
 }
 
 const walkOver = (lines: unknown): LineWalk => new LineWalk(lines instanceof Uint8Array ? lines : new Uint8Array(0))

@@ -204,7 +204,7 @@ export const lock = (file: string): DatabaseSync => {
 const [busy, corrupt, notADatabase] = [5, 11, 26]
 
 /** SQLite's code of an error, without its details; undefined for what is none of its errors. */
-const codeOf = (error: unknown): number | undefined =>
+export const codeOf = (error: unknown): number | undefined =>
   error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : undefined
 
 /** So that not even a file beside it is made; for a database that nobody writes to. */
