@@ -1,11 +1,12 @@
 /** A server whose disk, database or clock misbehaves: what is ACKed is stored, and everything else goes on. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, renameSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { connect } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
 import { folder, run, start } from "./support/Cpt.ts"
@@ -138,6 +139,23 @@ const locked = (): Trouble => {
     ends: () => Effect.sync(() => db?.close())
   }
 }
+
+/** Checks a database, but waits for a line before it looks at it. */
+const checking = `
+import { Database } from "@cpt/server"
+import { Effect } from "effect"
+import { createInterface } from "node:readline"
+const line = createInterface(process.stdin)[Symbol.asyncIterator]()
+const wait = Effect.promise(async () => {
+  console.log("begun")
+  await line.next()
+})
+const checked = Effect.match(Database.check(process.argv[1], () => wait), {
+  onFailure: ({ message }) => console.log(message),
+  onSuccess: (report) => console.log(JSON.stringify(report))
+})
+await Effect.runPromise(checked)
+process.exit()`
 
 /** Somebody has tidied up. */
 const movedAway = (): Trouble => {
@@ -557,5 +575,57 @@ describe.skipIf(Disk.isMissing())("cpt serve --data, when (needs Linux, and cc)"
         assert.strictEqual(yield* cpt.status, 1)
         assert.strictEqual(yield* cpt.note, "(end)")
       }
+    }))
+
+  it.live("its disk is read-only, and it is stopped: it can be checked and copied all the same", () =>
+    Effect.gen(function*() {
+      const place = yield* disk
+      const server = yield* serving(place)
+      const ann = yield* loggedIn(server.port, "ann")
+      assert.strictEqual(yield* ann.asks("SEND red 1"), "ACK")
+      yield* server.stopped
+      Disk.setFault(place.control, "read-only")
+      const env = Disk.environment(place)
+      const names = readdirSync(place.directory)
+      const copy = join(dirname(place.directory), "copy.db")
+      const backup = yield* run(["backup", copy, "--data", place.directory], { env })
+      assert.deepStrictEqual(backup.status, 0, backup.stderr)
+      for (const args of [["check", "--data", place.directory], ["check", copy]]) {
+        const { status, stderr, stdout } = yield* run(args, { env })
+        assert.deepStrictEqual([status, stderr], [0, ""])
+        assert.match(stdout, /: all is well\n1 message /)
+      }
+      assert.deepStrictEqual(readdirSync(place.directory), names)
+    }))
+
+  it.live("its disk is read-only for who checks it, and it is started meanwhile: that is said, and nothing of what was found", () =>
+    Effect.gen(function*() {
+      const place = yield* disk
+      const first = yield* serving(place)
+      const ann = yield* loggedIn(first.port, "ann")
+      assert.strictEqual(yield* ann.asks("SEND red 1"), "ACK")
+      yield* first.stopped
+      const control = `${place.control}-of-checker`
+      Disk.setFault(control, "read-only")
+      const checker = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn(
+            process.execPath,
+            ["--conditions=@cpt/source", "--input-type=module", "-e", checking, join(place.directory, "messages.db")],
+            {
+              cwd: new URL("..", import.meta.url),
+              env: { ...process.env, ...Disk.environment({ ...place, control }) },
+              stdio: ["pipe", "pipe", "inherit"]
+            }
+          )
+        ),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      const lines = createInterface(checker.stdout)[Symbol.asyncIterator]()
+      const next = Effect.promise(async () => (await lines.next()).value)
+      assert.strictEqual(yield* next, "begun")
+      yield* serving(place)
+      checker.stdin.write("go on\n")
+      assert.strictEqual(yield* next, "somebody has begun to write to it meanwhile: try again")
     }))
 })

@@ -1001,4 +1001,18 @@ describe("Database", () => {
         assert.match(problems.at(-1) ?? "", /^structure: what comes then cannot be read \(.+\)$/)
       }
     }))
+
+  it.live("leaves nothing beside what it has read, and changes nothing", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      yield* use(file, (store) => append(store, drafts(3)))
+      const [names, bytes] = [readdirSync(dirname(file)), readFileSync(file)]
+      yield* Effect.all([isRight(file), isRight(file)], { concurrency: 2 })
+      const copy = yield* newFile
+      yield* Database.backup(file, copy)
+      yield* isRight(copy)
+      assert.deepStrictEqual(readdirSync(dirname(file)), names)
+      assert.deepStrictEqual(readdirSync(dirname(copy)), ["messages.db"])
+      assert.deepStrictEqual(readFileSync(file), bytes)
+    }))
 })

@@ -2,7 +2,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { setImmediate } from "node:timers/promises"
-import { openReadOnly, placeOf, refuseDamaged, sqlite, syncDirectory, value } from "./Database.ts"
+import { openToLook, placeOf, refuseDamaged, sqlite, syncDirectory, value } from "./Database.ts"
 
 /** Pages between two reports of progress: some ten milliseconds. */
 const stepPages = 4096
@@ -23,7 +23,7 @@ export const backup = async (
   { onProgress, signal }: { readonly onProgress: (progress: BackupProgress) => void; readonly signal: AbortSignal }
 ): Promise<void> => {
   const to = placeOf(copy)
-  const db = openReadOnly(placeOf(file))
+  const { db, verify } = openToLook(placeOf(file))
   const unfinished = join(dirname(to), `.${basename(to)}.${process.pid}.tmp`)
   try {
     if (existsSync(to)) throw new Error(`${to} is there already`)
@@ -38,6 +38,7 @@ export const backup = async (
         onProgress({ donePages: totalPages - remainingPages, totalPages })
       }
     })
+    verify()
     signal.throwIfAborted()
     const copied = new (sqlite().DatabaseSync)(unfinished)
     try {

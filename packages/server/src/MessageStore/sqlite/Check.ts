@@ -6,7 +6,7 @@ import { Result } from "effect"
 import type { DatabaseSync } from "node:sqlite"
 import * as Rows from "../../Keeper/Rows.ts"
 import { LineWalk } from "./Block.ts"
-import { codeOf, isCurrent, kindCodes, messageOverhead, openReadOnly, placeOf } from "./Database.ts"
+import { codeOf, isCurrent, kindCodes, messageOverhead, openToLook, placeOf } from "./Database.ts"
 
 export interface Report {
   readonly messages: number
@@ -55,10 +55,12 @@ const stepMessages = 50_000
 
 /** Checks a database, step by step. Throws if it cannot be read at all, or is none of cpt. */
 export function* check(file: string): Generator<CheckProgress, Report> {
-  const db = openReadOnly(placeOf(file))
+  const { db, verify } = openToLook(placeOf(file))
   try {
     db.exec("BEGIN")
-    return yield* checkSnapshot(db)
+    const report = yield* checkSnapshot(db)
+    verify()
+    return report
   } finally {
     db.close()
   }

@@ -201,18 +201,21 @@ export const lock = (file: string): DatabaseSync => {
 }
 
 /** Some of them. */
-const [busy, corrupt, notADatabase] = [5, 11, 26]
+const [busy, corrupt, cannotOpen, notADatabase] = [5, 11, 14, 26]
 
 /** SQLite's code of an error, without its details; undefined for what is none of its errors. */
 export const codeOf = (error: unknown): number | undefined =>
   error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : undefined
 
-/** So that not even a file beside it is made; for a database that nobody writes to. */
-const immutable = (file: string): URL => {
+/** A file, as SQLite is told of it when there is more to say. */
+const locator = (file: string, parameter: "mode" | "immutable", value: string): URL => {
   const url = pathToFileURL(file)
-  url.searchParams.set("immutable", "1")
+  url.searchParams.set(parameter, value)
   return url
 }
+
+/** So that not even a file beside it is made; for a database that nobody writes to. */
+const immutable = (file: string): URL => locator(file, "immutable", "1")
 
 /**
  * Opens a database only to read it, beside a server or, under its lock, alone. Throws if it is none of ours; never
@@ -220,7 +223,11 @@ const immutable = (file: string): URL => {
  */
 export const openReadOnly = (file: string, isAlone = false): DatabaseSync => {
   const place = locate(file)
-  const db = new (sqlite().DatabaseSync)(isAlone ? immutable(place) : place, { readOnly: true, timeout: busyTimeout })
+  return openOurs(isAlone ? immutable(place) : place, true)
+}
+
+const openOurs = (place: string | URL, readOnly: boolean): DatabaseSync => {
+  const db = new (sqlite().DatabaseSync)(place, { readOnly, timeout: busyTimeout })
   try {
     if (Number(value(db, "PRAGMA application_id")) !== applicationId) {
       throw new Error("it is a database, but not one of cpt")
@@ -238,6 +245,37 @@ export const openReadOnly = (file: string, isAlone = false): DatabaseSync => {
         throw error
     }
   }
+}
+
+export interface Look {
+  readonly db: DatabaseSync
+  /** Throws if what has been read may not be of one moment. */
+  readonly verify: () => void
+}
+
+/**
+ * The same, whether a server is at work on it or not, with nothing left beside it. The files that SQLite makes there to read,
+ * it takes away where it might write too, when nobody else has them. Where it cannot make them, as on a medium that is
+ * read-only, nobody is at work if there is no log; somebody else may begin to be, and then it is told at the end.
+ */
+export const openToLook = (file: string): Look => {
+  const place = locate(file)
+  const log = `${place}-wal`
+  const isLeft = [log, `${place}-journal`].some((name) => (statSync(name, { throwIfNoEntry: false })?.size ?? 0) > 0)
+  try {
+    const db = isLeft ? openOurs(place, true) : openOurs(locator(place, "mode", "rw"), false)
+    return { db, verify: () => {} }
+  } catch (error) {
+    if (codeOf(error) !== cannotOpen || existsSync(log)) throw error
+  }
+  const before = statSync(place, { bigint: true })
+  const verify = () => {
+    const now = statSync(place, { bigint: true })
+    if (existsSync(log) || now.mtimeNs !== before.mtimeNs || now.size !== before.size) {
+      throw new Error("somebody has begun to write to it meanwhile: try again")
+    }
+  }
+  return { db: openOurs(immutable(place), true), verify }
 }
 
 const versionOf = (db: DatabaseSync): number => Number(value(db, "PRAGMA user_version"))
@@ -263,7 +301,7 @@ const inspect = (file: string): void => {
       db.close()
     }
   } finally {
-    if (!index) rmSync(`${file}-shm`, { force: true })
+    if (log && !index) rmSync(`${file}-shm`, { force: true })
   }
 }
 
