@@ -40,15 +40,15 @@ export class Framer {
   /** All that was taken is visible ASCII, spaces, tabs and ends of lines: most text, which need not be looked at again. */
   isPlain = false
 
-  readonly #maxLineBytes: number
+  /** Of a line, without its end. It may be changed at any time: it holds for every line that is not complete yet. */
+  maxLineBytes: number
   #rest: Buffer = nothing // the unfinished line, always a copy: a kept view would keep the socket's whole slab
   #isOurs = false // `bytes` is a copy already
   #isSkipping = false // inside a line that has been reported as too long
   #from = 0
 
-  /** @param maxLineBytes of a line, without its end */
   constructor(maxLineBytes: number) {
-    this.#maxLineBytes = maxLineBytes
+    this.maxLineBytes = maxLineBytes
   }
 
   /**
@@ -84,7 +84,7 @@ export class Framer {
       return this.next()
     }
     this.end = lf > this.start && bytes[lf - 1] === CR ? lf - 1 : lf
-    this.isTooLong = this.end - this.start > this.#maxLineBytes
+    this.isTooLong = this.end - this.start > this.maxLineBytes
     return true
   }
 
@@ -117,7 +117,7 @@ export class Framer {
     this.#rest = nothing
     if (length === 0 || this.#isSkipping) return false
     // One more than the limit may be the CR of a line that is just not too long (CPT 1.9)
-    const limit = bytes[bytes.length - 1] === CR ? this.#maxLineBytes + 1 : this.#maxLineBytes
+    const limit = bytes[bytes.length - 1] === CR ? this.maxLineBytes + 1 : this.maxLineBytes
     this.isTooLong = this.#isSkipping = length > limit
     if (this.isTooLong) return true
     this.#rest = Buffer.allocUnsafeSlow(length) // it may stay: not from a pool, which would stay with it

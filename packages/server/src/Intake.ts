@@ -58,6 +58,11 @@ export class Intake {
     this.#framer = new Framer.Framer(maxLineBytes)
   }
 
+  /** For lines that are not complete yet. */
+  set maxLineBytes(bytes: number) {
+    this.#framer.maxLineBytes = bytes
+  }
+
   /** Takes bytes, which must not change before all lines in them are read, or `keep` is said; false if there is none. */
   take(bytes: Uint8Array): boolean {
     this.#framer.take(bytes)

@@ -106,11 +106,15 @@ export class Pace {
 
   /** Whether so many names may come into use by this session. */
   mayName(count: number): boolean {
-    const { maxNewNames } = this.#services.config
-    if (this.#names === undefined) return count <= maxNewNames
+    if (this.#names === undefined) return count <= this.#services.config.maxNewNames
     if (this.#names.has(count)) return true
-    this.#names.fill(maxNewNames / hour, maxNewNames, uptime(this.#services.clock))
+    this.#fillNames()
     return this.#names.has(count)
+  }
+
+  /** There are other settings: the burst of names may be smaller. The others are looked at with each read. */
+  reconfigure(): void {
+    this.#fillNames()
   }
 
   /** So many have. */
@@ -120,6 +124,11 @@ export class Pace {
     const { clock, config } = this.#services
     this.#names ??= new TokenBucket(config.maxNewNames, uptime(clock))
     this.#names.owe(count)
+  }
+
+  #fillNames(): void {
+    const { clock, config } = this.#services
+    this.#names?.fill(config.maxNewNames / hour, config.maxNewNames, uptime(clock))
   }
 
   #fill(): void {

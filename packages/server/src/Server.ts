@@ -88,7 +88,7 @@ export class Server extends Context.Service<Server, {
   readonly addresses: ReadonlyArray<NetAddress.SocketAddress>
   /** Tells everybody who is logged in (CPT 5.9); gives how many that are. */
   readonly announce: (text: Message.Message) => Effect.Effect<number>
-  /** Other settings, also for those who are there; the length of a line for who comes from now on. */
+  /** Other settings, also for those who are there. */
   readonly reconfigure: (settings: Partial<Omit<Settings, "live">>) => Effect.Effect<void>
   readonly settings: Readonly<Settings>
   /** Everybody who is connected, in the order in which they came, behind the one with this id. */
@@ -283,6 +283,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
     reconfigure: (settings) =>
       Effect.suspend(() => {
         Object.assign(config, settings)
+        for (const session of sessions) session.reconfigure()
         review()
         return Descriptors.warnIfShort(config)
       }),

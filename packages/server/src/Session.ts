@@ -256,6 +256,12 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return this.#following
   }
 
+  /** There are other settings: takes those that are not looked up each time. */
+  reconfigure(): void {
+    this.#intake.maxLineBytes = this.#services.config.maxLineBytes
+    this.pace.reconfigure()
+  }
+
   /** Other things are declared, under these names or under any: what it may no longer, ends now. */
   review(names?: ReadonlySet<string>): void {
     const following = this.#following

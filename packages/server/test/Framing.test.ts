@@ -288,6 +288,28 @@ describe("CPT 1.4: a line has at most 8,192 bytes without its end", () => {
   )
 
   transcript(
+    "a reload changes it for who is there, also in the middle of a line",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      A>> SEND g 12345
+      server: settings {"maxLineBytes": 20}
+      A>> 67890123\r\nSEND g 12345678901234\n
+      A< ACK
+      A< DECLINE line_too_long
+      A>> SEND g 123456789012345
+      A< DECLINE line_too_long
+      server: settings {"maxLineBytes": 40}
+      A>> 67890\nSEND g 123456789012345\nSEND g 123456789012345
+      A< ACK
+      server: settings {"maxLineBytes": 10}
+      A>> 6\nSEND g hi\n
+      A< DECLINE line_too_long
+      A< ACK
+    `
+  )
+
+  transcript(
     "CPT 1.9: it is declined as soon as that is certain",
     script`
       A>> ${"x".repeat(20)}

@@ -403,4 +403,21 @@ describe("--max-new-names", () => {
     `,
     { settings: { maxNewNames: 3 } }
   )
+
+  transcript(
+    "and holds for who is there when a reload makes it smaller",
+    script`
+      A> CONNECT alice
+      A< ACCEPT
+      A> SEND g1 a
+      A< ACK
+      server: settings {"maxNewNames": 1}
+      A> SEND g2 b
+      A< ACK
+      A> SEND g3 c
+      A< DECLINE rate_limited
+      A> SEND g2 d
+      A< ACK
+    `
+  )
 })
