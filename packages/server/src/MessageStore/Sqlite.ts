@@ -13,7 +13,7 @@ import { Worker } from "node:worker_threads"
 import type { Batch } from "../Batch.ts"
 import { Keeper } from "../Keeper.ts"
 import * as Rows from "../Keeper/Rows.ts"
-import { type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
+import { type KeptGroups, type Kind, MessageStore, type Page, type Watcher } from "../MessageStore.ts"
 import { Metrics } from "../Metrics.ts"
 import { ServerConfig } from "../ServerConfig.ts"
 import { uptime } from "../Uptime.ts"
@@ -22,7 +22,7 @@ import { Cache, type Tail } from "./Cache.ts"
 import * as defaults from "./Defaults.ts"
 import { headOf } from "./Head.ts"
 import { placeOf } from "./sqlite/Database.ts"
-import type { StoredPage } from "./sqlite/Reader.ts"
+import type { StoredNames, StoredPage } from "./sqlite/Reader.ts"
 import type { Keep } from "./sqlite/Retention.ts"
 import { type Committed, type DeclaredName, type Op, op, type Steps } from "./sqlite/Steps.ts"
 import type { Question, Reply, Request, Settings } from "./sqlite/Thread.ts"
@@ -576,10 +576,10 @@ const make = Effect.fnUntraced(function*(options: Options) {
     },
 
     groups: (after) =>
-      Effect.map(reader.groups(after), ({ groups, through }) => ({
-        groups: groups.map(({ messages, name }) => ({ messages, name: Name.Name.make(name) })),
-        through
-      })),
+      Effect.suspend(() => {
+        const commits = recent.slice() // as of now, as for `read`: on a full disk they may stay there for long
+        return Effect.map(reader.names(after), (page) => groupsIn(page, after, commits))
+      }),
 
     failure: () => writer.failure() ?? reader.failure()
   })
@@ -626,6 +626,28 @@ const withRecent = (
     }
   }
   return { ...page, lines: Buffer.concat(parts), count, through }
+}
+
+/** A page of groups: of the names that are in their places, and of what these commits add to them. */
+const groupsIn = ({ names, through }: StoredNames, after: string, commits: ReadonlyArray<Recent>): KeptGroups => {
+  const known = new Map(names.map((row) => [row.name, row]))
+  const counts = new Map<string, number>()
+  const isOnPage = (name: string) =>
+    Name.compare(name, after) > 0 && (through === undefined || Name.compare(name, through) <= 0)
+  for (const { targets, timestamps } of commits) {
+    for (let index = 0; index < targets.length; index++) {
+      const [target, timestamp] = [targets[index], timestamps[index]!]
+      // Of a name that has no row yet, none is in its place; 0 where nothing was stored
+      if (target === undefined || timestamp <= (known.get(target)?.head ?? 0) || !isOnPage(target)) continue
+      counts.set(target, (counts.get(target) ?? 0) + 1)
+    }
+  }
+  for (const { kind, messages, name } of names) {
+    if (kind === "user") counts.delete(name)
+    else if (messages > 0) counts.set(name, messages + (counts.get(name) ?? 0))
+  }
+  const groups = Array.from(counts, ([name, messages]) => ({ name: Name.Name.make(name), messages }))
+  return { groups: groups.toSorted((a, b) => Name.compare(a.name, b.name)), through }
 }
 
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
@@ -754,8 +776,8 @@ const thread = Effect.fnUntraced(
 
     return {
       failure: () => failure,
-      groups: (after: string) =>
-        ask({ op: "groups", after }, (reply) => "groups" in reply ? { answer: reply.groups } : undefined),
+      names: (after: string) =>
+        ask({ op: "names", after }, (reply) => "names" in reply ? { answer: reply.names } : undefined),
       commit: (steps: Steps): Effect.Effect<Committed, Decline.StorageUnavailable> =>
         ask({ op: "commit", steps }, (reply) => "committed" in reply ? { answer: reply.committed } : undefined, [
           steps.ops.buffer,

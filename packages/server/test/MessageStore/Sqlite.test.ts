@@ -697,6 +697,47 @@ describe("layerSqlite, while something else writes to the database", () => {
     }).pipe(Effect.provide(Logger.layer([]))))
 })
 
+describe("layerSqlite, of groups whose messages cannot be brought to their places, as on a full disk", () => {
+  it.live("lists them with all their messages, and no inboxes", () =>
+    Effect.gen(function*() {
+      const file = yield* newFile
+      const store = yield* opened(file)
+      const inbox = Name.Target.make("bob")
+      yield* append(store, [draft("1"), draft("psst", inbox)])
+      yield* store.claim(bob, "user")
+
+      const other = yield* Effect.acquireRelease(
+        Effect.sync(() => new DatabaseSync(file, { timeout: 5000 })),
+        (db) => Effect.sync(() => db.close())
+      )
+      const placed = other.prepare("SELECT count FROM names WHERE name = ?")
+      const made: Array<Name.Target> = []
+      /** Sends to a new group, and locks the database; false if it was in its place by then. */
+      const isHeld = Effect.gen(function*() {
+        const name = Name.Target.make(`g${made.length + 1}`)
+        made.push(name)
+        yield* append(store, [draft("more"), draft("more", inbox), draft("x", name)])
+        other.exec("BEGIN IMMEDIATE")
+        if (placed.get(name) === undefined) return true
+        other.exec("ROLLBACK")
+        return false
+      })
+      yield* Effect.repeat(isHeld, { until: (isHeld) => isHeld })
+
+      const expectedRed = { name: red, messages: 1 + made.length }
+      const expected = [...made.map((name) => ({ name, messages: 1 })), expectedRed]
+        .toSorted((a, b) => Name.compare(a.name, b.name))
+      const listed = (after: string): Effect.Effect<ReadonlyArray<unknown>, unknown> =>
+        Effect.map(store.groups(after), ({ groups }) => groups)
+      assert.deepStrictEqual(yield* listed(""), expected)
+      assert.deepStrictEqual(yield* listed("r"), [expectedRed])
+      other.exec("ROLLBACK")
+      const isPlaced = Effect.sync(() => placed.get("red")?.["count"] === expectedRed.messages)
+      yield* eventually(isPlaced, (isPlaced) => isPlaced)
+      assert.deepStrictEqual(yield* listed(""), expected)
+    }))
+})
+
 describe("layerSqlite, while more is committed than its log should hold", () => {
   it.live("has it brought into the database meanwhile, and leaves nothing of it", () =>
     Effect.gen(function*() {

@@ -26,8 +26,14 @@ export interface StoredPage {
   readonly missingThrough: number
 }
 
-export interface StoredGroups {
-  readonly groups: ReadonlyArray<{ readonly name: string; readonly messages: number }>
+export interface StoredNames {
+  readonly names: ReadonlyArray<{
+    readonly name: string
+    readonly kind: StoredName["kind"]
+    readonly head: number
+    readonly messages: number
+  }>
+  /** All up to this name have been looked at; undefined if there are no more. */
   readonly through: string | undefined
 }
 
@@ -52,7 +58,7 @@ export class Reader {
     this.#sql = {
       name: db.prepare("SELECT id, kind, head, missing, count, bytes FROM names WHERE name = ?"),
       declared: db.prepare("SELECT name, kind, rules FROM declared"),
-      names: db.prepare("SELECT name, kind, count FROM names WHERE name > ? ORDER BY name LIMIT ?"),
+      names: db.prepare("SELECT name, kind, count, head FROM names WHERE name > ? ORDER BY name LIMIT ?"),
       // From the block in which `after` is; put together by SQLite, which is faster than a piece of memory a block
       blocks: db.prepare(
         `SELECT count(*) AS blocks, sum(count) AS count, CAST(group_concat(lines, '') AS BLOB) AS lines FROM (
@@ -81,13 +87,16 @@ export class Reader {
     }))
   }
 
-  /** A page of names behind one, and of those the ones with messages that are no users. */
-  groups(after: string): StoredGroups {
+  /** A page of names behind one, with what is in its place of them. */
+  names(after: string): StoredNames {
     const rows = this.#sql.names.all(after, pageNames)
     return {
-      groups: rows.flatMap(({ count, kind, name }) =>
-        count === 0 || kind === kindCodes.user ? [] : [{ name: String(name), messages: Number(count) }]
-      ),
+      names: rows.map(({ count, head, kind, name }) => ({
+        name: String(name),
+        kind: kindOf(Number(kind)),
+        head: Number(head),
+        messages: Number(count)
+      })),
       through: rows.length < pageNames ? undefined : String(rows.at(-1)?.["name"])
     }
   }

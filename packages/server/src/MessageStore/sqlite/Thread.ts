@@ -9,7 +9,7 @@ import type { DatabaseSync } from "node:sqlite"
 import { type MessagePort, parentPort, Worker, workerData } from "node:worker_threads"
 import { Checkpointer, serveCheckpointer } from "./Checkpointer.ts"
 import { busyTimeout, locate, lock, open, openReadOnly, placesOf } from "./Database.ts"
-import { Reader, type StoredGroups, type StoredName, type StoredPage } from "./Reader.ts"
+import { Reader, type StoredName, type StoredNames, type StoredPage } from "./Reader.ts"
 import { type Keep, Retention, type Trimmed } from "./Retention.ts"
 import type { Committed, DeclaredName, Moment, Steps } from "./Steps.ts"
 import { Writer } from "./Writer.ts"
@@ -34,7 +34,7 @@ export type Question =
   }
   | { readonly op: "declared" }
   | { readonly op: "declare"; readonly row: DeclaredName }
-  | { readonly op: "groups"; readonly after: string }
+  | { readonly op: "names"; readonly after: string }
   /** Whether what it works on is still there. */
   | { readonly op: "look" }
   /** Whether it works: the writer writes something to the disk, the reader reads. */
@@ -50,7 +50,7 @@ export type Reply =
   | { readonly id: number; readonly name: StoredName | undefined }
   | { readonly id: number; readonly page: StoredPage }
   | { readonly id: number; readonly declared: ReadonlyArray<DeclaredName> }
-  | { readonly id: number; readonly groups: StoredGroups }
+  | { readonly id: number; readonly names: StoredNames }
   | { readonly id: number; readonly works: true }
   | { readonly id: 0; readonly opened: true }
   /** All that has been committed is in its place, and these are gone. */
@@ -249,8 +249,8 @@ const serveReader = (port: MessagePort, { file }: Settings) => {
       port.postMessage({ id, page } satisfies Reply, [page.lines.buffer])
     },
     declared: (id: number) => port.postMessage({ id, declared: reader.declared() } satisfies Reply),
-    groups: (id: number, after: string) => port.postMessage({ id, groups: reader.groups(after) } satisfies Reply),
-    probe: () => reader.groups(""),
+    names: (id: number, after: string) => port.postMessage({ id, names: reader.names(after) } satisfies Reply),
+    probe: () => reader.names(""),
     close: () => db.close()
   }
 }
@@ -271,8 +271,8 @@ const serve = (port: MessagePort, settings: Settings): void => {
         return reader?.declared(request.id)
       case "declare":
         return writer?.declare(request.id, request.row)
-      case "groups":
-        return reader?.groups(request.id, request.after)
+      case "names":
+        return reader?.names(request.id, request.after)
       case "look":
         writer?.look()
         return port.postMessage({ id: request.id, works: true } satisfies Reply)
