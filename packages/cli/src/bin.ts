@@ -7,13 +7,18 @@ import { Cause, Effect, Exit, Layer, References, Runtime, Stdio, Terminal } from
 import { ChildProcessSpawner } from "effect/process"
 import { run } from "./Cli.ts"
 import * as Ending from "./Ending.ts"
-import * as Interrupted from "./Interrupted.ts"
 import { Output } from "./Output.ts"
 
 let signal: "SIGINT" | "SIGTERM" = "SIGINT"
 process.once("SIGTERM", () => {
   signal = "SIGTERM"
 })
+
+/**
+ * What it means that a signal ended the process: for a command, that it was cut short; for a server, which runs until it is
+ * told to stop, that it is done, be it that it was still starting.
+ */
+const interruptedStatus = (): number => process.argv[2] === "serve" ? 0 : signal === "SIGINT" ? 130 : 143
 
 const main = Effect.flatMap(Stdio.Stdio, ({ args }) => Effect.flatMap(args, run))
 
@@ -43,7 +48,7 @@ NodeRuntime.runMain(Effect.provide(main, layer), {
   disableErrorReporting: true,
   teardown: (exit, onExit) => {
     const end = (status: number) => Ending.end(status, () => process.exit(status))
-    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return end(Interrupted.exitStatus(signal))
+    if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return end(interruptedStatus())
     Runtime.defaultTeardown(exit, (status) => {
       // Something is on its way to stdout: Node ends when that has gone
       if (status === 0 && process.stdout.writableLength > 0) return onExit(0)

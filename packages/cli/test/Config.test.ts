@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Queue, Schedule } from "effect"
 import { Buffer } from "node:buffer"
 import { readFileSync, writeFileSync } from "node:fs"
+import { open } from "node:fs/promises"
 import { connect } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
@@ -301,6 +302,23 @@ describe("SIGHUP", () => {
         assert.match(yield* line, /^cpt: listening on /)
         yield* Cpt.shell(`echo '{}' > ${accounts}`)
         assert.strictEqual(JSON.parse(yield* note).message, "settings reloaded")
+      })
+  )
+
+  it.live.skipIf(process.platform === "win32")(
+    "is unlike SIGTERM and SIGINT: they end a server that is still starting, as one that has started",
+    () =>
+      Effect.gen(function*() {
+        for (const name of ["SIGTERM", "SIGINT"] as const) {
+          const config = join(yield* Cpt.folder, "serve.json")
+          yield* Cpt.shell(`mkfifo ${config}`)
+          const { signal, status } = yield* Cpt.start(["serve", "--memory", "--port", "0", "--config", config])
+          const file = yield* Effect.promise(() => open(config, "w")) // when it has come to read it
+          yield* signal(name)
+          yield* Effect.promise(() => file.writeFile("{}"))
+          yield* Effect.promise(() => file.close())
+          assert.strictEqual(yield* status, 0, name)
+        }
       })
   )
 

@@ -4,7 +4,6 @@ import { Console, Duration, Effect, Layer, MutableRef, Option } from "effect"
 import type { Input } from "../commands/Serve.ts"
 import * as Data from "../Data.ts"
 import { failed, usage } from "../Failure.ts"
-import * as Interrupted from "../Interrupted.ts"
 import * as Administration from "../serve/Administration.ts"
 import * as Checks from "../serve/Checks.ts"
 import * as Given from "../serve/Given.ts"
@@ -101,7 +100,6 @@ const host = Effect.fnUntraced(function*(
     Layer.provide(ServerConfig.layer({ ...limitsOf(values), live: values.live })),
     Layer.provideMerge(telemetry.layer)
   )
-  Interrupted.isHowThisEnds()
   yield* announceOurselves(listening.print).pipe(
     Effect.flatMap((all) => systemd.ready(`listening on ${all.join(" and ")}`)),
     Effect.andThen(Store.warnIfClosed(values)),
