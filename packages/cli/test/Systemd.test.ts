@@ -33,12 +33,16 @@ const bound = (place: BoundSocketOptions & { readonly path?: string }) =>
 const port = bound({ host: "127.0.0.1", port: 0 })
 
 /** As systemd starts it: its own process, with the sockets from descriptor 3 on. Gives its first line. */
-const activated = Effect.fnUntraced(function*(
+const activated = (sockets: ReadonlyArray<BoundSocket>, names: string, ...args: ReadonlyArray<string>) =>
+  told(`LISTEN_FDS=${names.split(":").length} LISTEN_FDNAMES=${names}`, sockets, ...args)
+
+/** The same, with these variables. */
+const told = Effect.fnUntraced(function*(
+  variables: string,
   sockets: ReadonlyArray<BoundSocket>,
-  names: string,
   ...args: ReadonlyArray<string>
 ) {
-  const command = `LISTEN_PID=$$ LISTEN_FDS=${names.split(":").length} LISTEN_FDNAMES=${names} exec "$0" "$@"`
+  const command = `LISTEN_PID=$$ ${variables} exec "$0" "$@"`
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
       spawn("sh", ["-c", command, process.execPath, bin, "serve", "--memory", ...args], {
@@ -97,6 +101,42 @@ describe("sockets of systemd", () => {
       const other = { LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "chat" }
       const child = yield* Cpt.start(["serve", "--memory", "--port", "0"], { env: other })
       assert.match(yield* child.line, /^cpt: listening on 127\.0\.0\.1:\d+;/)
+    }))
+})
+
+describe("variables of systemd", () => {
+  it.live("that tell of far more sockets than there are keep no server from saying so", () =>
+    Effect.gen(function*() {
+      const line = yield* told("LISTEN_FDS=10000000", [])
+      assert.match(line, /^cpt: cannot listen on the socket "unknown" of systemd, descriptor \d+: .*\n$/)
+    }))
+
+  it.live("that are empty count as none", () =>
+    Effect.gen(function*() {
+      const socket = yield* port
+      const { port: number } = socket.address()
+      const empty = "NOTIFY_SOCKET= WATCHDOG_USEC= WATCHDOG_PID= LISTEN_FDNAMES="
+      assert.match(yield* told(`LISTEN_FDS=1 ${empty}`, [socket]), new RegExp(`:${number};`))
+      const env = { LISTEN_FDS: "", LISTEN_PID: "", NOTIFY_SOCKET: "", WATCHDOG_USEC: "" }
+      const server = yield* Cpt.start(["serve", "--memory", "--port", "0"], { env })
+      const logged = text(server.child.stderr)
+      assert.match(yield* server.line, /^cpt: listening on 127\.0\.0\.1:\d+;/)
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      assert.strictEqual(yield* Effect.promise(() => logged), "")
+    }))
+})
+
+describe("the watchdog of systemd", () => {
+  it.live("asks nothing of a store that closes: a stop in good order logs no error", () =>
+    Effect.gen(function*() {
+      const env = { WATCHDOG_USEC: "1000" } // so that it asks all the time
+      const server = yield* Cpt.start(["serve", "--data", yield* Cpt.folder, "--port", "0"], { env })
+      const logged = text(server.child.stderr)
+      assert.match(yield* server.line, /^cpt: listening on /)
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      assert.strictEqual(yield* Effect.promise(() => logged), "")
     }))
 })
 

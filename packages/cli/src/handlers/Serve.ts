@@ -103,8 +103,9 @@ const host = Effect.fnUntraced(function*(
   yield* announceOurselves(listening.print).pipe(
     Effect.flatMap((all) => systemd.ready(`listening on ${all.join(" and ")}`)),
     Effect.andThen(Store.warnIfClosed(values)),
-    Effect.andThen(Effect.forkChild(systemd.alive)),
+    Effect.andThen(Effect.forkScoped(systemd.alive)),
     Effect.andThen(Effect.flatMap(Server, ({ drained }) => drained)), // or until a signal comes
+    Effect.scoped, // who says that it is alive asks the store, so not while that closes
     // First of all: what is asked over HTTP may keep the rest for a moment
     Effect.ensuring(Effect.flatMap(Server, ({ drain }) => drain(Duration.infinity))),
     Effect.ensuring(Effect.andThen(systemd.stopping, stops)),

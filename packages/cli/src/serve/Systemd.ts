@@ -48,10 +48,11 @@ const open = Effect.fnUntraced(function*(env: NodeJS.ProcessEnv) {
 const probe = Name.Username.make("watchdog")
 
 /** Waits until the store has answered: who reads, and who writes; that it can do neither now is an answer too. */
-const storeAnswers = Effect.flatMap(MessageStore, (store) => {
-  const answered = Effect.all([store.kindOf(probe), store.append(probe, new Batch(Buffer.alloc(0)))])
+const storeAnswers = Effect.gen(function*() {
+  const store = yield* MessageStore
+  yield* Effect.ignore(store.kindOf(probe))
   // To write cannot be interrupted, and who stops does not wait for it
-  return Effect.flatMap(Effect.forkDetach(Effect.ignore(answered)), Fiber.join)
+  yield* Fiber.join(yield* Effect.forkDetach(Effect.ignore(store.append(probe, new Batch(Buffer.alloc(0))))))
 })
 
 export interface Systemd {
@@ -66,10 +67,10 @@ export interface Systemd {
 
 /** Where nobody listens, nothing is said. */
 export const make = Effect.fnUntraced(function*(env: NodeJS.ProcessEnv = process.env): Effect.fn.Return<Systemd> {
-  const say: Say = env["NOTIFY_SOCKET"] === undefined ? () => Effect.void : yield* open(env)
+  const say: Say = (env["NOTIFY_SOCKET"] ?? "") === "" ? () => Effect.void : yield* open(env)
   const pid = String(process.pid)
   const watched = Number(env["WATCHDOG_USEC"] ?? 0) / 1000
-  const isWatched = watched > 0 && (env["WATCHDOG_PID"] ?? pid) === pid
+  const isWatched = watched > 0 && ["", pid].includes(env["WATCHDOG_PID"] ?? "")
   return {
     ready: (status) => say("READY=1", `STATUS=${status}`),
     reloading: (reload) =>
