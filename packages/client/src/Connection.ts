@@ -271,6 +271,8 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   )
   const reading = yield* Effect.forkIn(read, scope)
   yield* ask(connect).pipe(
+    // What came together with the ACCEPT may have ended the session: then there never was one (CPT 3.5)
+    Effect.andThen(Effect.suspend(() => lost === undefined ? Effect.void : Effect.fail(lost))),
     Effect.catchTag(
       "ConnectionLost",
       ({ message }) =>

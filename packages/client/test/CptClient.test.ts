@@ -63,6 +63,29 @@ describe("connect", () => {
       }
     }))
 
+  it.live("fails where what comes with the ACCEPT ends the session, and says how", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      for (
+        const [line, tag] of [
+          ["DECLINE account_locked", "AccountLocked"],
+          ["DECLINE shutting_down", "ShuttingDown"],
+          ["ACCEPT", "ProtocolViolation"]
+        ] as const
+      ) {
+        const error = yield* during(
+          Effect.flip(CptClient.connect({ username: "alice", ...server.options })),
+          Effect.gen(function*() {
+            const peer = yield* server.accept
+            yield* peer.hears("CONNECT alice")
+            yield* peer.says("ACCEPT", line)
+            yield* peer.isLeft
+          })
+        )
+        assert.strictEqual(error._tag, tag)
+      }
+    }))
+
   it.live("fails when nobody listens", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
@@ -794,6 +817,21 @@ describe("follow", () => {
           yield* peer.line
           yield* peer.says("ENDSYNC", "DECLINE account_locked")
           yield* Effect.flatMap(server.accept, (again) => again.says("DECLINE account_locked"))
+        })
+      )
+      assert.strictEqual(error._tag, "AccountLocked")
+    }))
+
+  it.live("ends with the reason also where that comes with the ACCEPT", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const [client, peer] = yield* alice(server)
+      const error = yield* during(
+        Effect.flip(Stream.runDrain(client.follow(["g"]))),
+        Effect.gen(function*() {
+          yield* peer.line
+          yield* peer.ends
+          yield* Effect.flatMap(server.accept, (again) => again.says("ACCEPT", "DECLINE account_locked"))
         })
       )
       assert.strictEqual(error._tag, "AccountLocked")
