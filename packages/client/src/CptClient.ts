@@ -63,7 +63,10 @@ export interface Options {
   readonly socket?: Effect.Effect<Socket.Socket> | undefined
   /** For the connection, for each answer, and for restoring a lost connection; 5 seconds by default. */
   readonly timeout?: Duration.Input | undefined
-  /** When to try again after a lost connection: `follow` as long as it lasts, `send` and `sync` within `timeout`. */
+  /**
+   * When to try again after a lost connection: `follow` as long as it lasts, `send` and `sync` within `timeout`, with pauses
+   * of half a second at the most.
+   */
   readonly retry?: Schedule.Schedule<unknown> | undefined
   /**
    * How long `follow` hears nothing before it asks; 10 seconds by default. It finds connections that are dead, and new
@@ -191,6 +194,12 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
   const timeout = Duration.fromInputUnsafe(options.timeout ?? "5 seconds")
   const heartbeat = Duration.fromInputUnsafe(options.heartbeat ?? "10 seconds")
   const retry = options.retry ?? defaultRetry
+  // Where there is not for ever, a pause must not be most of it: whoever is back in time has to be found in time
+  const longestPause = Duration.min(Duration.times(timeout, 1 / 20), Duration.millis(500))
+  const retryInTime = Schedule.modifyDelay(
+    retry,
+    ({ duration }) => Effect.succeed(Duration.min(duration, longestPause))
+  )
   const socket = options.socket ?? Effect.map(makeSocket(options), failing)
   const scope = yield* Effect.scope
   const closed = Deferred.makeUnsafe<never, ConnectionFailed>()
@@ -308,7 +317,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
               latest = error
             })
           ),
-          Effect.retry({ schedule: retry, while: (error) => !isOver && !isClosed() && mayRestore(error) }),
+          Effect.retry({ schedule: retryInTime, while: (error) => !isOver && !isClosed() && mayRestore(error) }),
           Effect.raceFirst(Effect.delay(over, timeout)),
           Effect.raceFirst(Deferred.await(closed))
         )

@@ -404,6 +404,26 @@ describe("send", () => {
       yield* Fiber.join(sending)
     }))
 
+  it.effect("finds a server that is back shortly before the time to restore the connection is over", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* Effect.all([
+        CptClient.connect({ username: "alice", ...server.options }), // waits longer and longer between two attempts
+        server.login("alice")
+      ], { concurrency: 2 })
+      const sending = yield* Effect.forkChild(client.send("g", "1"))
+      yield* peer.hears("SEND g 1")
+      yield* server.refuse
+      yield* peer.cuts
+      yield* peer.isLeft
+      yield* TestClock.adjust("4600 millis")
+      yield* server.admit
+      const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("390 millis")], { concurrency: 2 })
+      yield* again.hears("SEND g 1")
+      yield* again.says("ACK")
+      yield* Fiber.join(sending)
+    }))
+
   it.effect("says that the outcome is unknown where the server does not answer", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.inMemory
