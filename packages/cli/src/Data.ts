@@ -20,7 +20,7 @@ export const directory = Effect.fnUntraced(function*(data: Option.Option<string>
   })
 })
 
-/** The database in such a directory. */
+/** Where the database of such a directory is. */
 export const fileIn = (directory: string) => Effect.map(Path.Path, (path) => path.join(directory, "messages.db"))
 
 /** The socket of who administers the server of such a directory. */
@@ -52,10 +52,14 @@ export const makeDirectory = Effect.fnUntraced(
     )
 )
 
-/** The database that is there. */
-export const existing = Effect.fnUntraced(function*(data: Option.Option<string>) {
+/** A database that is there. */
+export const databaseAt = Effect.fnUntraced(function*(file: string, hint = "") {
   const fs = yield* FileSystem.FileSystem
-  const file = yield* fileIn(yield* directory(data))
   if (yield* Effect.orElseSucceed(fs.exists(file), () => true)) return file
-  return yield* failed(`there is no ${visible(file)}; name the directory of the server with --data`)
+  return yield* failed(`there is no ${visible(file)}${hint}`)
+})
+
+/** The database of a server. */
+export const existing = Effect.fnUntraced(function*(data: Option.Option<string>) {
+  return yield* databaseAt(yield* fileIn(yield* directory(data)), "; name the directory of the server with --data")
 })

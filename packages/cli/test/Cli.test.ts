@@ -1,8 +1,8 @@
 /** Command lines that cannot be, help, and completions: without a process, except where it is about one. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { execFileSync } from "node:child_process"
-import { existsSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import * as FakeServer from "../../client/test/FakeServer.ts"
 import * as Cpt from "./support/Cpt.ts"
@@ -72,6 +72,40 @@ describe("usage", () => {
       assert.deepStrictEqual([status, stdout], [2, ""])
       assert.match(stderr, /^cpt: unknown flag --colour.*; see cpt send --help\n$/)
     }))
+})
+
+describe("a signal", () => {
+  /** Whether Node has begun to read a file: it has started its threads for that. */
+  const reads = (pid: number) =>
+    readdirSync(`/proc/${pid}/task`).some((id) =>
+      readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8") === "libuv-worker\n"
+    )
+
+  it.live.skipIf(process.platform !== "linux")(
+    "ends a command that waits for a file, such as a pipe that nobody writes",
+    () =>
+      Effect.gen(function*() {
+        const home = yield* Cpt.folder
+        const pipe = join(home, "cpt", "config.json")
+        mkdirSync(join(home, "cpt"))
+        execFileSync("mkfifo", [pipe])
+        const serve = ["serve", "--memory", "--port", "0"]
+        const cases = [
+          [["send", "g", "hi"], 143, home],
+          [["send", "g", "hi", "--tls-ca", pipe], 143],
+          [["config", "check", pipe], 143],
+          [[...serve, "--config", pipe], 0],
+          [[...serve, "--accounts-file", pipe], 0]
+        ] as const
+        for (const [args, status, XDG_CONFIG_HOME = "/nonexistent"] of cases) {
+          const waiting = yield* Cpt.start(args, { env: { XDG_CONFIG_HOME } })
+          const hasBegun = Effect.sync(() => reads(waiting.child.pid ?? 0))
+          yield* Effect.repeat(hasBegun, { schedule: Schedule.spaced("10 millis"), until: (hasBegun) => hasBegun })
+          yield* waiting.signal("SIGTERM")
+          assert.strictEqual(yield* waiting.status, status, args.join(" "))
+        }
+      })
+  )
 })
 
 describe("what V8 has compiled", () => {

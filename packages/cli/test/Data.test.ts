@@ -185,6 +185,26 @@ describe("cpt check", () => {
       const none = yield* run(["check", file])
       assert.deepStrictEqual([none.status, none.stderr], [1, `cpt: cannot check ${file}: it is not a database\n`])
     }))
+
+  it.live("says so where there is no file, and makes none", () =>
+    Effect.gen(function*() {
+      const none = join(yield* folder, "none")
+      const { status, stderr } = yield* run(["check", none])
+      assert.deepStrictEqual([status, stderr], [1, `cpt: there is no ${none}\n`])
+      assert.isFalse(existsSync(none))
+    }))
+
+  it.live.skipIf(process.platform === "win32")("does not wait for a pipe", () =>
+    Effect.gen(function*() {
+      const root = yield* folder
+      const pipe = join(root, "messages.db")
+      execFileSync("mkfifo", [pipe])
+      for (const args of [["check", pipe], ["check", "--data", root], ["backup", join(root, "copy"), "--data", root]]) {
+        const { status, stderr } = yield* run(args)
+        assert.strictEqual(status, 1)
+        assert.match(stderr, /^cpt: cannot .*messages\.db.*: it is no regular file\n$/)
+      }
+    }))
 })
 
 describe("cpt tail --cursor-file", () => {

@@ -176,11 +176,15 @@ export const make = Effect.gen(function*() {
     return names
   })
 
-  /** All of it is as it is kept, or nothing has changed. */
-  const load = alone(Effect.flatMap(keeper.load, (kept) =>
+  /** All of it is as it is kept, or nothing has changed. To be read may take for ever, as from a pipe: that can be left. */
+  const load = one.withPermit(Effect.flatMap(keeper.load, (kept) =>
     replace(kept).pipe(
       Effect.tapErrorTag("StorageUnavailable", () => keeper.notTaken),
-      Effect.catchTag("NameConflict", ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` }))
+      Effect.catchTag(
+        "NameConflict",
+        ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` })
+      ),
+      Effect.uninterruptible
     )))
   yield* load
   const { changed = Effect.never } = keeper

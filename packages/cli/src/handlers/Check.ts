@@ -35,7 +35,7 @@ export const check = Effect.fnUntraced(function*({ data, file, json }: Input) {
   const { progress, tell } = yield* Output
   const path = yield* Path.Path
   if (Option.contains(file, "")) return yield* usage("\"\": expected a file")
-  const from = Option.isSome(file) ? path.resolve(file.value) : yield* Data.existing(data)
+  const from = yield* (Option.isSome(file) ? Data.databaseAt(path.resolve(file.value)) : Data.existing(data))
   const report = yield* Database.check(
     from,
     ({ done, total }) => progress(done === 0 ? "checking ..." : `${count(done)} of ${count(total)} messages checked`)
