@@ -44,6 +44,12 @@ describe("cpt conformance", () => {
       assert.match(stdout, /\ncore +\d+ +0 +0 +0 +0\n\n(\d+) of \1 cases passed in [\d.]+ s\n$/)
     }))
 
+  it.live("has as much patience as it is told, also more than a timer of Node can be", () =>
+    Effect.gen(function*() {
+      const { notes, status } = yield* run(["conformance", yield* ours, "connect/3.2/accept", "--timeout", "25d"])
+      assert.deepStrictEqual([status, notes], [0, []])
+    }))
+
   it.live("says of a failure which sentence is not kept, what came, all that was said, and how to repeat it", () =>
     Effect.gen(function*() {
       const address = yield* saying("ACCEPT\n")

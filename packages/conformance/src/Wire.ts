@@ -2,12 +2,13 @@
  * One connection to the server under test, as bytes: over TCP, TLS or a Unix socket. It knows lines and nothing of what
  * stands in them. Everything that goes over it, and when, goes into the transcript.
  */
-import { Effect, type Scope } from "effect"
+import { Duration, Effect, type Scope } from "effect"
 import { Buffer } from "node:buffer"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import * as Bytes from "./Bytes.ts"
 import { Unreachable } from "./Outcome.ts"
+import * as Timer from "./Timer.ts"
 import type { Transcript } from "./Transcript.ts"
 
 /** Where the server is. */
@@ -112,7 +113,7 @@ export class Wire {
         const look = () => {
           if (isTrue()) done(true)
         }
-        const timer = setTimeout(() => done(false), millis)
+        const timer = Timer.after(millis, () => done(false))
         this.#wakers.add(look)
         return Effect.sync(() => {
           clearTimeout(timer)
@@ -246,9 +247,9 @@ export const open = (
           }
         })
         : connectTo(address, {})
-      const timer = setTimeout(
-        () => refuse(new Error(`no connection within ${millis} ms`)),
-        millis
+      const timer = Timer.after(
+        millis,
+        () => refuse(new Error(`no connection within ${Duration.format(Duration.millis(millis))}`))
       )
       raw.once("error", refuse)
       if (tls === undefined) {

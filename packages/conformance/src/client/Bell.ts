@@ -1,5 +1,6 @@
 /** Rings whenever something has happened that somebody may wait for. */
 import { Effect } from "effect"
+import * as Timer from "../Timer.ts"
 
 export class Bell {
   readonly #wakers = new Set<() => void>()
@@ -20,7 +21,7 @@ export class Bell {
         const look = () => {
           if (isTrue()) done(true)
         }
-        const timer = setTimeout(() => done(isTrue()), millis)
+        const timer = Timer.after(millis, () => done(isTrue()))
         this.#wakers.add(look)
         return Effect.sync(() => {
           clearTimeout(timer)

@@ -1,0 +1,6 @@
+/** Node's timers, for as long as one likes: what is longer than they can be, they would take for no time at all. */
+
+/** 25 days. */
+const longest = 2 ** 31 - 1
+
+export const after = (millis: number, act: () => void): NodeJS.Timeout => setTimeout(act, Math.min(millis, longest))
