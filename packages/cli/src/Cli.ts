@@ -100,6 +100,10 @@ const toFailure = (error: unknown, args: ReadonlyArray<string>): Failure => {
       ? silent("done")
       : usage(`${oneLine(explain(first, args, commandPath))}; see ${commandPath.join(" ")} --help`)
   }
+  // Of every relative path, also of one that is read by somebody else
+  if (error instanceof Error && "syscall" in error && error.syscall === "uv_cwd") {
+    return failed("the current directory is not there any more; go to another one")
+  }
   const message = error instanceof Error ? error.message : String(error)
   return failed(`this should not happen, please report it: ${oneLine(message)}`)
 }

@@ -66,6 +66,28 @@ describe("usage", () => {
       assert.strictEqual(yield* server.accepted, 0)
     }))
 
+  it.live.skipIf(process.platform !== "linux")(
+    "is one line too where the current directory is gone, and a relative path is nowhere",
+    () =>
+      Effect.gen(function*() {
+        const cases = [
+          ["check", "x"],
+          ["backup", "x", "--data", "y"],
+          ["config", "check", "x"],
+          ["serve", "--port", "0", "--data", "x"],
+          ["serve", "--port", "0", "--memory", "--accounts-file", "x"]
+        ]
+        for (const args of cases) {
+          const gone = yield* Cpt.folder
+          assert.deepStrictEqual(
+            yield* Cpt.run(args, { as: `cd ${gone} && rmdir ${gone} &&`, shell: "" }),
+            { status: 1, stdout: "", stderr: "cpt: the current directory is not there any more; go to another one\n" },
+            args.join(" ")
+          )
+        }
+      })
+  )
+
   it.live("is the same for the process", () =>
     Effect.gen(function*() {
       const { status, stderr, stdout } = yield* Cpt.run(["send", "g", "hi", "--colour"])
