@@ -1,9 +1,8 @@
 /** The command `cpt`: its subcommands, and how what goes wrong is said. */
 import { Cause, Console, Effect, identity, Layer, Struct } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
-import { Buffer, isUtf8 } from "node:buffer"
-import { existsSync, readFileSync } from "node:fs"
 import packageJson from "../package.json" with { type: "json" }
+import * as Bytes from "./Bytes.ts"
 import { failed, Failure, silent, usage } from "./Failure.ts"
 import { Closed, Output } from "./Output.ts"
 import { visible } from "./Visible.ts"
@@ -160,20 +159,10 @@ const bundled = (args: ReadonlyArray<string>): string | undefined => {
   return before.find((arg) => /^-[^-][^=]+/.test(arg) && !negativeNumber.test(arg))
 }
 
-/**
- * The first argument that is not UTF-8. Node puts U+FFFD for what it cannot read, and a message is never changed; what was
- * really said is to be seen on Linux.
- */
-const notUtf8 = (args: ReadonlyArray<string>): string | undefined => {
-  if (!args.some((arg) => arg.includes("\ufffd")) || !existsSync("/proc/self/cmdline")) return undefined
-  const said = readFileSync("/proc/self/cmdline", "latin1").split("\0").slice(0, -1).slice(-args.length)
-  return args.find((_, index) => !isUtf8(Buffer.from(said[index] ?? "", "latin1")))
-}
-
 /** Runs a command line. It fails after it has said why, with the exit status in the error. */
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
-    const unreadable = notUtf8(args)
+    const unreadable = Bytes.repairedArgument(args)
     if (unreadable !== undefined) return usage(`"${visible(unreadable)}" is not valid UTF-8`)
     const odd = bundled(args)
     if (odd === undefined) return carryOut(args)

@@ -10,10 +10,11 @@ import { statSync } from "node:fs"
 import { homedir, userInfo } from "node:os"
 import { isAbsolute } from "node:path"
 import * as Address from "./Address.ts"
+import * as Bytes from "./Bytes.ts"
 import { DurationFromText } from "./DurationText.ts"
 import { explainFile, usage } from "./Failure.ts"
 import type * as Flags from "./Flags.ts"
-import * as Utf8 from "./Utf8.ts"
+import * as Json from "./Json.ts"
 import { visible } from "./Visible.ts"
 
 export interface Settings {
@@ -52,7 +53,13 @@ const ConfigFile = Schema.Struct({
 export const variable = (name: string) =>
   Effect.flatMap(ConfigProvider.ConfigProvider, (provider) => provider.load([name])).pipe(
     Effect.orDie,
-    Effect.map((node) => Option.filter(Option.fromUndefinedOr(node?.value), (value) => value !== ""))
+    Effect.flatMap((node) => {
+      const value = node?.value ?? ""
+      if (Bytes.isRepairedVariable(name, value)) {
+        return Effect.fail(usage(`${name} "${visible(value)}": it is not valid UTF-8`))
+      }
+      return Effect.succeed(value === "" ? Option.none<string>() : Option.some(value))
+    })
   )
 
 const nothing: typeof ConfigFile.Type = {}
@@ -95,9 +102,10 @@ const readConfigFile = Effect.gen(function*() {
     fs.readFile(file),
     (error) => usage(`cannot read the config file ${visible(file)}: ${explainFile(error)}`)
   )
-  const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(ConfigFile), { onExcessProperty: "error" })
+  const json = yield* Effect.mapError(Json.parse(bytes), wrong)
+  const decode = Schema.decodeUnknownEffect(ConfigFile, { onExcessProperty: "error" })
   const values = yield* Effect.mapError(
-    decode(yield* Utf8.decode(bytes, wrong)),
+    decode(json),
     ({ message }) => wrong(visible(message.replaceAll(/\s+/g, " ")))
   )
   return { file, values }

@@ -77,8 +77,12 @@ describe("a setting of cpt serve", () => {
           [`{"memory":true,"data":"/chat"}`, /^"memory" in .* and "data" in .*: messages are in one or the other$/],
           [`{"max-session":1}`, /^the config file .*serve\.json is not right: there is no setting "max-session"/],
           [`{"port":{}}`, /^the config file .*serve\.json is not right: .*port/],
-          [`{`, /^the config file .*serve\.json is not right: /],
-          [Buffer.from(`{"data":"caf\xe9"}`, "latin1"), /^the config file .*serve\.json is not right: it is not UTF-8$/]
+          [`{`, /^the config file .*serve\.json is not right: it is no JSON$/],
+          ["", /^the config file .*serve\.json is not right: it is no JSON$/],
+          [
+            Buffer.from(`{"data":"/J\xfcrgen"}`, "latin1"),
+            /^the config file .*serve\.json is not right: it is not valid UTF-8$/
+          ]
         ] as const
       ) {
         const file = yield* configured(contents)
@@ -186,6 +190,8 @@ describe("cpt config check", () => {
         const { notes } = yield* run(["config", "check", file])
         assert.deepStrictEqual(notes.map((note) => expected.exec(note)?.[1]), Object.keys(tls))
       }
+      const { notes } = yield* run(["config", "check", yield* configured(JSON.stringify({ "accounts-file": empty }))])
+      assert.deepStrictEqual(notes, [`${empty} is not right: it is no JSON`])
     }))
 
   it.live("refuses what a server with the file alone would refuse at its start", () =>

@@ -64,8 +64,13 @@ describe("settings", () => {
           [{}, `{"server":"a:b:c"}`, /^"server" in .*config\.json "a:b:c": /],
           [{}, `{"server":1}`, new RegExp(`^the ${file} is not right: .*server`)],
           [{}, `{"sever":"a"}`, new RegExp(`^the ${file} is not right: .*sever`)],
-          [{}, "{", new RegExp(`^the ${file} is not right: `)],
-          [{}, Buffer.from(`{"as":"b\xffb"}`, "latin1"), new RegExp(`^the ${file} is not right: it is not UTF-8$`)]
+          [{}, "{", new RegExp(`^the ${file} is not right: it is no JSON$`)],
+          [{}, "", new RegExp(`^the ${file} is not right: it is no JSON$`)],
+          [
+            {},
+            Buffer.from(`{"as":"J\xfcrgen"}`, "latin1"),
+            new RegExp(`^the ${file} is not right: it is not valid UTF-8$`)
+          ]
         ] as const
       ) {
         const { notes, status } = yield* run(send, { ...env, XDG_CONFIG_HOME: yield* configured(text) })
@@ -73,6 +78,28 @@ describe("settings", () => {
         assert.match(notes[0] ?? "", message)
       }
     }))
+
+  it.live.skipIf(process.platform !== "linux")(
+    "are refused where they are not UTF-8, and a U+FFFD that is one is a name",
+    () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.onPort
+        const args = [...send, "-s", `127.0.0.1:${server.port}`]
+        for (const name of ["CPT_USERNAME", "CPT_TIMEOUT", "XDG_CONFIG_HOME"]) {
+          assert.deepStrictEqual(yield* Cpt.run(args, { as: `${name}=$'/J\\xfcrgen'`, shell: "" }), {
+            status: 2,
+            stdout: "",
+            stderr: `cpt: ${name} "/J\ufffdrgen": it is not valid UTF-8\n`
+          })
+        }
+        assert.strictEqual(yield* server.accepted, 0)
+        const { status } = yield* Cpt.during(
+          Cpt.run(args, { env: { CPT_USERNAME: "J\ufffdrgen" } }),
+          takesHi(server, "J\ufffdrgen")
+        )
+        assert.strictEqual(status, 0)
+      })
+  )
 
   it.live("are not read from a relative folder, which would be another one in each directory", () =>
     Effect.gen(function*() {

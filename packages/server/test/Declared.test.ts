@@ -306,7 +306,7 @@ describe("what is declared in a file", () => {
       yield* write(file, { accounts: [{ name: "bob", ranges: [] }] })
       assert.match(yield* whyNot, /accounts\[0\]\.ranges: expected at least one/)
       yield* write(file, Buffer.from(`{"accounts":[{"name":"b\xffb"}]}`, "latin1"))
-      assert.strictEqual(yield* whyNot, `${file} is not right: it is not UTF-8`) // CPT 1.2
+      assert.strictEqual(yield* whyNot, `${file} is not right: it is not valid UTF-8`) // CPT 1.2
     }))
 
   it.live("may begin with a byte order mark", () =>

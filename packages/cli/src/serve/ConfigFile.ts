@@ -4,8 +4,8 @@
  */
 import { Effect, FileSystem, Option, Path, Schema } from "effect"
 import { explainFile, type Failure, usage } from "../Failure.ts"
+import * as Json from "../Json.ts"
 import { configFolder, variable } from "../Settings.ts"
-import * as Utf8 from "../Utf8.ts"
 import { visible } from "../Visible.ts"
 import { isName, type Name } from "./Table.ts"
 
@@ -17,7 +17,7 @@ export interface ConfigFile {
 }
 
 const Scalar = Schema.Union([Schema.String, Schema.Number, Schema.Boolean])
-const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+const decode = Schema.decodeUnknownEffect(Schema.Record(Schema.String, Schema.Unknown))
 const isValue = Schema.is(Schema.Union([Scalar, Schema.Array(Scalar)]))
 
 /** `--config`, else `CPT_CONFIG`, else `$XDG_CONFIG_HOME/cpt/serve.json` if it is there. */
@@ -44,8 +44,9 @@ export const read = Effect.fnUntraced(function*(flag: Option.Option<string>) {
 
 const parse = Effect.fnUntraced(function*(file: string, bytes: Uint8Array) {
   const wrong = (why: string) => usage(`the config file ${visible(file)} is not right: ${why}`)
+  const json = yield* Effect.mapError(Json.parse(bytes), wrong)
   const contents = yield* Effect.mapError(
-    decode(yield* Utf8.decode(bytes, wrong)),
+    decode(json),
     ({ message }) => wrong(visible(message.replaceAll(/\s+/g, " ")))
   )
   const texts = new Map<Name, string>()

@@ -17,10 +17,10 @@ import { CannotLoad, DeclaredElsewhere, Keeper, type Kept } from "../Keeper.ts"
 /** How often it is looked whether the file is another one; read is what has stayed the same for so long. */
 const lookEvery = Duration.millis(250)
 
-const Contents = Schema.fromJsonString(Schema.Struct({
+const Contents = Schema.Struct({
   accounts: Schema.optionalKey(Schema.Array(Account)),
   groups: Schema.optionalKey(Schema.Array(Group))
-}))
+})
 const decode = Schema.decodeUnknownEffect(Contents, { onExcessProperty: "error" })
 const explain = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -61,11 +61,12 @@ const bytesOf = (path: string) =>
 export const read = Effect.fnUntraced(function*(path: string) {
   const wrong = (why: string) => new CannotLoad({ message: `${path} is not right: ${why}` })
   const bytes = yield* bytesOf(path)
-  if (!isUtf8(bytes)) return yield* wrong("it is not UTF-8") // which is never repaired (CPT 1.2)
-  const { accounts = [], groups = [] } = yield* Effect.mapError(
-    decode(new TextDecoder().decode(bytes)), // without a byte order mark
-    (error) => wrong(faultOf(error))
-  )
+  if (!isUtf8(bytes)) return yield* wrong("it is not valid UTF-8") // which is never repaired (CPT 1.2)
+  const json = yield* Effect.try({
+    try: (): unknown => JSON.parse(new TextDecoder().decode(bytes)), // without a byte order mark
+    catch: () => wrong("it is no JSON")
+  })
+  const { accounts = [], groups = [] } = yield* Effect.mapError(decode(json), (error) => wrong(faultOf(error)))
   const names = new Set<string>()
   for (const { name } of [...accounts, ...groups]) {
     if (names.has(name)) return yield* wrong(`${name} is declared twice`)
