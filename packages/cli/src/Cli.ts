@@ -149,6 +149,16 @@ const carryOut = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
 /** To Effect, a value and no flag. */
 const negativeNumber = /^-(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
 
+/** No value anywhere, but one of the flag before it: who reads that, says what it has to be. To Effect it would be flags. */
+const negativeDuration = /^-(?:\d+(?:ms|s|m|h|d))+$/
+
+/** With such durations behind the = of their flags. */
+const joined = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const at = args.findIndex((arg, index) => negativeDuration.test(arg) && /^--[^=]+$/.test(args[index - 1] ?? ""))
+  if (at === -1 || args.slice(0, at).includes("--")) return args
+  return [...args.slice(0, at - 1), `${args[at - 1]}=${args[at]}`, ...args.slice(at + 1)]
+}
+
 /**
  * What begins with one - and has more than one letter: no flag of ours, and nearly always a message. Effect would read it
  * as several flags in one, and show the help for the h of "-hello" or of "-2h".
@@ -159,13 +169,17 @@ const bundled = (args: ReadonlyArray<string>): string | undefined => {
   return before.find((arg) => /^-[^-][^=]+/.test(arg) && !negativeNumber.test(arg))
 }
 
+/** Whether there is such a command, or none is named. Of one that there is not, Effect would show the help of cpt. */
+const isKnown = ([first = ""]: ReadonlyArray<string>): boolean => !/^[^-]/.test(first) || Object.hasOwn(commands, first)
+
 /** Runs a command line. It fails after it has said why, with the exit status in the error. */
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
     const unreadable = Bytes.repairedArgument(args)
     if (unreadable !== undefined) return usage(`"${visible(unreadable)}" is not valid UTF-8`)
-    const odd = bundled(args)
-    if (odd === undefined) return carryOut(args)
+    const said = joined(args)
+    const odd = bundled(said)
+    if (odd === undefined) return carryOut(isKnown(args) ? said : said.filter((arg) => !/^(?:--help|-h)$/.test(arg)))
     const command = args.filter((arg) => Object.hasOwn(commands, arg)).slice(0, 1)
     const hint = command.includes("send")
       ? "a message that begins with - goes behind --"

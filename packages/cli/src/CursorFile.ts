@@ -28,6 +28,7 @@ interface Since {
 export const open = Effect.fnUntraced(function*(name: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  if (name === "") return yield* usage("the name of the cursor file is empty")
   const shown = visible(name)
   const cannot = (what: "read" | "write", error: PlatformError.PlatformError) => {
     const isNamedWrongly = /^(?:NotFound|PermissionDenied|BadResource)$/.test(error.reason._tag)

@@ -47,10 +47,16 @@ describe("usage", () => {
     [["tail", "g", "--cursor-file", "/nonexistent/cursor"], /cursor file \/nonexistent\/cursor/],
     [["send", "g", "-1 from me, that is risky"], /unknown flag -1 from me.*behind --/],
     [["send", "g", "-1 vote"], /unknown flag -1 vote.*behind --/],
-    [["send", "g", "hi", "--timeout", "-5h"], /unknown flag -5h/],
-    [["sync", "g", "--since", "-2h"], /unknown flag -2h/],
+    [["send", "g", "--json", "-5 minutes"], /unknown flag -5 minutes.*behind --/],
+    [["send", "g", "-5m"], /unknown flag -5m.*behind --/],
+    [["send", "g", "hi", "--timeout", "-5h"], /^--timeout "-5h": expected a duration/],
+    [["sync", "g", "--since", "-2h"], /^--since "-2h": expected a time back/],
+    [["serve", "--resend-window", "-1s"], /^--resend-window "-1s": .*duration/],
+    [["tail", "g", "--cursor-file", ""], /^the name of the cursor file is empty$/],
     [["send", "g", "hi", "--server", "cpts://localhost", "--tls=false"], /--tls "false": .*cpts:\/\//],
     [["bogus"], /unknown command "bogus"/],
+    [["bogus", "--help"], /unknown command "bogus"/],
+    [["tial", "-h"], /unknown command "tial" \(did you mean tail\?\)/],
     [["sned", "g", "hi"], /unknown command "sned" \(did you mean send\?\)/]
   ]
 

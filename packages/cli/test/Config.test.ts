@@ -92,6 +92,11 @@ describe("a setting of cpt serve", () => {
           assert.match(notes[0] ?? "", message)
         }
       }
+      for (
+        const args of [["config", "show", "--config", ""], ["config", "show", "--config="], ["config", "check", ""]]
+      ) {
+        assert.deepStrictEqual((yield* run(args)).notes, ["the name of the config file is empty"])
+      }
       const missing = yield* run(["config", "check", "/nonexistent.json"])
       assert.deepStrictEqual(missing.notes, [
         "cannot read the config file /nonexistent.json: there is no such file or directory"

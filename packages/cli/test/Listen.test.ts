@@ -90,6 +90,8 @@ describe("cpt serve --listen", () => {
     Effect.gen(function*() {
       const { places } = yield* serving([], { CPT_LISTEN: "cpt://[::1]:0" })
       assert.match(places.join(), /^\[::1\]:[1-9]\d*$/)
+      const { places: again } = yield* serving(["--host", "[::1]", "--port", "0"])
+      assert.match(again.join(), /^\[::1\]:[1-9]\d*$/)
     }))
 
   it.live("warns of what is open to other machines in clear text, and of nothing else", () =>

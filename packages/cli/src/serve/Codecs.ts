@@ -120,6 +120,16 @@ export const Switch = textOf(
   "on or off"
 )
 
+/** A name or an address; one of IPv6 may be in brackets, as it is said where the server listens. */
+export const Host = textOf(
+  Schema.String,
+  (text) => {
+    const [, inBrackets = ""] = /^\[(.+)\]$/.exec(text) ?? []
+    return isIPv6(inBrackets) ? inBrackets : text || undefined
+  },
+  "something"
+)
+
 const HostPort = Schema.Struct({ host: Schema.String, port: Schema.Int })
 
 const hostPort = (text: string): typeof HostPort.Type | undefined => {

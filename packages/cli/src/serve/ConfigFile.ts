@@ -23,6 +23,7 @@ const isValue = Schema.is(Schema.Union([Scalar, Schema.Array(Scalar)]))
 /** `--config`, else `CPT_CONFIG`, else `$XDG_CONFIG_HOME/cpt/serve.json` if it is there. */
 const place = Effect.fnUntraced(function*(flag: Option.Option<string>) {
   const path = yield* Path.Path
+  if (Option.contains(flag, "")) return yield* usage("the name of the config file is empty")
   const named = Option.isSome(flag) ? flag : yield* variable("CPT_CONFIG")
   if (Option.isSome(named)) return { file: path.resolve(named.value), isNamed: true }
   const folder = yield* configFolder

@@ -15,6 +15,7 @@ import {
   CountLimit,
   Deadline,
   DeadlineLimit,
+  Host,
   HttpAddress,
   IpRanges,
   LineLength,
@@ -64,7 +65,7 @@ const text = Schema.encodeSync(DurationFromText)
 const size = (bytes: number): string => `${bytes / 2 ** 20}MiB`
 
 export const settings = {
-  host: setting(Text, "127.0.0.1", {
+  host: setting(Host, "127.0.0.1", {
     metavar: "ADDRESS",
     help: "address to listen on; 0.0.0.0 or :: for every network"
   }),
