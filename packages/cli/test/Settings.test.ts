@@ -157,7 +157,7 @@ describe("--tls", () => {
 
   it.live("is refused with a Unix socket, where there is no TLS, unless that is named nearer to the command line", () =>
     Effect.gen(function*() {
-      const path = join(yield* folder, "none.sock")
+      const path = join(yield* Cpt.folder, "none.sock")
       const [socket, ca, own] = [`unix://${path}`, pem("ca"), {
         CPT_TLS_CERT: pem("alice"),
         CPT_TLS_KEY: pem("alice.key")
