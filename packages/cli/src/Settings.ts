@@ -167,16 +167,7 @@ export const resolve = Effect.fnUntraced(function*(flags: Flags.Connection) {
     const switched = yield* given("tls")
     const files = Math.max(yield* nearness("tls-ca"), yield* nearness("tls-cert"))
     const isOn = yield* setting("tls", parseSwitch, false)
-    if (!("port" in address)) {
-      for (const key of ["tls", "tls-ca", "tls-cert"] as const) {
-        const asked = yield* given(key)
-        if (asked === undefined || asked.nearness < (yield* nearness("server"))) continue
-        if (asked.from === variables["tls-cert"]) continue // a server's own is said so too
-        const isWanted = key === "tls" ? isOn : asked.nearness > (switched?.nearness ?? -1)
-        if (isWanted) return yield* refuse(asked, "the server is at unix://, where there is no TLS")
-      }
-      return false
-    }
+    if (!("port" in address)) return false // there is no TLS over a Unix socket
     if (switched !== undefined && !isOn && address.isTls && switched.nearness >= (yield* nearness("server"))) {
       return yield* refuse(switched, "the server is at cpts://, which is with TLS")
     }

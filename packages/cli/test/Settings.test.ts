@@ -155,44 +155,6 @@ describe("--tls", () => {
       }
     }))
 
-  it.live("is refused with a Unix socket, where there is no TLS, unless that is named nearer to the command line", () =>
-    Effect.gen(function*() {
-      const path = join(yield* Cpt.folder, "none.sock")
-      const [socket, ca, own] = [`unix://${path}`, pem("ca"), {
-        CPT_TLS_CERT: pem("alice"),
-        CPT_TLS_KEY: pem("alice.key")
-      }]
-      const both = yield* configured(JSON.stringify({ server: socket, "tls-ca": ca }))
-      const refused = [
-        [["-s", socket, "--tls"], {}, "--tls"],
-        [["-s", socket, "--tls-ca", ca], {}, "--tls-ca"],
-        [["-s", socket, "--tls-cert", own.CPT_TLS_CERT, "--tls-key", own.CPT_TLS_KEY], {}, "--tls-cert"],
-        [["--tls"], { CPT_SERVER: socket }, "--tls"],
-        [[], { CPT_SERVER: socket, CPT_TLS: "true" }, "CPT_TLS"],
-        [[], { CPT_SERVER: socket, CPT_TLS_CA: ca }, "CPT_TLS_CA"],
-        [[], { XDG_CONFIG_HOME: both }, `"tls-ca" in `]
-      ] as const
-      for (const command of [send, ["sync", "g"], ["tail", "g"]]) {
-        for (const [args, env, from] of refused) {
-          const { notes: [note = ""], status } = yield* run([...command, ...args], env)
-          assert.deepStrictEqual([status, note.startsWith(from)], [2, true], note)
-          assert.match(note, /: the server is at unix:\/\/, where there is no TLS$/)
-        }
-      }
-      // No server is there: they get as far as that
-      for (
-        const [args, env] of [
-          [["-s", socket], { CPT_TLS: "true", CPT_TLS_CA: ca, ...own }],
-          [["-s", socket, "--tls=false", "--tls-ca", ca], {}],
-          [[], { CPT_SERVER: socket, CPT_TLS: "off", CPT_TLS_CA: ca }],
-          [[], { CPT_SERVER: socket, ...own }] // the server's own have the same names
-        ] as const
-      ) {
-        const { notes, status } = yield* run([...send, ...args, "--timeout", "100ms"], env)
-        assert.strictEqual(status, 4, notes.join("\n"))
-      }
-    }))
-
   it.live("encrypts, and verifies the server", () =>
     Effect.gen(function*() {
       const server = yield* secure()
