@@ -14,7 +14,8 @@ export {
   type Session,
   type Status,
   StorageFails,
-  Unauthorized
+  Unauthorized,
+  Understood
 } from "./Api.ts"
 export * as AdminClient from "./Client.ts"
 export { NotStored } from "./DeclaredApi.ts"
