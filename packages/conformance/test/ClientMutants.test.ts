@@ -54,21 +54,32 @@ describe("a client of ten lines", () => {
 describe("a client that", () => {
   const found = new Map<ClientMutant, Effect.Success<ReturnType<typeof verdicts>>>()
 
-  beforeAll(() => {
-    const running = Effect.forEach(
-      clientMutants.entries(),
-      ([number, mutant]) =>
-        Effect.map(verdicts(mutantWords(number), mutant.caughtBy, 10_000), (them) => found.set(mutant, them)),
-      { concurrency: 8, discard: true }
+  /** The verdicts by which a case catches a client. */
+  const catching = (id: string): ReadonlyArray<string> =>
+    clientCases.find((of) => of.id === id)?.level === "MAY" ? ["unsupported"] : ["fail", "non-strict"]
+
+  const isCaught = (mutant: ClientMutant) =>
+    mutant.caughtBy.every((id) => catching(id).includes(found.get(mutant)?.get(id)?.verdict ?? ""))
+
+  const look = (concurrency: number) =>
+    Effect.suspend(() =>
+      Effect.forEach(
+        Array.from(clientMutants.entries()).filter(([, mutant]) => !isCaught(mutant)),
+        ([number, mutant]) =>
+          Effect.map(verdicts(mutantWords(number), mutant.caughtBy, 10_000), (them) => found.set(mutant, them)),
+        { concurrency, discard: true }
+      )
     )
-    return Effect.runPromise(running)
+
+  beforeAll(() => {
+    // What a client does too early is not seen where the machine gives it no time to: those are looked at once more, alone
+    return Effect.runPromise(Effect.andThen(look(8), look(1)))
   }, 300_000)
 
   it.each(clientMutants)("$fault does not pass", (mutant) => {
     for (const id of mutant.caughtBy) {
       const { verdict, why } = found.get(mutant)?.get(id) ?? assert.fail(`there is no case ${id}`)
-      const isMay = clientCases.find((of) => of.id === id)?.level === "MAY"
-      assert.include(isMay ? ["unsupported"] : ["fail", "non-strict"], verdict, `${id}: ${JSON.stringify(why)}`)
+      assert.include(catching(id), verdict, `${id}: ${JSON.stringify(why)}`)
     }
   })
 })
