@@ -14,6 +14,7 @@ const patience = 100
 /** Nobody waits any more for what Node's own threads do: ends by `exit` if they are through with it, else without them. */
 export const end = (status: number, exit: () => void): void => {
   if (!isUnderWay()) exit()
+  // Of Node, and no fiber: the program is over, and its runtime with it
   else setTimeout(() => isUnderWay() ? now(status) : exit(), patience)
 }
 

@@ -1,6 +1,6 @@
 /**
- * The flags that commands share: what they are called, and what help says of them. Only that: help needs no
- * more. What the values mean is for those who carry a command out.
+ * The flags that commands share: what they are called, and what help says of them. Only that: help needs
+ * no more. What the values mean is for those who carry a command out.
  */
 import { Limits } from "@cpt/schema"
 import type { Option } from "effect"

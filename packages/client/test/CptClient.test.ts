@@ -1,6 +1,6 @@
 import { Decline, Notice, Timestamp } from "@cpt/schema"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, Latch, Schedule, Scope, Stream } from "effect"
+import { Clock, type Duration, Effect, Exit, Fiber, Latch, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { jumpingClock } from "../../server/src/testing/JumpingClock.ts"
 import { type ClientError, CptClient, type Event, isMessage } from "../src/index.ts"
@@ -24,6 +24,25 @@ const alice = (server: FakeServer.FakeServer) =>
     CptClient.connect({ username: "alice", retry, ...server.options }),
     server.login("alice")
   ], { concurrency: 2 })
+
+/** A message that is said again since its connection was lost, to a server that is gone for so long, and heard in so long. */
+const sendingAgain = Effect.fnUntraced(function*(
+  server: Effect.Success<typeof FakeServer.inMemory>,
+  [client, peer]: Effect.Success<ReturnType<typeof alice>>,
+  gone: Duration.Input,
+  heard: Duration.Input
+) {
+  const sending = yield* Effect.forkChild(client.send("g", "1"))
+  yield* peer.hears("SEND g 1")
+  yield* server.refuse
+  yield* peer.cuts
+  yield* peer.isLeft
+  yield* TestClock.adjust(gone)
+  yield* server.admit
+  const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust(heard)], { concurrency: 2 })
+  yield* again.hears("SEND g 1")
+  return { again, sending }
+})
 
 const acksOk = (peer: FakeServer.Peer) => Effect.andThen(peer.hears("SEND g ok"), peer.says("ACK"))
 
@@ -389,16 +408,7 @@ describe("send", () => {
   it.effect("waits for the ACK on a connection that was restored at the last moment as long as for any other", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.inMemory
-      const [client, peer] = yield* alice(server)
-      const sending = yield* Effect.forkChild(client.send("g", "1"))
-      yield* peer.hears("SEND g 1")
-      yield* server.refuse
-      yield* peer.cuts
-      yield* peer.isLeft
-      yield* TestClock.adjust("4 seconds")
-      yield* server.admit
-      const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("900 millis")], { concurrency: 2 })
-      yield* again.hears("SEND g 1")
+      const { again, sending } = yield* sendingAgain(server, yield* alice(server), "4 seconds", "900 millis")
       yield* TestClock.adjust("4 seconds")
       yield* again.says("ACK")
       yield* Fiber.join(sending)
@@ -407,19 +417,11 @@ describe("send", () => {
   it.effect("finds a server that is back shortly before the time to restore the connection is over", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.inMemory
-      const [client, peer] = yield* Effect.all([
+      const pair = yield* Effect.all([
         CptClient.connect({ username: "alice", ...server.options }), // waits longer and longer between two attempts
         server.login("alice")
       ], { concurrency: 2 })
-      const sending = yield* Effect.forkChild(client.send("g", "1"))
-      yield* peer.hears("SEND g 1")
-      yield* server.refuse
-      yield* peer.cuts
-      yield* peer.isLeft
-      yield* TestClock.adjust("4600 millis")
-      yield* server.admit
-      const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("390 millis")], { concurrency: 2 })
-      yield* again.hears("SEND g 1")
+      const { again, sending } = yield* sendingAgain(server, pair, "4600 millis", "390 millis")
       yield* again.says("ACK")
       yield* Fiber.join(sending)
     }))

@@ -3,4 +3,5 @@
 /** 25 days. */
 const longest = 2 ** 31 - 1
 
+/** Of Node, for those who clear it themselves: they wait for what happens to a socket or a process, and not for a fiber. */
 export const after = (millis: number, act: () => void): NodeJS.Timeout => setTimeout(act, Math.min(millis, longest))

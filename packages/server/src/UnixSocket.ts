@@ -38,6 +38,7 @@ const attempt = <A>(what: string, act: () => A): Effect.Effect<A, UnixSocketFail
 
 /** A path that the kernel takes, for as long as the scope lasts. */
 export const shortPath = (path: string): Effect.Effect<string, UnixSocketFailed, Scope.Scope> => {
+  // Where it is made is longer than its own path where its file name is short
   if (takes(path) && takes(made(`${makingAt(path)}XXXXXX`))) return Effect.succeed(path)
   return Effect.acquireRelease(
     attempt("the directory cannot be opened", () => openSync(dirname(path), "r")),
