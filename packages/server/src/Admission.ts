@@ -9,6 +9,7 @@ import type { Connection } from "./Connection.ts"
 import { roomOf } from "./Descriptors.ts"
 import type { Before } from "./Listener/Arrivals.ts"
 import type { Limit } from "./Metrics.ts"
+import { Roll } from "./Roll.ts"
 import type { Services } from "./Services.ts"
 import { Session } from "./Session.ts"
 
@@ -20,7 +21,7 @@ const refusedAtTheEnd = (session: Session) =>
   Effect.as(session.refuse(new Decline.ShuttingDown({}), true), "refused" as const)
 
 export class Admission {
-  readonly sessions = new Set<Session>()
+  readonly sessions = new Roll<number, Session>() // by their ids
   readonly #services: Services
   #refused = 0
 
@@ -50,11 +51,11 @@ export class Admission {
 
   /** It has ended. */
   leave(session: Session): void {
-    if (this.sessions.delete(session)) session.address?.leaves()
+    if (this.sessions.delete(session.id)) session.address?.leaves()
   }
 
   #enter(session: Session): typeof admitted {
-    this.sessions.add(session)
+    this.sessions.set(session.id, session)
     session.address?.enters()
     return admitted
   }

@@ -7,6 +7,7 @@ import { Context, Deferred, Duration, Effect, Exit, Latch, Layer } from "effect"
 import * as AtOnce from "./AtOnce.ts"
 import { layerFor } from "./LayerFor.ts"
 import { MessageStore } from "./MessageStore.ts"
+import { Roll } from "./Roll.ts"
 import { type Cursor, type Follower, Timelines } from "./Timeline.ts"
 
 /**
@@ -58,7 +59,7 @@ export class Directory extends Context.Service<Directory, {
 const make = Effect.gen(function*() {
   const store = yield* MessageStore
   const timelines = yield* Timelines
-  const online = new Map<string, Bearer>()
+  const online = new Roll<string, Bearer>()
   const endings = new Map<Bearer, Deferred.Deferred<void>>() // of those that somebody waits for
   const lines = new Map<string, Line>() // of names that somebody waits for
   let asked = 0 // counts who comes, and what is asked

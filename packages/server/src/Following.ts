@@ -190,7 +190,7 @@ export class Following implements Reader<PeerGone> {
     if (this.#isCatchingUp || this.#state !== "open" || !this.#isBehind()) return
     this.#isCatchingUp = true
     this.#parts.fork(
-      Effect.map(Effect.exit(this.#catchUpAll()), (exit) => {
+      Effect.map(Effect.exit(Effect.gen(() => this.#catchingUp())), (exit) => {
         this.#isCatchingUp = false
         // Where the peer is gone, whoever reads from it notices that too
         if (Exit.isSuccess(exit)) this.#start() // somebody may have fallen behind since it was looked at
@@ -198,24 +198,22 @@ export class Following implements Reader<PeerGone> {
     )
   }
 
-  #catchUpAll() {
-    return Effect.gen({ self: this }, function*() {
-      const behind = this.#behind ??= new Set()
-      while (this.#isBehind()) {
-        yield* this.#parts.connection.drained
-        const texts = this.#announcements ?? []
-        this.#announcements = undefined
-        if (texts.length > 0) yield* this.#inTurn(Effect.suspend(() => this.write(Buffer.concat(texts), 0)))
-        for (const cursor of behind) {
-          yield* this.#inTurn(catchUp(this.#parts.timelines, this, cursor)).pipe(
-            Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })
-          )
-          const isFollowed = this.cursor(cursor.timeline.target) === cursor // not where it could not be claimed
-          if (isFollowed && cursor.at < cursor.timeline.head()) continue
-          cursor.behind = false
-          behind.delete(cursor)
-        }
+  *#catchingUp() {
+    const behind = this.#behind ??= new Set()
+    while (this.#isBehind()) {
+      yield* this.#parts.connection.drained
+      const texts = this.#announcements ?? []
+      this.#announcements = undefined
+      if (texts.length > 0) yield* this.#inTurn(Effect.suspend(() => this.write(Buffer.concat(texts), 0)))
+      for (const cursor of behind) {
+        yield* this.#inTurn(catchUp(this.#parts.timelines, this, cursor)).pipe(
+          Effect.retry({ schedule: retryRead, while: (error) => error._tag === "StorageUnavailable" })
+        )
+        const isFollowed = this.cursor(cursor.timeline.target) === cursor // not where it could not be claimed
+        if (isFollowed && cursor.at < cursor.timeline.head()) continue
+        cursor.behind = false
+        behind.delete(cursor)
       }
-    })
+    }
   }
 }

@@ -11,6 +11,7 @@ import * as Net from "node:net"
 import { networkInterfaces } from "node:os"
 import { Entrance, type Options as EntranceOptions, type Passage, ProxiedClient } from "./Listener/Entrance.ts"
 import { heedless } from "./NetConnection.ts"
+import { Roll } from "./Roll.ts"
 import * as UnixSocket from "./UnixSocket.ts"
 
 /** Connections that wait to be accepted: a whole office may come back at once after a restart. */
@@ -113,15 +114,15 @@ const make = Effect.fnUntraced(function*(
 
   const accept: NetServer["accept"] = Effect.fnUntraced(function*(handler) {
     const fork = Effect.runForkWith(yield* Effect.context<Effect.Services<ReturnType<typeof handler>>>())
-    const fibers = new Set<Fiber.Fiber<void>>()
+    const fibers = new Roll<number, Fiber.Fiber<void>>() // by their ids
     const before = take
     take = (socket) => {
       const left = handler(socket, entrance.passage(socket))
       if (Exit.isExit(left)) return
       const fiber = fork(left)
       if (fiber.pollUnsafe() !== undefined) return
-      fibers.add(fiber)
-      fiber.addObserver(() => fibers.delete(fiber))
+      fibers.set(fiber.id, fiber)
+      fiber.addObserver(() => fibers.delete(fiber.id))
     }
     for (const socket of early.splice(0)) take(socket)
     return yield* Effect.ensuring(

@@ -3,6 +3,7 @@
  * all of them (CPT 3.9; a timeout for each was a tenth of a login).
  */
 import { type Clock, Duration, Effect, Latch } from "effect"
+import { Roll } from "./Roll.ts"
 import type { Settings } from "./ServerConfig.ts"
 import type { Session } from "./Session.ts"
 import { uptime } from "./Uptime.ts"
@@ -13,7 +14,7 @@ const longestSleep = 1000
 export class LoginDeadline {
   readonly #clock: Clock.Clock
   readonly #config: Pick<Settings, "loginDeadline">
-  readonly #waiting = new Set<Session>()
+  readonly #waiting = new Roll<number, Session>() // by their ids
   readonly #someone = Latch.makeUnsafe(false)
   #latest = 0 // start of one of them
 
@@ -27,13 +28,13 @@ export class LoginDeadline {
       return session.fork(Effect.andThen(this.#isOver(session), Effect.sync(() => session.expire())))
     }
     this.#latest = session.startedAt
-    this.#waiting.add(session)
+    this.#waiting.set(session.id, session)
     this.#someone.openUnsafe()
   }
 
   /** It has logged in, or ended. */
   delete(session: Session): void {
-    this.#waiting.delete(session)
+    this.#waiting.delete(session.id)
   }
 
   #left(session: Session): number {
@@ -60,7 +61,7 @@ export class LoginDeadline {
         const left = this.#left(first)
         if (left > 0) yield* Effect.sleep(Math.min(left, longestSleep))
         else {
-          this.#waiting.delete(first)
+          this.#waiting.delete(first.id)
           first.expire()
         }
       }

@@ -85,18 +85,17 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
     )
     return Effect.raceFirst(taken, untilItMoves(peer, duration))
   }
-  const writeWhatWaits = Effect.gen(function*() {
-    yield* something.await
+  const writeWhatWaits = Effect.andThen(something.await, () => {
     something.closeUnsafe()
     const bytes = Buffer.concat(waiting)
     waiting = []
     // To who has closed it, nothing is written any more; how it has ended is for the reader to tell
-    if (webSocket === undefined || webSocket.readyState === open) {
-      yield* handOver(bytes)
+    const isOpen = webSocket === undefined || webSocket.readyState === open
+    return Effect.map(isOpen ? handOver(bytes) : Effect.void, () => {
       if (isGone) return
-      handedOver += bytes.length
-    }
-    if (waiting.length === 0) notFull.openUnsafe()
+      if (isOpen) handedOver += bytes.length
+      if (waiting.length === 0) notFull.openUnsafe()
+    })
   })
   yield* Effect.forever(writeWhatWaits).pipe(Effect.catch(() => destroy), Effect.forkScoped)
   const drained = Effect.andThen(

@@ -42,6 +42,7 @@ import { MessageStore } from "./MessageStore.ts"
 import { type Counted, Metrics } from "./Metrics.ts"
 import { NetConnection } from "./NetConnection.ts"
 import * as OtherConnection from "./OtherConnection.ts"
+import { Roll } from "./Roll.ts"
 import { ServerConfig, type Settings } from "./ServerConfig.ts"
 import type { Services } from "./Services.ts"
 import type { Session } from "./Session.ts"
@@ -150,7 +151,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   const admission = new Admission(services)
   const { sessions } = admission
   watch(services.metrics, sessions, timelines)
-  const fibers = new Set<Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
+  const fibers = new Roll<number, Fiber.Fiber<unknown, unknown>>() // of the connections of listeners that are not ours
   let draining = false
   const drained = Latch.makeUnsafe(false)
   const drainDeadline = yield* FiberHandle.make()
@@ -210,7 +211,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       : arrivals.letIn(socket, passage, ({ client, socket }, before) => begin(socket, client, before))
   const serveAny = (socket: Socket.Socket) =>
     Effect.withFiber((fiber) => {
-      fibers.add(fiber)
+      fibers.set(fiber.id, fiber)
       return Effect.flatMap(Effect.serviceOption(NodeSocket.NetSocket), (net) =>
         Option.isSome(net)
           ? Effect.flatMap(ProxiedClient, (client) => serveNet(arrive(netConnection(net.value, client))))
@@ -218,7 +219,7 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
             Effect.flatMap(OtherConnection.make(socket, config), (connection) => serve(arrive(connection)))
           )).pipe(
           Effect.catchTag("SocketError", () => Effect.void), // it ended before it began
-          Effect.ensuring(Effect.sync(() => fibers.delete(fiber)))
+          Effect.ensuring(Effect.sync(() => fibers.delete(fiber.id)))
         )
     })
 
@@ -329,7 +330,7 @@ const infoOf = (session: Session, now: number): SessionInfo => {
 }
 
 /** What can be seen of sessions at any time. */
-const watch = (metrics: Counted, sessions: ReadonlySet<Session>, timelines: Timelines["Service"]): void => {
+const watch = (metrics: Counted, sessions: Roll<number, Session>, timelines: Timelines["Service"]): void => {
   const fold = (add: (sum: number, session: Session) => number) => () => {
     let sum = 0
     for (const session of sessions) sum = add(sum, session)

@@ -184,27 +184,31 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** What has been heard is carried out and answered, also if the server stops meanwhile. */
   #goOn(left: Heard): Effect.Effect<void> {
-    return Effect.flatMap(Effect.exit(Effect.flatten(left)), (over) => {
+    if (AtOnce.isDone(left) && Exit.isFailure(left)) return this.#end(left)
+    return Effect.flatMap(Effect.exit(AtOnce.isThere(left) ? left.value : Effect.flatten(left)), (over) => {
       const isEnd = Exit.isFailure(over) || this.#hasToEnd() || this.#isToStop
       return isEnd ? this.#end(over) : Effect.sync(() => this.#listen())
     })
   }
 
   #end(over: Exit.Exit<void, EndOfInput | PeerGone>): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      yield* this.#turnToEnd
-      yield* Effect.catchDefect(this.#conclude(over), (defect) => this.#die(defect))
-      this.outbox.flush()
-      if (!this.#isStopping) yield* this.#leave
-      yield* this.#farewell === undefined ? this.#part : this.#partSoon
-      if (this.#isStopping) yield* this.#leave
-      this.#services.loginDeadline.delete(this)
-      if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
-      if (this.connection.cutFor() === writeDeadline) this.hit("write-deadline")
-    }).pipe(
+    return Effect.gen(() => this.#ending(over)).pipe(
       Effect.catchDefect((defect) => this.#die(defect)),
       Effect.ensuring(this.leaveBehind)
     )
+  }
+
+  *#ending(over: Exit.Exit<void, EndOfInput | PeerGone>) {
+    yield* this.#turnToEnd
+    const concluded = this.#conclude(over)
+    if (!AtOnce.isThere(concluded)) yield* Effect.catchDefect(concluded, (defect) => this.#die(defect))
+    this.outbox.flush()
+    if (!this.#isStopping) yield* this.#leave()
+    yield* this.#farewell === undefined ? this.#part() : this.#partSoon
+    if (this.#isStopping) yield* this.#leave()
+    this.#services.loginDeadline.delete(this)
+    if (this.#helpers !== undefined) yield* Fiber.interruptAll(this.#helpers)
+    if (this.connection.cutFor() === writeDeadline) this.hit("write-deadline")
   }
 
   /** It is over for all others, though it may hang in what has no deadline: a store may have none. */
@@ -234,7 +238,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     return Effect.suspend(() => {
       this.#decline(error)
       this.outbox.flush()
-      return hasTime ? this.#part : Effect.ignore(this.connection.end)
+      return hasTime ? this.#part() : Effect.ignore(this.connection.end)
     })
   }
 
@@ -444,14 +448,16 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** Reads nothing meanwhile. A server that stops waits for nobody (CPT 3.8), nor is it waited for who has gone. */
   #pause(wait: () => number): Left {
-    return Effect.gen({ self: this }, function*() {
-      for (let left; (left = wait()) > 0 && !this.#hasToEnd();) {
-        const over = this.#pauseIsOver = Latch.makeUnsafe(false)
-        const pause = Effect.interruptible(Effect.timeoutOption(over.await, Math.min(left, longestPause)))
-        if (Exit.isFailure(yield* Effect.exit(pause))) this.pace.end()
-        if (this.connection.isGone()) return yield* peerGone
-      }
-    })
+    return Effect.gen(() => this.#pausing(wait))
+  }
+
+  *#pausing(wait: () => number) {
+    for (let left; (left = wait()) > 0 && !this.#hasToEnd();) {
+      const over = this.#pauseIsOver = Latch.makeUnsafe(false)
+      const pause = Effect.interruptible(Effect.timeoutOption(over.await, Math.min(left, longestPause)))
+      if (Exit.isFailure(yield* Effect.exit(pause))) this.pace.end()
+      if (this.connection.isGone()) return yield* peerGone
+    }
   }
 
   #carryOut(request: Request): Answer {
@@ -610,7 +616,7 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** The conversation is over. */
   #conclude(over: Exit.Exit<void, EndOfInput | PeerGone>): Effect.Effect<void> {
-    if (this.#isExpelled() || Exit.isSuccess(over) && this.#isClosing) return Effect.void
+    if (this.#isExpelled() || Exit.isSuccess(over) && this.#isClosing) return Exit.void
     if (Exit.isSuccess(over) || Cause.hasInterrupts(over.cause)) {
       return Effect.map(this.#hearTheRest, () => {
         this.#isStopping = true
@@ -628,13 +634,10 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** The peer has ended its side: in good order, unless it had gone without reading what was written last. */
   get #goodbye(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.unconfirmed() !== undefined
-        ? Effect.flatMap(
-          this.connection.isAnsweredByReset,
-          (isReset) => isReset ? this.connection.destroy : this.#noteAck()
-        )
-        : Effect.void
+    if (this.unconfirmed() === undefined) return Exit.void
+    return Effect.flatMap(
+      this.connection.isAnsweredByReset,
+      (isReset) => isReset ? this.connection.destroy : this.#noteAck()
     )
   }
 
@@ -645,38 +648,40 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** What was already there when the server began to stop is still answered; what keeps coming is not waited for. */
   get #hearTheRest(): Effect.Effect<void> {
-    const now = () => uptime(this.#services.clock)
-    return Effect.gen({ self: this }, function*() {
-      const until = now() + Duration.toMillis(lastWords)
-      while (!this.#isClosing && now() < until) {
-        this.#hasHeard = false
-        const left = yield* Effect.timeoutOption(this.#next, lastLook)
-        if (Option.isSome(left)) yield* left.value
-        else if (!this.#hasHeard) return
-      }
-    }).pipe(Effect.ignore)
+    return Effect.ignore(Effect.gen(() => this.#hearing()))
+  }
+
+  *#hearing() {
+    const { clock } = this.#services
+    const until = uptime(clock) + Duration.toMillis(lastWords)
+    while (!this.#isClosing && uptime(clock) < until) {
+      this.#hasHeard = false
+      const left = yield* Effect.timeoutOption(this.#next, lastLook)
+      if (Option.isSome(left)) yield* left.value
+      else if (!this.#hasHeard) return
+    }
   }
 
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
-  get #part(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      this.#isDeaf = true
-      const before = this.received
-      if (this.connection.hasEnded() && !this.#isStopping) {
-        return yield* this.connection.end // nothing will come that could become a reset
-      }
-      const rest = yield* Effect.forkChild(
-        Effect.catch(
-          Effect.forever(Effect.flatten(this.#next)),
-          // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
-          (error) => this.#isStopping && error._tag === "EndOfInput" ? this.#goodbye : Effect.void
-        )
+  #part(): Effect.Effect<void> {
+    this.#isDeaf = true
+    const willBeReset = !this.connection.hasEnded() || this.#isStopping
+    return Effect.ignore(willBeReset ? Effect.gen(() => this.#parting()) : this.connection.end)
+  }
+
+  *#parting() {
+    const before = this.received
+    const rest = yield* Effect.forkChild(
+      Effect.catch(
+        Effect.forever(Effect.flatten(this.#next)),
+        // The last words were the server's, and the peer has ended in good order after them (CPT 4.4)
+        (error) => this.#isStopping && error._tag === "EndOfInput" ? this.#goodbye : Effect.void
       )
-      yield* this.connection.end
-      const isOver = Option.isSome(yield* Effect.timeoutOption(Fiber.await(rest), linger))
-      yield* Fiber.interrupt(rest)
-      if (!isOver && this.received > before && !this.#isToStop) yield* this.#turnToGo
-    }).pipe(Effect.ignore)
+    )
+    yield* this.connection.end
+    const isOver = Option.isSome(yield* Effect.timeoutOption(Fiber.await(rest), linger))
+    yield* Fiber.interrupt(rest)
+    if (!isOver && this.received > before && !this.#isToStop) yield* this.#turnToGo
   }
 
   /** What a peer has gone on to say is thrown away by the kernel, which takes long where that is a lot. */
@@ -688,21 +693,21 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
 
   /** The same, but a peer that does not read is not waited for. */
   get #partSoon(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      const cutting = yield* Effect.forkChild(Effect.delay(this.cut, this.#services.config.shutdownDeadline))
-      yield* this.#part
-      yield* Fiber.interrupt(cutting)
-    })
+    return Effect.gen(() => this.#partingSoon())
   }
 
-  get #leave(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const left = this.#following
-      if (left === undefined) return Effect.void
-      this.#following = undefined
-      this.#left = left
-      return Effect.andThen(this.#services.directory.exit(left.username, this), left.end())
-    })
+  *#partingSoon() {
+    const cutting = yield* Effect.forkChild(Effect.delay(this.cut, this.#services.config.shutdownDeadline))
+    yield* this.#part()
+    yield* Fiber.interrupt(cutting)
+  }
+
+  #leave(): Effect.Effect<void> {
+    const left = this.#following
+    if (left === undefined) return Exit.void
+    this.#following = undefined
+    this.#left = left
+    return AtOnce.flatMap(this.#services.directory.exit(left.username, this), () => left.end())
   }
 
   /** Something is wrong with the server, or with what it was composed of: nobody else would hear of it. */

@@ -13,6 +13,7 @@ import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { layerFor } from "./LayerFor.ts"
 import { type Appended, MessageStore, type Page, type Watcher } from "./MessageStore.ts"
+import { Roll } from "./Roll.ts"
 import { ServerConfig } from "./ServerConfig.ts"
 
 /** A session, as a timeline sees it. None of it may wait. */
@@ -186,7 +187,7 @@ const linesOf = (messages: ReadonlyArray<Appended>): Uint8Array =>
 const make = Effect.gen(function*() {
   const store = yield* MessageStore
   const { live } = yield* ServerConfig
-  const timelines = new Map<string, Live>()
+  const timelines = new Roll<string, Live>()
   let touched: Array<Live> = []
   const somethingFresh = Latch.makeUnsafe(false)
   const shared: Shared = {
@@ -271,7 +272,7 @@ const make = Effect.gen(function*() {
   }).pipe(Effect.forever, Effect.forkScoped)
 
   function* groups() {
-    for (const { cursors, target } of timelines.values()) {
+    for (const { cursors, target } of timelines) {
       const isInbox = cursors[0]?.follower.username === target
       if (!isInbox && cursors.length > 0) yield { name: target, followers: cursors.length }
     }

@@ -10,22 +10,21 @@ const looks = 4
  * Cuts the peer when nothing has moved; over when it has taken everything. The kernel's buffers are large, and it says that
  * it has room only when a third of them is free: a peer that takes a KB a second would look asleep for minutes.
  */
-export const untilItMoves = (
+export const untilItMoves = Effect.fnUntraced(function*(
   connection: Pick<Connection, "cut" | "isGone" | "key" | "untaken">,
   deadline: Duration.Duration
-): Effect.Effect<void> =>
-  Effect.gen(function*() {
-    const look = Duration.toMillis(deadline) / looks
-    let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
-    for (let still = 0; still < looks;) {
-      yield* Effect.sleep(look)
-      if (connection.untaken() === 0 || connection.isGone()) return
-      const key = connection.key()
-      // No two looks see the same table
-      const bytes = key === undefined ? undefined : yield* Effect.promise(() => Kernel.unacknowledged(key, look / 2))
-      const now = `${connection.untaken()} ${bytes}`
-      still = now === before ? still + 1 : 0
-      before = now
-    }
-    yield* connection.cut(writeDeadline)
-  })
+): Effect.fn.Return<void> {
+  const look = Duration.toMillis(deadline) / looks
+  let before = "" // not looked up yet: the kernel's table is long, and most are through in no time
+  for (let still = 0; still < looks;) {
+    yield* Effect.sleep(look)
+    if (connection.untaken() === 0 || connection.isGone()) return
+    const key = connection.key()
+    // No two looks see the same table
+    const bytes = key === undefined ? undefined : yield* Effect.promise(() => Kernel.unacknowledged(key, look / 2))
+    const now = `${connection.untaken()} ${bytes}`
+    still = now === before ? still + 1 : 0
+    before = now
+  }
+  yield* connection.cut(writeDeadline)
+})

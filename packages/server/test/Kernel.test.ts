@@ -14,6 +14,9 @@ const row = (index: number, key: string, state: string, timer: string, retries: 
     hex(retries)
   }     0        0 19 1 00000000e99a399c 100 0 0 10 0                        \n`
 
+/** As it is read: in portions. */
+const table = (...portions: ReadonlyArray<ReadonlyArray<string>>) => portions.map((rows) => Buffer.from(rows.join("")))
+
 const here = "0100007F:9900"
 const [one, two, three] = [`${here} 0100007F:8001 `, `${here} 0100007F:8002 `, `${here} 0100000A:0101 `]
 const elsewhere = "0200007F:9900 0100000A:0101 " // as three, to another address of this machine
@@ -31,11 +34,11 @@ describe("deadIn", () => {
       row(1000, `${here} 0100007F:8004 `, "04", "04", 9), // a closed window
       row(10_000, six, "08", "01", 17)
     ]
-    assert.deepStrictEqual([...await deadIn([head + rows.slice(0, 6).join(""), rows.slice(6).join("") + head])], [
+    assert.deepStrictEqual([...await deadIn(table([head, ...rows.slice(0, 6)], [...rows.slice(6), head]))], [
       three,
       six
     ])
-    assert.deepStrictEqual([...await deadIn([head + rows.slice(0, 3).join("")])], [])
+    assert.deepStrictEqual([...await deadIn(table([head, ...rows.slice(0, 3)]))], [])
     assert.deepStrictEqual([...await deadIn([])], [])
   })
 })
@@ -50,7 +53,7 @@ describe("bytesIn", () => {
       row(101, elsewhere, "01", "01", 0, 2),
       row(10_000, six, "08", "01", 17, 0xffffffff)
     ]
-    assert.deepStrictEqual([...await bytesIn([head + rows.slice(0, 3).join(""), rows.slice(3).join("") + head])], [
+    assert.deepStrictEqual([...await bytesIn(table([head, ...rows.slice(0, 3)], [...rows.slice(3), head]))], [
       [two, 1],
       [three, 0x27ab00],
       [elsewhere, 2],

@@ -28,6 +28,8 @@ export interface Options {
   readonly descriptors?: number | undefined
   /** What the shell has before it, such as `env -i`. */
   readonly as?: string | undefined
+  /** Flags of Node itself. */
+  readonly node?: ReadonlyArray<string> | undefined
   /** Another user of the system; only root may be one. */
   readonly user?: number | undefined
 }
@@ -50,11 +52,11 @@ export const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireR
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const spawned = (args: ReadonlyArray<string>, { as = "", descriptors, env, shell, user }: Options) =>
+const spawned = (args: ReadonlyArray<string>, { as = "", descriptors, env, node = [], shell, user }: Options) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const inherited = Object.entries(process.env).filter(([name]) => !/^(CPT_|NO_COLOR|FORCE_COLOR|XDG_)/.test(name))
-      const command = [bin, ...args]
+      const command = [...node, bin, ...args]
       const line = shell === undefined ? `exec "$0" "$@"` : `${as} "$0" "$@" ${shell}; exit "\${PIPESTATUS[0]}"`
       const limited = descriptors === undefined ? line : `ulimit -n ${descriptors}; ${line}`
       const [file, argv] = shell === undefined && descriptors === undefined

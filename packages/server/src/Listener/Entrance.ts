@@ -60,16 +60,26 @@ export class Entrance {
     if (isProxied === undefined) return () => hasEnded
     const handshake = this.#credentials?.handshake
     if (!isProxied && handshake === undefined) return undefined
-    const pass = Effect.fnUntraced(function*({ isWelcome, turn }: Door) {
-      const client = isProxied ? yield* header(socket) : undefined
-      if (handshake === undefined) return socket.destroyed ? yield* hasEnded : { client, socket }
-      if (!isWelcome(client === undefined ? socket.remoteAddress : client.address)) return yield* unwelcome
-      const secured = yield* Effect.mapError(handshake.over(socket, turn), ofClient(client))
-      return secured.destroyed ? yield* hasEnded : { client, socket: secured }
-    })
-    return (door) => Effect.onExit(pass(door), (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy()))
+    return (door) =>
+      Effect.onExit(
+        pass(socket, isProxied, handshake, door),
+        (exit) => Effect.sync(() => Exit.isFailure(exit) && socket.destroy())
+      )
   }
 }
+
+const pass = Effect.fnUntraced(function*(
+  socket: Net.Socket,
+  isProxied: boolean,
+  handshake: Credentials["handshake"] | undefined,
+  { isWelcome, turn }: Door
+) {
+  const client = isProxied ? yield* header(socket) : undefined
+  if (handshake === undefined) return socket.destroyed ? yield* hasEnded : { client, socket }
+  if (!isWelcome(client === undefined ? socket.remoteAddress : client.address)) return yield* unwelcome
+  const secured = yield* Effect.mapError(handshake.over(socket, turn), ofClient(client))
+  return secured.destroyed ? yield* hasEnded : { client, socket: secured }
+})
 
 /** Undefined if nobody is there any more: after a reset, what was said before can still be read, but not who said it. */
 const isFrom = (ranges: ReadonlyArray<IpRange.IpRange>, { localPort, remoteAddress }: Net.Socket) =>

@@ -524,13 +524,12 @@ const make = Effect.fnUntraced(function*(options: Options) {
         })
       }),
 
-    watch: (target, watcher) =>
-      Effect.gen(function*() {
-        const to = yield* enter(target)
-        const tail = yield* Effect.onError(Deferred.await(to.tail), () => Effect.sync(() => leave(target, to)))
-        to.watchers.add(watcher)
-        return tail.head
-      }),
+    watch: Effect.fnUntraced(function*(target, watcher) {
+      const to = yield* enter(target)
+      const tail = yield* Effect.onError(Deferred.await(to.tail), () => Effect.sync(() => leave(target, to)))
+      to.watchers.add(watcher)
+      return tail.head
+    }),
 
     unwatch: (target, watcher) => {
       const to = watched.get(target)
