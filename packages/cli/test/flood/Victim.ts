@@ -1,8 +1,8 @@
 /**
  * A process with two who do nothing wrong: one says something 100 times a second, each time when it is due, and the other
- * follows. `node Victim.ts PORT`: for each line of stdin, says in JSON how long the answers have taken since the last one, in
- * microseconds, and how long the messages were under way. A message whose ACK is still outstanding delays the next one,
- * which counts from when it was due.
+ * follows. `node Victim.ts PORT`: for each line of stdin, says in JSON how long each answer has taken since the last one, in
+ * microseconds, and how long each message was under way. A message whose ACK is still outstanding delays the next one, which
+ * counts from when it was due.
  */
 import { connect, type Socket } from "node:net"
 import { createInterface } from "node:readline"
@@ -30,13 +30,13 @@ let isWaiting = false
 
 const friend = await login("friend", (text) => {
   for (const [, at] of text.matchAll(/^MSG lobby victim \d+ (\d+)$/gm)) {
-    deliveries.push((performance.now() - Number(at) / 1000) * 1000)
+    deliveries.push(Math.round((performance.now() - Number(at) / 1000) * 1000))
   }
 })
 friend.write("SYNC lobby 0\n")
 const victim = await login("victim", (text) => {
   if (!text.includes("ACK\n")) throw new Error(`instead of an ACK: ${text}`)
-  acks.push((performance.now() - due) * 1000)
+  acks.push(Math.round((performance.now() - due) * 1000))
   isWaiting = false
   due += every
   step()
@@ -55,20 +55,9 @@ const step = () => {
 due = performance.now()
 step()
 
-const quantile = (numbers: Array<number>, at: number) =>
-  Math.round(numbers[Math.min(numbers.length - 1, Math.floor(at * numbers.length))] ?? NaN)
-const summary = (numbers: Array<number>) => {
-  numbers.sort((a, b) => a - b)
-  return {
-    count: numbers.length,
-    p50: quantile(numbers, 0.5),
-    p99: quantile(numbers, 0.99),
-    max: Math.round(numbers.at(-1) ?? NaN)
-  }
-}
 console.log("ready")
 for await (const _ of createInterface(process.stdin)) {
-  console.log(JSON.stringify({ acks: summary(acks), deliveries: summary(deliveries) }))
+  console.log(JSON.stringify({ acks, deliveries }))
   acks = []
   deliveries = []
 }

@@ -2,10 +2,11 @@
  * `npm run floods`: every attack on a server of its own, with its defaults, and what comes of it: for somebody who does
  * nothing wrong, and for the server's memory and descriptors. Prints a table.
  *
- *     npm run floods -- [--only WORD] [--seconds 15] [--disk | --stick] [--again] [--scale 1] [-- FLAGS OF cpt serve]
+ *     npm run floods -- [--only WORD] [--seconds 15] [--disk | --stick] [--again | --turns N] [--scale 1] [-- FLAGS OF cpt serve]
  *
  * A server that has just started is slower than it will be: V8 has not compiled for speed yet what the attack makes it
- * run, and does so meanwhile. With `--again` the attack happens twice, and the second time is measured.
+ * run, and does so meanwhile. With `--again` the attack happens twice, and the second time is measured. With `--turns` it
+ * stops and goes on so many times, and what is measured while it has stopped is "before": machines have slow minutes.
  *
  * Where there are `taskset` and `chrt`, the server has one core, attackers another, and who measures goes first.
  */
@@ -28,6 +29,7 @@ const { positionals, values } = parseArgs({
     settle: { type: "string", default: "35" },
     scale: { type: "string", default: "1" },
     again: { type: "boolean", default: false },
+    turns: { type: "string", default: "0" },
     disk: { type: "boolean", default: false },
     stick: { type: "boolean", default: false } // the measuring stick of the benchmark, which has no limits
   }
@@ -35,6 +37,10 @@ const { positionals, values } = parseArgs({
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 const wait = (seconds: number) => sleep(seconds * 1000)
 const seconds = Number(values.seconds)
+
+/** Seconds of a turn, and what passes before it is measured: what has begun goes on for a moment. */
+const [window, lull] = [2, 0.4]
+
 const does = (...command: ReadonlyArray<string>) => spawnSync(command[0] ?? "", command.slice(1)).status === 0
 const canPin = cpus().length > 1 && does("taskset", "-c", "0", "true")
 const canGoFirst = does("chrt", "-f", "10", "true") // only root may
@@ -92,6 +98,21 @@ const table: Array<ReadonlyArray<string>> = [[
   "what the attackers saw"
 ]]
 
+interface Measured {
+  readonly acks: ReadonlyArray<number>
+  readonly deliveries: ReadonlyArray<number>
+}
+
+const together = (all: ReadonlyArray<Measured>): Measured => ({
+  acks: all.flatMap(({ acks }) => acks),
+  deliveries: all.flatMap(({ deliveries }) => deliveries)
+})
+
+const quantile = (numbers: ReadonlyArray<number>, at: number): number =>
+  numbers.toSorted((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(at * numbers.length))] ?? NaN
+
+const quantiles = (numbers: ReadonlyArray<number>) => `${quantile(numbers, 0.5)} ${quantile(numbers, 0.99)}`
+
 const shown = ([reason, times]: [string, unknown]) => `${reason || "cut"} ${times}`
 
 const run = async (name: string) => {
@@ -130,33 +151,46 @@ const run = async (name: string) => {
       await ended(attacker)
       await wait(2)
     }
-    const measured = async () => {
+    const said = async (): Promise<Measured> => {
       victim.child.stdin?.write("\n")
       return JSON.parse(await victim.line())
     }
-    await wait(2)
-    await measured()
-    await wait(seconds)
-    const before = { ...await measured(), ...stateOf(server.child) }
-    const attacker = attack()
     let most = 0
     let descriptors = 0
-    for (let tenths = 0; tenths < seconds * 10; tenths++) {
-      await wait(0.1)
-      const state = stateOf(server.child)
-      most = Math.max(most, state.memory)
-      descriptors = Math.max(descriptors, state.descriptors)
+    const measured = async (seconds: number) => {
+      await said()
+      for (let tenths = 0; tenths < seconds * 10; tenths++) {
+        await wait(0.1)
+        const state = stateOf(server.child)
+        most = Math.max(most, state.memory)
+        descriptors = Math.max(descriptors, state.descriptors)
+      }
+      return said()
     }
-    const during = await measured()
+    await wait(2)
+    const quiet = [await measured(seconds)]
+    const before = stateOf(server.child)
+    const attacker = attack()
+    const attacked = [await measured(seconds)]
+    for (let turn = 0; turn < Number(values.turns); turn++) {
+      if (turn === 0) quiet.length = attacked.length = 0 // they were for the server to get warm
+      attacker.child.kill("SIGSTOP")
+      await wait(lull)
+      quiet.push(await measured(window))
+      attacker.child.kill("SIGCONT")
+      await wait(lull)
+      attacked.push(await measured(window))
+    }
+    const [calm, during] = [together(quiet), together(attacked)]
     const seen = await ended(attacker)
     await wait(Number(values.settle))
     const after = stateOf(server.child)
     table.push([
       name,
-      `${before.acks.p50} ${before.acks.p99}`,
-      `${during.acks.p50} ${during.acks.p99} (${during.acks.count})`,
-      (during.acks.p99 / before.acks.p99).toFixed(1),
-      `${before.deliveries.p99} ${during.deliveries.p99}`,
+      quantiles(calm.acks),
+      `${quantiles(during.acks)} (${during.acks.length})`,
+      (quantile(during.acks, 0.99) / quantile(calm.acks, 0.99)).toFixed(1),
+      `${quantile(calm.deliveries, 0.99)} ${quantile(during.deliveries, 0.99)}`,
       [before.memory, most, after.memory].map((mb) => mb.toFixed(0)).join(" "),
       `${before.descriptors} ${descriptors} ${after.descriptors}`,
       `${seen.connections} connections, ${seen.acks} ACKs, ${Object.entries(seen.declines).map(shown).join(", ")}`
