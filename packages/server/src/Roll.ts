@@ -4,6 +4,7 @@
  * too, until V8 has looked through its whole heap. So each of a thousand logins a second was copied twice, with all that
  * belongs to it, and others waited for that: 3 ms, ten times a second. Here, tables have places only, and a place lets go.
  */
+
 interface Place<A> {
   who: A | undefined
 }

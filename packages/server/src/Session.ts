@@ -665,8 +665,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
   /** Ends our side, and for a moment reads over what the peer still says: an unread line would become a reset. */
   #part(): Effect.Effect<void> {
     this.#isDeaf = true
-    const willBeReset = !this.connection.hasEnded() || this.#isStopping
-    return Effect.ignore(willBeReset ? Effect.gen(() => this.#parting()) : this.connection.end)
+    // Where it has ended, nothing will come that could become a reset
+    const isOver = this.connection.hasEnded() && !this.#isStopping
+    return Effect.ignore(isOver ? this.connection.end : Effect.gen(() => this.#parting()))
   }
 
   *#parting() {
