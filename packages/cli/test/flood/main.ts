@@ -203,7 +203,12 @@ const run = async (name: string) => {
   }
 }
 
-for (const { name } of attacks) if (name.includes(values.only)) await run(name)
+const chosen = attacks.filter(({ name }) => name.includes(values.only))
+if (chosen.length === 0) {
+  console.error(`no attack is called "${values.only}": ${attacks.map(({ name }) => name).join("; ")}`)
+  process.exit(2)
+}
+for (const { name } of chosen) await run(name)
 const widths = table[0]?.map((_, column) => Math.max(...table.map((cells) => cells[column]?.length ?? 0))) ?? []
 for (const [index, cells] of table.entries()) {
   console.log(`| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`)
