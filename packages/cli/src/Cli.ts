@@ -136,11 +136,22 @@ const layerFor = (told: Array<string>) => {
   )
 }
 
+/** Whether there is the command that is named, if one is. Of one that there is not, Effect would show the help of the one above. */
+const isKnown = ({ subcommands }: Command.Command.Any, [first = "-", ...rest]: ReadonlyArray<string>): boolean => {
+  const there = subcommands.flatMap(({ commands }) => commands)
+  if (there.length === 0 || first.startsWith("-")) return true
+  const named = there.find(({ name }) => name === first)
+  return named !== undefined && isKnown(named, rest)
+}
+
+const isHelp = (arg: string): boolean => /^(?:--help|-h)$/.test(arg)
+
 /** Carries a command line out; writes what Effect itself has to tell. */
 const carryOut = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
   const told: Array<string> = []
   const cpt = yield* Effect.promise(() => cptFor(args))
-  const command = Command.runWith(cpt, { version: packageJson.version })(args)
+  const said = isKnown(cpt, args) ? args : args.filter((arg) => !isHelp(arg))
+  const command = Command.runWith(cpt, { version: packageJson.version })(said)
   const exit = yield* Effect.exit(Effect.provide(command, layerFor(told)))
   if (told.length > 0) yield* (yield* Output).write(told.join(""))
   return yield* exit
@@ -169,9 +180,6 @@ const bundled = (args: ReadonlyArray<string>): string | undefined => {
   return before.find((arg) => /^-[^-][^=]+/.test(arg) && !negativeNumber.test(arg))
 }
 
-/** Whether there is such a command, or none is named. Of one that there is not, Effect would show the help of cpt. */
-const isKnown = ([first = ""]: ReadonlyArray<string>): boolean => !/^[^-]/.test(first) || Object.hasOwn(commands, first)
-
 /** Runs a command line. It fails after it has said why, with the exit status in the error. */
 export const run = (args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
@@ -179,7 +187,7 @@ export const run = (args: ReadonlyArray<string>) =>
     if (unreadable !== undefined) return usage(`"${visible(unreadable)}" is not valid UTF-8`)
     const said = joined(args)
     const odd = bundled(said)
-    if (odd === undefined) return carryOut(isKnown(args) ? said : said.filter((arg) => !/^(?:--help|-h)$/.test(arg)))
+    if (odd === undefined) return carryOut(said)
     const command = args.filter((arg) => Object.hasOwn(commands, arg)).slice(0, 1)
     const hint = command.includes("send")
       ? "a message that begins with - goes behind --"

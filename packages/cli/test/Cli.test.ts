@@ -57,7 +57,9 @@ describe("usage", () => {
     [["bogus"], /unknown command "bogus"/],
     [["bogus", "--help"], /unknown command "bogus"/],
     [["tial", "-h"], /unknown command "tial" \(did you mean tail\?\)/],
-    [["sned", "g", "hi"], /unknown command "sned" \(did you mean send\?\)/]
+    [["sned", "g", "hi"], /unknown command "sned" \(did you mean send\?\)/],
+    [["admin", "nosuch", "--help"], /unknown command "nosuch".*; see cpt admin --help/],
+    [["config", "chek", "-h"], /unknown command "chek" \(did you mean check\?\)/]
   ]
 
   it.live("is refused in one line, with 2, before anything is connected", () =>
