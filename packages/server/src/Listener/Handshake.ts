@@ -69,6 +69,7 @@ export class Handshake {
       }
       this.#waiting.set(socket, done)
       socket.once("close", hasGone)
+      socket.allowHalfOpen = false // who ends its side now, has gone
       this.#server.emit("connection", socket)
     })
   }
@@ -79,6 +80,7 @@ export class Handshake {
    */
   #tell(socket: Tls.TLSSocket): void {
     const done = this.#waiting.get(Reflect.get(socket, "_parent"))
+    socket.allowHalfOpen = true // CPT 1.7
     if (done === undefined) socket.destroy()
     else if (socket.authorized || socket.getPeerX509Certificate() === undefined) done(Effect.succeed(socket))
     else {

@@ -2,11 +2,11 @@
 import { Decline } from "@cpt/schema"
 import { Accounts, Credentials, IpRange, layerMemory, Listener, Server, ServerConfig } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Logger, References, Result } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Logger, References, Result } from "effect"
 import { SocketServer } from "effect/socket"
 import { Buffer } from "node:buffer"
 import { once } from "node:events"
-import { connect, type Socket } from "node:net"
+import { connect, createServer, type Socket } from "node:net"
 import { text } from "node:stream/consumers"
 import { setImmediate } from "node:timers/promises"
 import { connect as connectTls, type ConnectionOptions } from "node:tls"
@@ -362,6 +362,38 @@ describe("TLS", () => {
       assert.strictEqual(yield* session(yield* connected(port), ""), "")
       assert.notMatch(yield* session(yield* connected(port), "CONNECT ann\n"), /ACCEPT/)
       assert.isBelow(performance.now() - before, 5000) // the login deadline is 10 s
+    }))
+})
+
+describe("TLS, with a peer that ends its side in the middle of the handshake", () => {
+  /** What a client says first. */
+  const hello = Effect.callback<Buffer>((resume) => {
+    const server = createServer((socket) => {
+      socket.once("data", (bytes) => {
+        resume(Effect.succeed(bytes))
+        socket.destroy()
+        server.close()
+      })
+    })
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      if (address !== null && typeof address === "object") tls(address.port).on("error", () => {})
+    })
+  })
+
+  it.live("is over at once, wherever that is, as with one that does not trust the server", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
+      const port = yield* started({ credentials }, { loginDeadline: Duration.hours(1) })
+      const bytes = yield* hello
+      for (const cut of [1, 5, 6, 50, bytes.length - 1, bytes.length]) {
+        const socket = (yield* connected(port)).resume()
+        const over = yield* Effect.forkChild(closed(socket))
+        socket.write(bytes.subarray(0, cut))
+        if (cut === bytes.length) yield* Effect.promise(() => once(socket, "data")) // the server's certificate
+        socket.end()
+        yield* Fiber.join(over)
+      }
     }))
 })
 
