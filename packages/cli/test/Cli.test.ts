@@ -105,11 +105,18 @@ describe("usage", () => {
 })
 
 describe("a signal", () => {
+  /** The name of a thread; none, if it has ended since its folder was seen. */
+  const nameOf = (thread: string): string => {
+    try {
+      return readFileSync(join(thread, "comm"), "utf8").trimEnd()
+    } catch {
+      return ""
+    }
+  }
+
   /** Whether Node has begun to read a file: it has started its threads for that. */
-  const reads = (pid: number) =>
-    readdirSync(`/proc/${pid}/task`).some((id) =>
-      readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8") === "libuv-worker\n"
-    )
+  const reads = (pid: number): boolean =>
+    readdirSync(`/proc/${pid}/task`).some((id) => nameOf(`/proc/${pid}/task/${id}`) === "libuv-worker")
 
   it.live.skipIf(process.platform !== "linux")(
     "ends a command that waits for a file, such as a pipe that nobody writes",

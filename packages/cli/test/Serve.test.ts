@@ -1,9 +1,9 @@
 /** `cpt serve` as a process, and what scripts rely on (docs/cli.md). */
 import { afterAll, assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { Effect } from "effect"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import { mkdtempSync, rmSync, statSync } from "node:fs"
 import { connect, createServer, type Socket } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -70,23 +70,6 @@ const connected = (port: number) =>
 const rest = (socket: Socket) => Effect.promise(() => text(socket))
 
 describe("cpt serve", () => {
-  it.live.runIf(process.platform === "linux")(
-    "ends though the system does not let go of a file that is being read",
-    () =>
-      Effect.gen(function*() {
-        const config = join(yield* folder, "config.json")
-        execFileSync("mkfifo", [config]) // whoever opens it waits for somebody who writes, and there is nobody
-        const child = yield* spawned(["serve", "--memory", "--port", "0", "--config", config])
-        const tasks = `/proc/${child.pid}/task`
-        const threads = Effect.sync(() =>
-          readdirSync(tasks).map((id) => readFileSync(join(tasks, id, "comm"), "latin1"))
-        )
-        const isReading = (names: ReadonlyArray<string>) => names.includes("libuv-worker\n") // there only once they are needed
-        yield* Effect.repeat(threads, { schedule: Schedule.spaced("10 millis"), until: isReading })
-        assert.strictEqual(yield* Effect.promise(() => ended(child, "SIGTERM")), 0)
-      })
-  )
-
   it.live("takes no line whose message a client could not read, however long the names are", () =>
     Effect.gen(function*() {
       const refused = yield* run(["serve", "--memory", "--port", "0", "--max-line-bytes", "65457"])
