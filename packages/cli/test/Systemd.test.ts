@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
-import { BoundSocket, type BoundSocketOptions } from "node:net"
+import { BoundSocket, type BoundSocketOptions, connect as connectInClear } from "node:net"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { text } from "node:stream/consumers"
@@ -37,7 +37,11 @@ const activated = (sockets: ReadonlyArray<BoundSocket>, names: string, ...args: 
   told(`LISTEN_FDS=${names.split(":").length} LISTEN_FDNAMES=${names}`, sockets, ...args)
 
 /** The same, with these variables. */
-const told = Effect.fnUntraced(function*(
+const told = (variables: string, sockets: ReadonlyArray<BoundSocket>, ...args: ReadonlyArray<string>) =>
+  Effect.map(started(variables, sockets, ...args), ({ line }) => line)
+
+/** The same, and its process. */
+const started = Effect.fnUntraced(function*(
   variables: string,
   sockets: ReadonlyArray<BoundSocket>,
   ...args: ReadonlyArray<string>
@@ -54,8 +58,12 @@ const told = Effect.fnUntraced(function*(
   )
   const [, stdout, stderr] = child.stdio
   if (stdout === null || stderr === null) return assert.fail("no pipes")
-  return yield* Effect.promise(() => Promise.race([once(createInterface(stdout), "line").then(String), text(stderr)]))
+  const first = Promise.race([once(createInterface(stdout), "line").then(String), text(stderr)])
+  return { child, line: yield* Effect.promise(() => first) }
 })
+
+/** How many connections Linux keeps waiting, at the most, until somebody accepts them. */
+const mostWaiting = process.platform === "linux" ? Number(readFileSync("/proc/sys/net/core/somaxconn", "latin1")) : 0
 
 const sent = { status: 0, stdout: "", stderr: "" }
 
@@ -93,6 +101,24 @@ describe("sockets of systemd", () => {
         assert.strictEqual(yield* Effect.promise(() => text(socket)), "ACCEPT\n")
       }
     }))
+
+  it.live.runIf(mostWaiting >= 1000)(
+    "keep as many waiting as others of the server do, while it is busy",
+    () =>
+      Effect.gen(function*() {
+        const socket = yield* port
+        const { port: number } = socket.address()
+        const { child } = yield* started("LISTEN_FDS=1", [socket])
+        child.kill("SIGSTOP")
+        const clients = yield* Effect.acquireRelease(
+          Effect.sync(() => Array.from({ length: 800 }, () => connectInClear(number, "127.0.0.1"))),
+          (clients) => Effect.sync(() => clients.forEach((client) => client.destroy()))
+        )
+        yield* Effect.promise(() => Promise.all(clients.map((client) => once(client, "connect"))))
+        child.kill("SIGCONT")
+        assert.deepStrictEqual(yield* Cpt.run(["send", "-s", `127.0.0.1:${number}`, "g", "hi"]), sent)
+      })
+  )
 
   it.live("that are not there are said in one line, and those for another process are none", () =>
     Effect.gen(function*() {

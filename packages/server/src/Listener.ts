@@ -51,12 +51,12 @@ export const isNetServer = (server: SocketServerService): server is NetServer =>
 /** TCP: in clear text, or with `credentials` TLS. */
 export const tcp = (
   { host = "127.0.0.1", ipv6Only = false, port = Limits.defaultPort, ...entrance }: TcpOptions = {}
-) => layer((server) => listen(server, { host, port, ipv6Only, backlog }), entrance)
+) => layer((server) => listen(server, { host, port, ipv6Only }), entrance)
 
 /** A Unix socket, for whom the umask allows. */
 export const unix = (path: string) =>
   layer((server) =>
-    UnixSocket.place(path, (made) => listen(server, { path: made, backlog })).pipe(
+    UnixSocket.place(path, (made) => listen(server, { path: made })).pipe(
       Effect.catchTag("UnixSocketFailed", (cause) => Effect.fail(cannotOpen(cause))),
       Effect.as(NetAddress.unixPathAddress(path))
     )
@@ -64,7 +64,7 @@ export const unix = (path: string) =>
 
 /** A socket that listens already, which whoever started this process has left open for it. */
 export const inherited = (fd: number, entrance: EntranceOptions = {}) =>
-  layer((server) => listen(server, { fd, backlog }), entrance)
+  layer((server) => listen(server, { fd }), entrance)
 
 const layer = (
   open: (server: Net.Server) => Effect.Effect<NetAddress.SocketAddress, SocketServer.SocketServerError, Scope.Scope>,
@@ -80,7 +80,7 @@ const listen = (server: Net.Server, options: Net.ListenOptions & { readonly fd?:
     const fail = (cause: Error) => resume(Effect.fail(cannotOpen(cause)))
     server.once("error", fail)
     try {
-      server.listen(options, () => {
+      server.listen(options, backlog, () => { // as an option, it is passed over where there is a descriptor
         server.off("error", fail)
         resume(Effect.void)
       })
