@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { Buffer } from "node:buffer"
+import { constants } from "node:crypto"
 import type * as Net from "node:net"
 import * as Tls from "node:tls"
 import { Refused } from "./Refused.ts"
@@ -26,6 +27,7 @@ const contextOf = ({ cert, clientCa, key }: Pem): Tls.SecureContextOptions => ({
   key,
   ca: clientCa,
   minVersion: "TLSv1.2",
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION, // with another certificate, which nobody verifies; and each a handshake
   sessionIdContext: "cpt" // within which OpenSSL resumes the sessions of clients with certificates
 })
 
@@ -81,6 +83,7 @@ export class Handshake {
   #tell(socket: Tls.TLSSocket): void {
     const done = this.#waiting.get(Reflect.get(socket, "_parent"))
     socket.allowHalfOpen = true // CPT 1.7
+    socket.on("error", () => socket.destroy()) // Node leaves it open, though nothing can be said or heard any more
     if (done === undefined) socket.destroy()
     else if (socket.authorized || socket.getPeerX509Certificate() === undefined) done(Effect.succeed(socket))
     else {

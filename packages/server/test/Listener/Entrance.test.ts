@@ -397,6 +397,37 @@ describe("TLS, with a peer that ends its side in the middle of the handshake", (
     }))
 })
 
+describe("TLS, after the handshake", () => {
+  it.live("is not shaken hands on once more, as with another certificate", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert, clientCa: authority })
+      const port = yield* started({ credentials })
+      const socket = tls(port, { maxVersion: "TLSv1.2", ...alice })
+      yield* Effect.promise(() => once(socket, "secureConnect"))
+      const refused = yield* Effect.callback<Error | null>((resume) => {
+        socket.on("error", (error) => resume(Effect.succeed(error)))
+        socket.renegotiate({}, (error) => resume(Effect.succeed(error)))
+      })
+      assert.match(String(refused), /renegotiation/)
+    }))
+
+  it.live("ends at once with a peer that breaks it, and its name is free", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Credentials.make({ key, cert })
+      const port = yield* started({ credentials })
+      for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+        const raw = yield* connected(port)
+        const socket = tls(port, { socket: raw, maxVersion }).on("error", () => {})
+        socket.write("CONNECT ann\n")
+        assert.strictEqual(String((yield* Effect.promise(() => once(socket, "data")))[0]), "ACCEPT\n")
+        const over = yield* Effect.forkChild(closed(raw))
+        raw.write(Buffer.alloc(600)) // no record of TLS
+        yield* Fiber.join(over)
+        assert.strictEqual(yield* session(tls(port), "CONNECT ann\n"), "ACCEPT\n")
+      }
+    }))
+})
+
 describe("a listener that somebody has wrapped", () => {
   it.live("gives its connections when they have passed, to `run` too", () =>
     Effect.gen(function*() {
