@@ -8,14 +8,14 @@ import { type Connection, type Ear, type EndOfInput, endOfInput, type Heard, Pee
 import * as Kernel from "./Kernel.ts"
 import type { Client } from "./Listener/ProxyHeader.ts"
 import { readShared } from "./SharedRead.ts"
-import { untilItMoves } from "./WriteDeadline.ts"
+import { untilItMoves, type Watched } from "./WriteDeadline.ts"
 
 export interface Options {
   readonly writeDeadline: Duration.Duration
   readonly keepAlive: Duration.Duration
 }
 
-/** Milliseconds in which a peer that was gone already is noticed: the next turn of the event loop, on a busy day. */
+/** Milliseconds in which the kernel's table is asked whether a peer was gone already: the next turn, on a busy day. */
 const resetWithin = 50
 
 /**
@@ -51,7 +51,7 @@ interface Early {
 }
 
 /** Made bit by bit, since most connections are idle: what few of them need, few of them have. */
-export class NetConnection implements Connection {
+export class NetConnection implements Connection, Watched {
   readonly #socket: Socket
   readonly #options: Options
   /** Asked for when it comes: later it cannot be. */
@@ -128,7 +128,10 @@ export class NetConnection implements Connection {
   }
 
   wake(): void {
-    this.#notFull?.openUnsafe()
+    const waitedFor = this.#notFull
+    // Whoever waits once more does so for room, and not for this
+    if (this.#isFull) this.#notFull = Latch.makeUnsafe(false)
+    waitedFor?.openUnsafe()
     this.#tell(Exit.succeed(Effect.void))
   }
 
@@ -164,6 +167,16 @@ export class NetConnection implements Connection {
     return this.#socket.writableLength
   }
 
+  handedOver(): number {
+    return this.#written - this.#socket.writableLength
+  }
+
+  /** With the end of our side, if we have ended it: TLS has a last word for that, which counts nowhere. */
+  hasAll(): boolean {
+    const { writableEnded, writableFinished, writableLength } = this.#socket
+    return writableLength === 0 && writableEnded === writableFinished
+  }
+
   isFull(): boolean {
     return this.#isFull
   }
@@ -173,7 +186,7 @@ export class NetConnection implements Connection {
   }
 
   isHandedOver(place: number): boolean {
-    return this.#written - this.#socket.writableLength >= place
+    return this.handedOver() >= place
   }
 
   get drained(): Effect.Effect<void, PeerGone> {
@@ -182,16 +195,17 @@ export class NetConnection implements Connection {
 
   get isAnsweredByReset(): Effect.Effect<boolean> {
     const socket = this.#socket
-    if (performance.now() - this.#writtenAt >= resetWithin || socket.localPort === undefined) {
-      return Effect.succeed(false)
-    }
+    if (socket.localPort === undefined) return Effect.succeed(false)
     // TCP refuses even an empty write to who is gone; to look into the kernel's table takes it up to 20 ms, however few
     // there are. TLS keeps an empty write to itself, and behind other bytes it would wait for them
     const canAsk = socket.writable && socket.writableLength === 0 && !("encrypted" in socket)
-    if (!canAsk) return Effect.map(this.presence, (presence) => presence === "gone")
-    return Effect.callback((resume) => {
-      socket.write(nothing, (error) => resume(Effect.succeed(error != null)))
-    })
+    if (canAsk) {
+      return Effect.callback((resume) => {
+        socket.write(nothing, (error) => resume(Effect.succeed(error != null)))
+      })
+    }
+    if (performance.now() - this.#writtenAt >= resetWithin) return Effect.succeed(false)
+    return Effect.map(this.presence, (presence) => presence === "gone")
   }
 
   get presence(): Effect.Effect<Kernel.Presence | undefined> {
@@ -206,7 +220,7 @@ export class NetConnection implements Connection {
         const done = () => resume(Effect.void)
         socket.once("close", done)
         socket.end(done)
-        if (socket.writableLength > 0) this.#watch()
+        if (socket.writableLength > 0 || "encrypted" in socket) this.#watch()
         return Effect.sync(() => socket.off("close", done))
       }),
       this.#unlessGone
@@ -242,7 +256,7 @@ export class NetConnection implements Connection {
     const ear = this.#ear
     if (ear === undefined) {
       const early = this.#early ??= []
-      const handedOver = this.#written - this.#socket.writableLength
+      const handedOver = this.handedOver()
       const isFull = early.push({ bytes: Buffer.from(bytes), handedOver }) >= maxEarly.chunks ||
         early.reduce((sum, { bytes }) => sum + bytes.length, 0) >= maxEarly.bytes
       if (isFull) this.#socket.pause()

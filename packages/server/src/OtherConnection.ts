@@ -69,9 +69,9 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       if (!isGone) cutFor ??= why
       return destroy
     })
+  const hasAll = () => written === handedOver
   const peer = {
     key: () => key ??= net && Kernel.keyOf(net),
-    untaken: () => written - handedOver,
     isGone: () => isGone,
     cut
   }
@@ -83,7 +83,7 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
     const taken = Effect.callback<void, Error>((resume) =>
       webSocket.send(bytes, (error) => resume(error == null ? Effect.void : Effect.fail(error)))
     )
-    return Effect.raceFirst(taken, untilItMoves(peer, duration))
+    return Effect.raceFirst(taken, untilItMoves({ ...peer, hasAll, handedOver: () => handedOver }, duration))
   }
   const writeWhatWaits = Effect.andThen(something.await, () => {
     something.closeUnsafe()
@@ -164,7 +164,8 @@ export const make = Effect.fnUntraced(function*(socket: Socket.Socket, options: 
       notFull.closeUnsafe()
       something.openUnsafe()
     },
-    isFull: () => written > handedOver,
+    untaken: () => written - handedOver,
+    isFull: () => !hasAll(),
     isHandedOver: (place) => handedOver >= place,
     drained,
     isAnsweredByReset: Effect.succeed(false),

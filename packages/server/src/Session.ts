@@ -283,8 +283,9 @@ export class Session implements Ear, Gate, Peer<Following>, Parts {
     }
   }
 
-  /** The time for the login is over. */
+  /** The time for the login is over. Whoever is logged in by now is not concerned. */
   expire(): void {
+    if (this.#following !== undefined) return
     this.#isLate = true
     this.connection.wake()
   }

@@ -43,7 +43,7 @@ describe("CPT 3.9: a session has 10 seconds to log in", () => {
       (9999 ms)
       A> CONNECT alice
       A< ACCEPT
-      (24 hours)
+      (1 hour)
       A> SYNC
       A< ENDSYNC
     `
