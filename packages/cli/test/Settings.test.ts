@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Buffer } from "node:buffer"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { createServer as createClear, type Server, type Socket } from "node:net"
 import { userInfo } from "node:os"
 import { join, relative } from "node:path"
 import { createServer } from "node:tls"
@@ -211,5 +212,34 @@ describe("--tls", () => {
       )
       assert.strictEqual(status, 4)
       assert.match(notes.join("\n"), /^no connection to .*: the server does not speak TLS; .*$/)
+    }))
+
+  it.live("says in a few words how TLS has failed, and not where in the source of OpenSSL", () =>
+    Effect.gen(function*() {
+      const { port } = yield* Effect.acquireRelease(
+        Effect.callback<{ readonly server: Server; readonly port: number }>((resume) => {
+          const certificate = { key: readFileSync(pem("server.key")), cert: readFileSync(pem("server")) }
+          const tls = createServer(certificate)
+          const server = createClear((socket) => {
+            tls.emit("connection", socket)
+            tls.once(
+              "secureConnection",
+              (secured: Socket) => secured.once("data", () => socket.write(Buffer.alloc(600)))
+            )
+          })
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address()
+            if (address !== null && typeof address === "object") {
+              resume(Effect.succeed({ server, port: address.port }))
+            }
+          })
+        }),
+        ({ server }) => Effect.sync(() => server.close())
+      )
+      const { notes, status } = yield* run(
+        [...send, "--server", `cpts://localhost:${port}`, "--tls-ca", pem("ca"), "--timeout", "1s"]
+      )
+      assert.strictEqual(status, 4)
+      assert.match(notes.join("\n"), /: TLS has failed \(bad record type\) before the login; [^:]*$/)
     }))
 })

@@ -93,6 +93,10 @@ export const explainCause = (cause: unknown): string => {
   const code = Predicate.hasProperty(cause, "code") && typeof cause.code === "string" ? cause.code : ""
   const known = failures[code]
   if (known !== undefined) return known
+  // Of OpenSSL, whose message is places in its source
+  if (Predicate.hasProperty(cause, "library") && Predicate.hasProperty(cause, "reason")) {
+    return `TLS has failed (${String(cause.reason)})`
+  }
   const text = Predicate.hasProperty(cause, "message") && typeof cause.message === "string" ? cause.message : ""
   return text === "" ? code === "" ? "unknown failure" : code : text.replaceAll(/\s+/g, " ").trim()
 }
