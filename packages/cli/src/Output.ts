@@ -3,7 +3,9 @@
  * system has taken it, so a reader that is slow slows the command down.
  */
 import { Context, Effect, Layer, Schedule, Schema } from "effect"
-import type { Writable } from "node:stream"
+import { Buffer } from "node:buffer"
+import { writeSync } from "node:fs"
+import { Duplex, type Writable } from "node:stream"
 import { explainSystem, failed, type Failure } from "./Failure.ts"
 import * as Readers from "./Readers.ts"
 
@@ -41,8 +43,11 @@ export class Output extends Context.Service<Output, {
         isShown = text !== ""
         return Effect.ignore(write(stderr(), `\r${text.slice(0, (stderr().columns || 80) - 1)}\u001B[K`))
       })
+    // Node's is a Duplex where it is no file
+    const put = (text: string) =>
+      stdout instanceof Duplex ? Effect.mapError(write(stdout, text), whyNot) : writeToFile(text)
     // On a terminal the line of the progress is in the way, on whichever of the two it was written
-    const say = (text: string) => Effect.andThen(progress(""), Effect.mapError(write(stdout, text), whyNot))
+    const say = (text: string) => Effect.andThen(progress(""), put(text))
     return Output.of({
       write: say,
       tell: (text) => Effect.catchTag(say(text), "Closed", () => Effect.void),
@@ -66,7 +71,17 @@ const write = (stream: Writable, text: string): Effect.Effect<void, NodeJS.Errno
     stream.write(text, (error) => resume(error == null ? Effect.void : Effect.fail(error)))
   })
 
+/** All of it: Node's own stream of a file writes once, and passes over that a full disk took only the beginning. */
+const writeToFile = (text: string): Effect.Effect<void, Failure> =>
+  Effect.try({
+    try: () => {
+      for (let rest = Buffer.from(text); rest.length > 0;) rest = rest.subarray(writeSync(1, rest))
+    },
+    catch: cannotWrite
+  })
+
+const cannotWrite = (cause: unknown): Failure =>
+  failed(`cannot write to stdout: ${explainSystem(cause) ?? String(cause)}`)
+
 const whyNot = (error: NodeJS.ErrnoException): Closed | Failure =>
-  error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED"
-    ? new Closed()
-    : failed(`cannot write to stdout: ${explainSystem(error) ?? error.message}`)
+  error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED" ? new Closed() : cannotWrite(error)

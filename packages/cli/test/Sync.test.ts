@@ -2,9 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import * as FakeServer from "../../client/test/FakeServer.ts"
 import * as Cpt from "./support/Cpt.ts"
-import { during } from "./support/Cpt.ts"
+import { during, folder } from "./support/Cpt.ts"
 import { run } from "./support/Here.ts"
 
 const at = (server: FakeServer.OnPort) => ["--server", `127.0.0.1:${server.port}`]
@@ -324,5 +326,17 @@ describe("cpt sync", () => {
       yield* peer.line
       yield* peer.says("MSG g bob 1 one", "ENDSYNC")
       assert.deepStrictEqual([yield* syncing.status, yield* syncing.note], [0, "(end)"])
+    }))
+
+  it.live("fails where its output is a file for which there is no room, though it takes the beginning", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const file = join(yield* folder, "out")
+      const { status, stderr } = yield* during(
+        Cpt.run(["sync", "g", ...at(server)], { as: "ulimit -f 4;", shell: `>${file}` }),
+        answering(server, "SYNC g 0", `MSG g bob ${day} ${"x".repeat(5000)}`)
+      )
+      assert.strictEqual(readFileSync(file).length, 4096)
+      assert.deepStrictEqual([status, stderr], [1, "cpt: cannot write to stdout: file too large\n"])
     }))
 })

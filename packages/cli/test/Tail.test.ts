@@ -452,4 +452,25 @@ describe("--cursor-file", () => {
       assert.strictEqual(yield* piped.status, 0)
       assert.deepStrictEqual(JSON.parse(readFileSync(file, "utf8")).groups, [])
     }))
+
+  it.live("is not ahead of a file that takes only the beginning of a message", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const home = yield* folder
+      const file = join(home, "place")
+      const { status, stderr } = yield* during(
+        Cpt.run(["tail", "g", "--cursor-file", file, "--count", "1", ...at(server)], {
+          as: "ulimit -f 4;",
+          shell: `>${join(home, "out")}`
+        }),
+        Effect.gen(function*() {
+          const peer = yield* server.login("alice")
+          yield* peer.line
+          yield* peer.says(`MSG g bob 1 ${"x".repeat(5000)}`, "ENDSYNC")
+        })
+      )
+      assert.strictEqual(readFileSync(join(home, "out")).length, 4096)
+      assert.deepStrictEqual([status, stderr], [1, "cpt: cannot write to stdout: file too large\n"])
+      assert.deepStrictEqual(JSON.parse(readFileSync(file, "utf8")).groups, [])
+    }))
 })
