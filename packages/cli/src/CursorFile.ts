@@ -2,8 +2,9 @@
  * Where `tail` is, kept in a file: the timestamp of the last message of each group that stdout took, or where it began
  * until there is one. It is replaced as a whole, so that it is always right, whenever the process or the machine stops.
  */
+import { maxAhead } from "@cpt/client"
 import { Timestamp } from "@cpt/schema"
-import { Clock, Effect, FileSystem, Option, Path, type PlatformError, Schedule, Schema } from "effect"
+import { Clock, Duration, Effect, FileSystem, Option, Path, type PlatformError, Schedule, Schema } from "effect"
 import { explainFile, failed, usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
@@ -100,13 +101,15 @@ export const open = Effect.fnUntraced(function*(name: string) {
   return {
     /** Where to go on from; a group that is not in the file begins at `since`, and is in it from now on. */
     begin: Effect.fnUntraced(function*(groups: ReadonlyArray<string>, since: Since) {
-      // What comes until a time in the future must not be left out by the next run
-      const start = Timestamp.fromMillis(Math.min(since.after, yield* Clock.currentTimeMillis))
+      // Until it is known in the server's time (`Passed`): what comes up to a time that its clock has not reached must not
+      // be left out by the next run
+      const latest = since.isTime ? (yield* Clock.currentTimeMillis) - Duration.toMillis(maxAhead) : since.after
+      const start = Timestamp.fromMillis(Math.min(since.after, latest))
       const starts = groups.map((group) => {
         const after = old.get(group)
         if (after !== undefined) return { group, after }
         if (start > 0) cursors.set(group, start)
-        return { ...since, group, after: start }
+        return { ...since, group }
       })
       yield* save
       return starts

@@ -8,7 +8,7 @@ import * as Progress from "./Progress.ts"
 import { visible } from "./Visible.ts"
 
 export interface Options extends Omit<Format.Options, "isColored"> {
-  /** Called with the newest timestamps of the groups whose messages stdout has taken. */
+  /** Called with the newest timestamps of the groups whose messages stdout has taken, or that are not wanted. */
   readonly onTaken?: ((reached: ReadonlyMap<string, number>) => Effect.Effect<void, Failure>) | undefined
   /** Whether it may be a lot, and has an end: then it is shown how far it has come. */
   readonly showsProgress?: boolean | undefined
@@ -50,6 +50,8 @@ export const print = Effect.fnUntraced(
         case "Unreadable":
           remarks.other = true
           return note(visible(`the server said ${event.why}, which was skipped`))
+        case "Passed":
+          return onTaken === undefined ? Effect.void : onTaken(new Map([[event.group, event.timestamp]]))
         case "Disconnected":
           return note(visible(`connection lost: ${event.reason}; reconnecting`))
         case "Reconnected":

@@ -295,7 +295,9 @@ describe("--cursor-file", () => {
       const places = (): ReadonlyArray<{ readonly group: string; readonly timestamp: number }> =>
         JSON.parse(readFileSync(file, "utf8")).groups
       const before = Date.now()
-      for (const [group, since, back] of [["past", "1h", 3_600_000], ["future", "2099-01-01T00:00:00Z", 0]] as const) {
+      for (
+        const [group, since, back] of [["past", "1h", 3_600_000], ["future", "2099-01-01T00:00:00Z", 60_000]] as const
+      ) {
         const { status } = yield* during(
           run(["tail", group, "--cursor-file", file, "--since", since, ...at(server)]),
           Effect.gen(function*() {
@@ -320,6 +322,37 @@ describe("--cursor-file", () => {
         })
       )
       assert.deepInclude(places(), { group: "past", timestamp: before })
+    }))
+
+  it.live("keeps a place in the server's time, though this machine's clock is ahead: the next run leaves out nothing", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const file = join(yield* folder, "place")
+      const now = Date.now() - 30_000 // of the server
+      const between = `MSG g bob ${now + 1} in between`
+      for (const since of ["0s", "2099-01-01T00:00:00Z", `${now + 3_600_000}`]) {
+        writeFileSync(file, "")
+        const first = yield* during(
+          run(["tail", "g", "--cursor-file", file, "--since", since, ...at(server)]),
+          Effect.gen(function*() {
+            const peer = yield* server.login("alice")
+            assert.isBelow(Number((yield* peer.line).split(" ")[2]), now)
+            yield* peer.says(`MSG g bob ${now - 1} old`, `MSG g bob ${now} there before`, "ENDSYNC")
+            yield* peer.says("DECLINE account_locked")
+            yield* Effect.flatMap(server.accept, (again) => again.says("DECLINE account_locked"))
+          })
+        )
+        assert.strictEqual(first.stdout, "")
+        const second = yield* during(
+          run(["tail", "g", "--cursor-file", file, "--count", "1", ...at(server)]),
+          Effect.gen(function*() {
+            const peer = yield* server.login("alice")
+            yield* peer.hears(`SYNC g ${now}`)
+            yield* peer.says(between, "ENDSYNC")
+          })
+        )
+        assert.deepStrictEqual(said(second.stdout), ["bob: in between"])
+      }
     }))
 
   it.live("does not begin where there was no connection", () =>

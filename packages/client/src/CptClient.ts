@@ -161,7 +161,7 @@ const isTransient = (error: StreamError): boolean =>
  * latest, and leaves out what was there. With a start that the server's clock has not reached, what comes during an outage
  * would be hidden.
  */
-const maxAhead = Duration.minutes(1)
+export const maxAhead = Duration.minutes(1)
 
 /** What Node refuses at once, because there can be no such connection, it throws. */
 const failing = ({ reader, writer }: Socket.Socket) =>

@@ -19,6 +19,11 @@ export type Event = Data.TaggedEnum<{
   Announcement: { readonly message: string }
   /** A line of the server was skipped, because it makes no sense. */
   Unreadable: { readonly why: string }
+  /**
+   * Of a start that is a time: the messages up to this timestamp were there before, and are not wanted. Whoever keeps their
+   * place has it here in the server's time.
+   */
+  Passed: { readonly group: string; readonly timestamp: number }
   /** The connection is lost, and is being restored. */
   Disconnected: { readonly reason: string }
   /** The connection is restored. Nothing was missed: what came meanwhile follows. */

@@ -24,6 +24,7 @@ const lengthOf = (event: Exclude<Event, Message>): number => {
       return event.why.length
     case "Disconnected":
       return event.reason.length
+    case "Passed":
     case "Reconnected":
     case "Omitted":
       return 0
@@ -89,7 +90,10 @@ export const make = Effect.fnUntraced(function*({ isOnce, onTake, starts }: Opti
     if (size >= full) room.closeUnsafe()
     Queue.offerUnsafe(events, event)
   }
-  for (const [group, start] of starts) places.set(group, Place.make(group, start, { emit, onFall: wake }))
+  for (const [group, start] of starts) {
+    const onPass = (timestamp: number) => put(Event.Passed({ group, timestamp }), 0) // once, so there is room
+    places.set(group, Place.make(group, start, { emit, onPass, onFall: wake }))
+  }
 
   const feed: Feed = {
     places,

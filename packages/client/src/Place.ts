@@ -61,11 +61,13 @@ export interface Place {
 export interface Consumer {
   /** Takes a message, if there is room. */
   readonly emit: (message: Message) => boolean
+  /** The place is live: messages up to this timestamp were there and are not wanted, and none was given since. */
+  readonly onPass: (timestamp: number) => void
   /** The place has fallen behind: there was no room, or somebody else's `SYNC` has left something out. */
   readonly onFall: () => void
 }
 
-export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFall }: Consumer): Place => {
+export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFall, onPass }: Consumer): Place => {
   let state: "behind" | "answering" | "live" = "behind"
   let before: "behind" | "live" = "behind" // what it was when the answer began
   let cursor = from
@@ -179,6 +181,7 @@ export const make = (group: Name.GroupName, { after, from }: Start, { emit, onFa
       release()
       if (state !== "answering") return
       cursor = Math.max(cursor, newest)
+      if (newest !== 0 && newest <= unwanted) onPass(newest)
       unwanted = 0
       synced = true
       state = "live"

@@ -756,7 +756,7 @@ describe("follow", () => {
       yield* TestClock.setTime(1_000_000)
       const [client, peer] = yield* alice(server)
       const following = yield* client.follow([{ group: "g", after: 2_000_000, isTime: true }]).pipe(
-        Stream.take(3),
+        Stream.take(4),
         Stream.runCollect,
         Effect.forkChild
       )
@@ -774,7 +774,10 @@ describe("follow", () => {
       const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("1 seconds")], { concurrency: 2 })
       yield* again.hears("SYNC g 990000")
       yield* again.says("MSG g bob 995000 new", "ENDSYNC")
-      assert.deepStrictEqual(tags(yield* Fiber.join(following)), ["Disconnected", "Reconnected", "Message"])
+      const [passed, ...others] = yield* Fiber.join(following)
+      // Where it began, in the server's time
+      assert.deepStrictEqual(passed, { _tag: "Passed", group: "g", timestamp: 990_000 })
+      assert.deepStrictEqual(tags(others), ["Disconnected", "Reconnected", "Message"])
     }))
 
   // CPT 6.3: nothing lost, nothing twice

@@ -17,11 +17,13 @@ const message = (timestamp: number, text = `message ${timestamp}`): Message => (
 /** A place whose consumer has room, and what it was given. */
 const make = (after = 0, from = after) => {
   const given: Array<number> = []
+  const passed: Array<number> = []
   const place = Place.make(group, { after, from }, {
     emit: ({ timestamp }) => given.push(timestamp) > 0,
+    onPass: (timestamp) => passed.push(timestamp),
     onFall: () => assert.fail("there was room")
   })
-  return { place, given }
+  return { place, given, passed }
 }
 
 /** The answer to a SYNC. */
@@ -67,16 +69,18 @@ describe("Place", () => {
 
   it("asks from before its start, leaves out what was there, and nothing that comes afterwards", () => {
     for (const there of [[], [41, 42]]) {
-      const { given, place } = make(50, 40)
+      const { given, passed, place } = make(50, 40)
       assert.strictEqual(place.open(false), 40)
       for (const timestamp of there) place.answer(message(timestamp))
       place.cut()
       assert.strictEqual(place.open(false), 40)
       answer(place, ...there)
+      assert.deepStrictEqual(passed, there.slice(-1))
       place.cut()
       assert.strictEqual(place.open(false), there.at(-1) ?? 40)
       answer(place, 43, 51)
       assert.deepStrictEqual(given, [43, 51])
+      assert.deepStrictEqual(passed, there.slice(-1))
     }
   })
 
@@ -141,6 +145,7 @@ describe("Place", () => {
     const given: Array<number> = []
     const place = Place.make(group, { after: 0, from: 0 }, {
       emit: ({ timestamp }) => given.push(timestamp) > 0,
+      onPass: () => assert.fail("everything is wanted"),
       onFall: () => fallen++
     })
     place.open(false)
@@ -186,6 +191,7 @@ describe("Place", () => {
           const given: Array<number> = []
           const place = Place.make(group, { after: 0, from: 0 }, {
             emit: ({ timestamp }) => !isFull && given.push(timestamp) > 0,
+            onPass: () => assert.fail("everything is wanted"),
             onFall: () => assert.isTrue(place.isBehind())
           })
           const step: { readonly [Step in (typeof steps)[number]]: () => void } = {

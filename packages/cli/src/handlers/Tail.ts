@@ -1,6 +1,6 @@
 /** `cpt tail`: follows groups, or the own inbox, until it is interrupted or has printed enough. */
 import { type Event, isMessage } from "@cpt/client"
-import { Effect, Option, Stream } from "effect"
+import { Clock, Effect, Option, Stream } from "effect"
 import * as Arguments from "../Arguments.ts"
 import type { Input } from "../commands/Tail.ts"
 import * as CursorFile from "../CursorFile.ts"
@@ -31,7 +31,9 @@ export const tail = Effect.fnUntraced(
     const groups = asked.length === 0 ? [settings.username] : asked
     const cursors = Option.isSome(input.cursorFile) ? yield* CursorFile.open(input.cursorFile.value) : undefined
     const session = yield* Session.connect(settings, { reads: { command: "tail", groups }, isPatient: true })
-    const start = { after: since, isTime: !/^\d+$/.test(input.since) }
+    // In the future, a timestamp is a time as well: hardly any message has it
+    const isTime = !/^\d+$/.test(input.since) || since > (yield* Clock.currentTimeMillis)
+    const start = { after: since, isTime }
     const starts = cursors === undefined
       ? groups.map((group) => ({ group, ...start }))
       : yield* cursors.begin(groups, start)
