@@ -4,8 +4,8 @@
  */
 import { maxAhead } from "@cpt/client"
 import { Timestamp } from "@cpt/schema"
-import { Clock, Duration, Effect, FileSystem, Option, Path, type PlatformError, Schedule, Schema } from "effect"
-import { explainFile, failed, usage } from "./Failure.ts"
+import { Clock, Duration, Effect, Exit, FileSystem, Option, Path, type PlatformError, Schedule, Schema } from "effect"
+import { explainFile, failed, type Failure, usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
 const Content = Schema.fromJsonString(Schema.Struct({
@@ -64,37 +64,43 @@ export const open = Effect.fnUntraced(function*(name: string) {
       return yield* pointedTo(path.resolve(yield* fs.realPath(path.dirname(name)), link))
     }).pipe(Effect.orElseSucceed(() => name))
   const file = yield* pointedTo(name)
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`)
+  // What a process that was killed leaves in it goes with it
   const lock = path.join(path.dirname(file), `.${path.basename(file)}.lock`)
+  const temporary = path.join(lock, `${process.pid}`)
 
   const mode = Option.match(info, { onNone: () => ({}), onSome: (info) => ({ mode: info.mode & 0o777 }) })
 
-  const replace = Effect.fnUntraced(
-    function*(text: string) {
-      yield* Effect.scoped(Effect.gen(function*() {
-        const handle = yield* fs.open(temporary, { flag: "w", ...mode })
-        yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
-        yield* handle.sync
-      }))
-      yield* fs.rename(temporary, file)
-    },
-    Effect.tapError(() => Effect.ignore(fs.remove(temporary, { force: true }))),
-    Effect.mapError((error) => cannot("write", error))
-  )
+  const replace = Effect.fnUntraced(function*(text: string) {
+    yield* Effect.scoped(Effect.gen(function*() {
+      const handle = yield* fs.open(temporary, { flag: "w", ...mode })
+      yield* handle.writeAll(new TextEncoder().encode(`${text}\n`))
+      yield* handle.sync
+    }))
+    yield* fs.rename(temporary, file)
+  })
+
+  /** Others took us for killed, and have removed the lock: one that is there is somebody else's. */
+  const isGone = (error: PlatformError.PlatformError | Failure) =>
+    error._tag === "PlatformError" && error.reason._tag === "NotFound"
 
   // Another process may have its places in it too: what is read is not replaced by others meanwhile
   const save = Effect.acquireUseRelease(
     fs.makeDirectory(lock).pipe(
       Effect.retry({ while: ({ reason }) => reason._tag === "AlreadyExists", schedule: Schedule.spaced("5 millis") }),
-      Effect.timeoutOption(maxSaving), // whoever has it for longer was killed
-      Effect.mapError((error) => cannot("write", error))
+      Effect.timeoutOption(maxSaving) // whoever has it for longer was killed
     ),
     () =>
       Effect.gen(function*() {
         const groups = Array.from(new Map([...yield* read, ...cursors]), ([group, timestamp]) => ({ group, timestamp }))
         yield* replace(yield* Effect.orDie(encode({ version: 1, groups })))
       }),
-    () => Effect.ignore(fs.remove(lock, { recursive: true, force: true }))
+    (_, exit) =>
+      Option.exists(Exit.findErrorOption(exit), isGone)
+        ? Effect.void
+        : Effect.ignore(fs.remove(lock, { recursive: true, force: true }))
+  ).pipe(
+    Effect.retry({ while: isGone, times: 3 }),
+    Effect.catchTag("PlatformError", (error) => cannot("write", error))
   )
 
   yield* save

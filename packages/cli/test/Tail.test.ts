@@ -403,6 +403,57 @@ describe("--cursor-file", () => {
       assert.deepStrictEqual(readdirSync(home), ["place"])
     }))
 
+  describe.skipIf(Disk.isMissing())("on a disk that does not answer (needs Linux, and cc)", () => {
+    /** A process that is in the middle of writing its place. */
+    const stuck = Effect.fnUntraced(function*(server: FakeServer.OnPort, home: string) {
+      const control = join(yield* folder, "control")
+      const process = yield* start(["tail", "g", "--count", "1", "--cursor-file", join(home, "place"), ...at(server)], {
+        env: Disk.environment({ directory: home, control })
+      })
+      const peer = yield* server.login("alice")
+      yield* peer.line
+      yield* peer.says("ENDSYNC")
+      Disk.setFault(control, "held sync")
+      const { syncsBegun } = Disk.counts(control)
+      yield* peer.says("MSG g bob 5 one")
+      while (Disk.counts(control).syncsBegun === syncsBegun) yield* Effect.sleep("5 millis")
+      return { process, goesOn: Effect.sync(() => Disk.setFault(control, "none")) }
+    })
+
+    const groups = (home: string): unknown => JSON.parse(readFileSync(join(home, "place"), "utf8")).groups
+
+    it.live("leaves nothing behind for ever where it is killed", () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.onPort
+        const home = yield* folder
+        const { process } = yield* stuck(server, home)
+        yield* process.signal("SIGKILL")
+        yield* process.status
+        yield* tailing(server, join(home, "place"), 8)
+        assert.deepStrictEqual(readdirSync(home), ["place"])
+      }))
+
+    it.live("is waited for by others, but not for long, and keeps what they have written then", () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.onPort
+        const home = yield* folder
+        const { goesOn, process } = yield* stuck(server, home)
+        yield* during(
+          run(["tail", "h", "--count", "1", "--cursor-file", join(home, "place"), ...at(server)]),
+          Effect.gen(function*() {
+            const peer = yield* server.login("alice")
+            yield* peer.line
+            yield* peer.says("MSG h bob 7 two", "ENDSYNC")
+          })
+        )
+        assert.deepStrictEqual(groups(home), [{ group: "h", timestamp: 7 }])
+        yield* goesOn
+        assert.deepStrictEqual([yield* process.status, yield* process.note], [0, "(end)"])
+        assert.deepStrictEqual(groups(home), [{ group: "h", timestamp: 7 }, { group: "g", timestamp: 5 }])
+        assert.deepStrictEqual(readdirSync(home), ["place"])
+      }))
+  })
+
   it.live("keeps the places of others that have the same file", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
