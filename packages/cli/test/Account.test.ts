@@ -366,6 +366,48 @@ describe("cpt serve --accounts-file", () => {
       assert.strictEqual(yield* bob.line, "DECLINE account_locked")
     }))
 
+  it.live("holds with the settings that are read with it, at one go: who is allowed before and after stays (CPT 3.11)", () =>
+    Effect.gen(function*() {
+      const data = yield* Cpt.folder
+      const [config, file] = [join(data, "serve.json"), join(data, "accounts.json")]
+      const [al, bob] = [{ name: "al" }, { name: "bob" }]
+      const declared = [{ accounts: [al, bob], groups: [{ name: "team" }] }, { accounts: "known", groups: "known" }]
+      const open = [{ accounts: [al] }, { accounts: "open", groups: "open" }]
+      const become = Effect.fnUntraced(function*([accounts, settings]: ReadonlyArray<object>) {
+        yield* put(file, accounts)
+        yield* put(config, settings)
+      })
+      yield* become(declared)
+      const server = yield* serving(["--data", data, "--accounts-file", file, "--config", config])
+      const { al: sender, bob: follower } = yield* Effect.all({
+        al: loggedIn(server.port, "al"),
+        bob: loggedIn(server.port, "bob")
+      })
+      follower.write("SYNC team 0\n")
+      assert.strictEqual(yield* follower.line, "ENDSYNC")
+      for (const next of [open, declared, open, declared]) {
+        // It sees by itself that the file has changed, so it stands still until it is told
+        yield* server.signal("SIGSTOP")
+        yield* become(next)
+        yield* server.signal("SIGHUP")
+        yield* server.signal("SIGCONT")
+        const message = "settings reloaded, changed: accounts, groups, accounts and groups"
+        while (JSON.parse(yield* server.note).message !== message);
+        sender.write("SEND team 1\n")
+        assert.strictEqual(yield* sender.line, "ACK")
+        assert.match(yield* follower.line, /^MSG team al \d+ 1$/)
+        follower.write("SEND al 2\n")
+        assert.strictEqual(yield* follower.line, "ACK")
+        assert.match(yield* sender.line, /^MSG al bob \d+ 2$/)
+      }
+      yield* put(config, { accounts: "open" })
+      yield* put(file, { accounts: [al, { name: "team" }] })
+      const refused = yield* commands(data)("admin", "reload")
+      assert.strictEqual(refused.status, 2)
+      assert.include(refused.stderr, "team cannot be an account: it is a group")
+      assert.strictEqual(yield* answer(server.port, "mallory"), "DECLINE forbidden")
+    }))
+
   it.live("may have thousands of them, which are listed in the order of their names", () =>
     Effect.gen(function*() {
       const data = yield* Cpt.folder

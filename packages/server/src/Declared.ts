@@ -41,6 +41,14 @@ export interface Register<A extends Account | Group> {
   ) => Effect.Effect<void, NotDeclared | DeclaredElsewhere | Decline.StorageUnavailable>
 }
 
+/** What has been read, and can be taken over. */
+export interface Change {
+  /** Of which something will have changed. */
+  readonly names: ReadonlySet<string>
+  /** From now on it holds, and whoever has to act has been told. */
+  readonly commit: () => void
+}
+
 export interface Declared {
   readonly accounts: Register<Account>
   readonly groups: Register<Group>
@@ -51,9 +59,16 @@ export interface Declared {
    * which something has changed.
    */
   readonly reload: Effect.Effect<ReadonlySet<string>, CannotLoad | Decline.StorageUnavailable>
+  /**
+   * The same, for who has more to change in the same step. Until the scope ends nothing else changes, and where it ends
+   * without the change, all is as it was.
+   */
+  readonly prepare: Effect.Effect<Change, CannotLoad | Decline.StorageUnavailable, Scope.Scope>
   /** Tells of the names of which something has changed, as long as the scope lasts. */
   readonly onChange: (listener: (names: ReadonlySet<string>) => void) => Effect.Effect<void, never, Scope.Scope>
 }
+
+const noChange: Change = { names: new Set(), commit: () => {} }
 
 /** For a server whose account rules are somebody's own. */
 export const nothing: Declared = (() => {
@@ -69,6 +84,7 @@ export const nothing: Declared = (() => {
     groups: register,
     rights: new Map(),
     reload: Effect.succeed(new Set<string>()),
+    prepare: Effect.succeed(noChange),
     onChange: () => Effect.void
   }
 })()
@@ -162,39 +178,66 @@ export const make = Effect.gen(function*() {
     yield* store.declare("group", namesOf([...groups.values()]))
   })
 
-  const replace = Effect.fnUntraced(function*(next: Kept) {
-    const [users, others] = [namesOf(next.accounts), namesOf(next.groups)]
-    yield* Effect.gen(function*() {
-      yield* take("user", users.filter((name) => !groups.has(name)))
-      yield* take("group", others.filter((name) => !accounts.has(name)))
-      yield* move("user", users.filter((name) => groups.has(name)))
-      yield* move("group", others.filter((name) => accounts.has(name)))
-    }).pipe(Effect.onError(() => Effect.ignore(restore(next))))
-    const names = new Set([...exchange(accounts, next.accounts), ...exchange(groups, next.groups)])
-    yield* store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name)))
-    tell(names)
-    return names
+  /** All that can fail of it: from now on the names are what they are to be. */
+  const settle = Effect.fnUntraced(function*({ accounts: users, groups: others }: Kept) {
+    yield* take("user", namesOf(users).filter((name) => !groups.has(name)))
+    yield* take("group", namesOf(others).filter((name) => !accounts.has(name)))
+    yield* move("user", namesOf(users).filter((name) => groups.has(name)))
+    yield* move("group", namesOf(others).filter((name) => accounts.has(name)))
   })
 
-  /** All of it is as it is kept, or nothing has changed. To be read may take for ever, as from a pipe: that can be left. */
-  const load = one.withPermit(Effect.flatMap(keeper.load, (kept) =>
-    replace(kept).pipe(
+  /** @param committed what is done about these names in the end, where all of it has changed */
+  const read = Effect.fnUntraced(function*(committed: (names: ReadonlySet<string>) => Effect.Effect<void>) {
+    yield* one.takeScoped(1)
+    const next = yield* keeper.load // which may take for ever, as from a pipe: that can be left
+    let isCommitted = false
+    const [nextAccounts, nextGroups] = [byName(next.accounts), byName(next.groups)]
+    const names = new Set([...differences(accounts, nextAccounts), ...differences(groups, nextGroups)])
+    const settled = settle(next).pipe(
+      Effect.onError(() => Effect.ignore(restore(next))),
       Effect.tapErrorTag("StorageUnavailable", () => keeper.notTaken),
       Effect.catchTag(
         "NameConflict",
         ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` })
-      ),
-      Effect.uninterruptible
-    )))
-  yield* load
+      )
+    )
+    yield* Effect.acquireRelease(settled, () =>
+      isCommitted
+        ? Effect.andThen(
+          store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name))),
+          committed(names)
+        )
+        : Effect.andThen(keeper.notTaken, Effect.ignore(restore(next))))
+    const change: Change = {
+      names,
+      commit: () => {
+        isCommitted = true
+        for (const name of names) {
+          put(accounts, name, nextAccounts.get(name))
+          put(groups, name, nextGroups.get(name))
+        }
+        tell(names)
+      }
+    }
+    return change
+  })
+
+  const taken = <E>(reading: Effect.Effect<Change, E, Scope.Scope>) =>
+    Effect.scoped(Effect.map(reading, ({ commit, names }) => {
+      commit()
+      return names
+    }))
+
+  yield* taken(read(() => Effect.void))
   const { changed = Effect.never } = keeper
   let isWaiting = false // for the store, and that has been said
-  const reload = keeper.changed === undefined ? Effect.succeed(new Set<string>()) : Effect.tap(load, (names) => {
+  const prepare = keeper.changed === undefined ? Effect.succeed(noChange) : read((names) => {
     isWaiting = false
     return names.size === 0
       ? Effect.void
       : Effect.logInfo(`${keeper.description} is read again; changed: ${listed(names)}`)
   })
+  const reload = taken(prepare)
   yield* changed.pipe(
     Effect.andThen(reload),
     Effect.catch(({ _tag, message }) => {
@@ -212,6 +255,7 @@ export const make = Effect.gen(function*() {
     groups: register(groups, (name, rules) => ({ kind: "group", name, rules })),
     rights,
     reload,
+    prepare,
     onChange: (listener) =>
       Effect.asVoid(Effect.acquireRelease(
         Effect.sync(() => listeners.add(listener)),
@@ -222,17 +266,21 @@ export const make = Effect.gen(function*() {
 
 const namesOf = (entries: ReadonlyArray<Account | Group>): ReadonlyArray<Name.Name> => entries.map(({ name }) => name)
 
-/** Puts what is next in the place of what there was, and gives the names of what is other than it was. */
-const exchange = <A extends Account | Group>(
-  entries: Map<string, A>,
-  next: ReadonlyArray<A>
-): ReadonlySet<Name.Name> => {
-  const before = new Map(entries)
-  entries.clear()
-  for (const entry of next) entries.set(entry.name, entry)
-  const gone = [...before.values()].filter(({ name }) => !entries.has(name))
-  const other = next.filter((entry) => !Equal.equals(entry, before.get(entry.name)))
-  return new Set([...gone, ...other].map(({ name }) => name))
+const byName = <A extends Account | Group>(entries: ReadonlyArray<A>): ReadonlyMap<string, A> =>
+  new Map(entries.map((entry) => [entry.name, entry]))
+
+/** The names of what is other than it was, or gone. */
+const differences = <A extends Account | Group>(
+  before: ReadonlyMap<string, A>,
+  next: ReadonlyMap<string, A>
+): ReadonlyArray<Name.Name> => [
+  ...namesOf([...before.values()]).filter((name) => !next.has(name)),
+  ...namesOf([...next.values()]).filter((name) => !Equal.equals(next.get(name), before.get(name)))
+]
+
+const put = <A>(entries: Map<string, A>, name: string, entry: A | undefined) => {
+  if (entry === undefined) entries.delete(name)
+  else entries.set(name, entry)
 }
 
 const mostListed = 10

@@ -89,8 +89,11 @@ export class Server extends Context.Service<Server, {
   readonly addresses: ReadonlyArray<NetAddress.SocketAddress>
   /** Tells everybody who is logged in (CPT 5.9); gives how many that are. */
   readonly announce: (text: Message.Message) => Effect.Effect<number>
-  /** Other settings, also for those who are there. */
-  readonly reconfigure: (settings: Partial<Omit<Settings, "live">>) => Effect.Effect<void>
+  /**
+   * Other settings, also for those who are there. What is declared may change in the same step (`Declared.prepare`), so
+   * that nobody is judged by half of it.
+   */
+  readonly reconfigure: (settings: Partial<Omit<Settings, "live">>, declare?: () => void) => Effect.Effect<void>
   readonly settings: Readonly<Settings>
   /** Everybody who is connected, in the order in which they came, behind the one with this id. */
   readonly sessions: (after: number) => Iterable<SessionInfo>
@@ -281,9 +284,10 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
         return told
       }),
     settings: config,
-    reconfigure: (settings) =>
+    reconfigure: (settings, declare) =>
       Effect.suspend(() => {
         Object.assign(config, settings)
+        declare?.()
         for (const session of sessions) session.reconfigure()
         review()
         return Descriptors.warnIfShort(config)

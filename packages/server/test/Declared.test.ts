@@ -243,6 +243,25 @@ describe("what is declared in a file", () => {
         ])
       }))
 
+    it.live(`is as it was where what is prepared is not taken over in the end (${where})`, () =>
+      Effect.gen(function*() {
+        const folder = yield* newFolder
+        const file = join(folder, "accounts.json")
+        yield* write(file, { accounts: [{ name: "bob" }], groups: [{ name: "staff" }] })
+        const { declared, store: names } = yield* opened(Accounts.layerFile(file), store(folder))
+        yield* write(file, { accounts: [{ name: "new" }, { name: "staff" }], groups: [{ name: "bob" }] })
+        const looks = () => Effect.forEach(["bob", "staff", "new"], (name) => names.kindOf(target(name)))
+        const prepared = yield* Effect.scoped(declared.prepare)
+        assert.deepStrictEqual([...prepared.names].toSorted(), ["bob", "new", "staff"])
+        assert.deepStrictEqual(declared.accounts.all(), [{ name: user("bob") }])
+        assert.deepStrictEqual(yield* looks(), ["user", "group", undefined])
+        yield* Effect.scoped(Effect.map(declared.prepare, ({ commit }) => {
+          commit()
+          assert.deepStrictEqual(declared.accounts.all(), [{ name: user("new") }, { name: user("staff") }])
+        }))
+        assert.deepStrictEqual(yield* looks(), ["group", "user", "user"])
+      }))
+
     it.live(`changes all of it or nothing, where a name cannot be what it is to be (${where})`, () =>
       Effect.gen(function*() {
         const folder = yield* newFolder

@@ -87,9 +87,12 @@ const host = Effect.fnUntraced(function*(
         checks,
         listening.reload,
         administration.reload,
-        ({ values }) => Effect.succeed(reconfigure(limitsOf(values))),
         ({ values }) => Effect.succeed(Effect.sync(() => void MutableRef.set(level, values["log-level"]))),
-        ofAccounts
+        // Last: what it prepares is in the store, and best not there in vain. And in one step: nobody is judged by new
+        // accounts under old settings (CPT 3.11)
+        ({ values }, changed) =>
+          Effect.map(ofAccounts(changed), ({ commit, names }) =>
+            Effect.as(reconfigure(limitsOf(values), commit), names.size === 0 ? undefined : "accounts and groups"))
       ])
   )
   const server = administration.layer.pipe(

@@ -3,19 +3,20 @@
  * part of the server looks whether it can take it, and only when all can, all do. What only a restart can change stays
  * as it is, and is named.
  */
-import { Effect, Semaphore } from "effect"
+import { Effect, type Scope, Semaphore } from "effect"
 import type { Failure } from "../Failure.ts"
 import type { Settings } from "./Given.ts"
 import { about, type Name, names } from "./Table.ts"
 
 /**
  * A part of the server: sees whether it can take these settings, of which some are other than those that hold; and gives
- * what it then does, which cannot fail. That may give a word for what it has taken anew beside the settings.
+ * what it then does, which cannot fail. That may give a word for what it has taken anew beside the settings. What it has
+ * prepared for that goes with the scope where nothing comes of it.
  */
 export type Part = (
   settings: Settings,
   changed: ReadonlySet<Name>
-) => Effect.Effect<Effect.Effect<string | void>, Failure>
+) => Effect.Effect<Effect.Effect<string | void>, Failure, Scope.Scope>
 
 export interface Report {
   /** What is other than it was, and holds from now on: settings, and in words what was read again with them. */
@@ -35,8 +36,10 @@ export const make = Effect.fnUntraced(function*<R>(
   return one.withPermit(Effect.gen(function*() {
     const next = yield* lookUp
     const changed = names.filter((name) => next.given.get(name)?.text !== current.get(name)?.text)
-    const commits = yield* Effect.forEach(parts, (part) => part(next, new Set(changed)))
-    const taken = yield* Effect.uninterruptible(Effect.all(commits))
+    const taken = yield* Effect.forEach(parts, (part) => part(next, new Set(changed))).pipe(
+      Effect.flatMap((commits) => Effect.uninterruptible(Effect.all(commits))),
+      Effect.scoped
+    )
     const applied = changed.filter((name) => about(name).reloads === true)
     const report: Report = {
       applied: [...applied, ...taken.filter((word) => typeof word === "string")],

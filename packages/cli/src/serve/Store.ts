@@ -1,11 +1,10 @@
 /** Where a server keeps messages, in a directory or nowhere, and with them who has an account, unless that is in a file. */
-import { Accounts, layerMemory, layerSqlite } from "@cpt/server"
-import { Console, Duration, Effect, Layer, Option, Path } from "effect"
+import { Accounts, type Change, layerMemory, layerSqlite } from "@cpt/server"
+import { Console, Duration, Effect, Layer, Option, Path, type Scope } from "effect"
 import * as Data from "../Data.ts"
 import { type Failure, usage } from "../Failure.ts"
 import { visible } from "../Visible.ts"
 import type { Settings } from "./Given.ts"
-import type * as Reload from "./Reload.ts"
 import type { Name, Values } from "./Table.ts"
 
 export const layer = Effect.fnUntraced(function*(values: Values, directory: string | undefined) {
@@ -55,17 +54,14 @@ export const faultsOf = Effect.fnUntraced(function*({ values }: Settings) {
   })
 })
 
+const nothing: Change = { names: new Set(), commit: () => {} }
+
 /**
- * What is declared in a file is read again with the settings; if it is not right, that is said at once. Another file takes a
- * restart; until then the one from before is followed.
+ * What is declared in a file is read again with the settings, to hold with them; if it is not right, that is said at once.
+ * Another file takes a restart; until then the one from before is followed.
  */
 export const reload = Effect.map(
   Accounts,
-  ({ declared }): Reload.Part => (_, changed) =>
-    changed.has("accounts-file")
-      ? Effect.succeed(Effect.undefined)
-      : Effect.map(
-        Effect.mapError(declared.reload, cannotLoad),
-        (names) => Effect.succeed(names.size === 0 ? undefined : "accounts and groups")
-      )
+  ({ declared }) => (changed: ReadonlySet<Name>): Effect.Effect<Change, Failure, Scope.Scope> =>
+    changed.has("accounts-file") ? Effect.succeed(nothing) : Effect.mapError(declared.prepare, cannotLoad)
 )
