@@ -44,7 +44,7 @@ export class Accounts extends Context.Service<Accounts, {
     layerFor(MessageStore, () => Layer.effect(this, make).pipe(Layer.provide(File.layer(path))))
 
   /** Whether such a file is right, as far as that can be seen without the names in a store. */
-  static readonly checkFile = (path: string): Effect.Effect<void, CannotLoad> => Effect.asVoid(File.read(path))
+  static readonly checkFile: (path: string) => Effect.Effect<void, CannotLoad> = File.check
 }
 
 const make = Effect.map(Declared.make, (declared) =>

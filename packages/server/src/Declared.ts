@@ -8,6 +8,7 @@ import type { Account } from "./Account.ts"
 import { type Group, Rights } from "./Group.ts"
 import { CannotLoad, DeclaredElsewhere, type Entry, Keeper, type Kept } from "./Keeper.ts"
 import { MessageStore } from "./MessageStore.ts"
+import * as Pauses from "./Pauses.ts"
 
 /** Nothing is declared under this name. */
 export class NotDeclared extends Schema.TaggedError<NotDeclared>()("NotDeclared", {
@@ -189,34 +190,30 @@ export const make = Effect.gen(function*() {
   /** @param committed what is done about these names in the end, where all of it has changed */
   const read = Effect.fnUntraced(function*(committed: (names: ReadonlySet<string>) => Effect.Effect<void>) {
     yield* one.takeScoped(1)
-    const next = yield* keeper.load // which may take for ever, as from a pipe: that can be left
-    let isCommitted = false
+    let end = keeper.notTaken // until it is taken, also when it is left halfway: to be read may take long, or for ever
+    yield* Effect.addFinalizer(() => end)
+    const next = yield* Effect.tapErrorTag(keeper.load, "CannotLoad", () => end = Effect.void)
     const [nextAccounts, nextGroups] = [byName(next.accounts), byName(next.groups)]
-    const names = new Set([...differences(accounts, nextAccounts), ...differences(groups, nextGroups)])
-    const settled = settle(next).pipe(
-      Effect.onError(() => Effect.ignore(restore(next))),
-      Effect.tapErrorTag("StorageUnavailable", () => keeper.notTaken),
-      Effect.catchTag(
-        "NameConflict",
-        ({ message }) => new CannotLoad({ message: `${keeper.description}: ${message}` })
-      )
-    )
-    yield* Effect.acquireRelease(settled, () =>
-      isCommitted
-        ? Effect.andThen(
-          store.release([...names].filter((name) => !accounts.has(name) && !groups.has(name))),
-          committed(names)
-        )
-        : Effect.andThen(keeper.notTaken, Effect.ignore(restore(next))))
+    const names = new Set([
+      ...yield* differences(accounts, nextAccounts),
+      ...yield* differences(groups, nextGroups)
+    ])
+    const asBefore = Effect.ignore(restore(next))
+    end = Effect.andThen(asBefore, keeper.notTaken)
+    yield* Effect.catchTag(settle(next), "NameConflict", ({ message }) => {
+      end = asBefore
+      return new CannotLoad({ message: `${keeper.description}: ${message}` })
+    })
     const change: Change = {
       names,
       commit: () => {
-        isCommitted = true
         for (const name of names) {
           put(accounts, name, nextAccounts.get(name))
           put(groups, name, nextGroups.get(name))
         }
         tell(names)
+        const gone = [...names].filter((name) => !accounts.has(name) && !groups.has(name))
+        end = Effect.andThen(store.release(gone), committed(names))
       }
     }
     return change
@@ -264,19 +261,24 @@ export const make = Effect.gen(function*() {
   } satisfies Declared
 })
 
-const namesOf = (entries: ReadonlyArray<Account | Group>): ReadonlyArray<Name.Name> => entries.map(({ name }) => name)
+const namesOf = (entries: ReadonlyArray<Account | Group>): Array<Name.Name> => entries.map(({ name }) => name)
 
 const byName = <A extends Account | Group>(entries: ReadonlyArray<A>): ReadonlyMap<string, A> =>
   new Map(entries.map((entry) => [entry.name, entry]))
 
 /** The names of what is other than it was, or gone. */
-const differences = <A extends Account | Group>(
+const differences = Effect.fnUntraced(function*<A extends Account | Group>(
   before: ReadonlyMap<string, A>,
   next: ReadonlyMap<string, A>
-): ReadonlyArray<Name.Name> => [
-  ...namesOf([...before.values()]).filter((name) => !next.has(name)),
-  ...namesOf([...next.values()]).filter((name) => !Equal.equals(next.get(name), before.get(name)))
-]
+) {
+  const pauses = Pauses.make()
+  const names = namesOf([...before.values()]).filter((name) => !next.has(name))
+  for (const entry of next.values()) {
+    if (!Equal.equals(entry, before.get(entry.name))) names.push(entry.name)
+    yield* pauses
+  }
+  return names
+})
 
 const put = <A>(entries: Map<string, A>, name: string, entry: A | undefined) => {
   if (entry === undefined) entries.delete(name)

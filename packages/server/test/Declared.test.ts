@@ -12,7 +12,7 @@ import {
   MessageStore
 } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Context, Effect, Layer, Logger, Result, Schema } from "effect"
+import { Arbitrary, Context, Deferred, Effect, Fiber, Layer, Logger, Result, Schema } from "effect"
 import { Buffer } from "node:buffer"
 import { renameSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -50,6 +50,28 @@ const opened = Effect.fnUntraced(function*<E, E2>(
   const services = yield* Layer.build(Layer.provideMerge(accounts, store))
   return { declared: Context.get(services, Accounts).declared, store: Context.get(services, MessageStore) }
 })
+
+/** Milliseconds of the processor that it takes in all, and at most in one turn of the event loop. */
+const busy = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.promise(async () => {
+    const now = () => {
+      const { system, user } = process.threadCpuUsage()
+      return (system + user) / 1000
+    }
+    let [last, isOver, all, longest] = [now(), false, 0, 0]
+    const turn = () => {
+      const took = now() - last
+      if (took > 0.5) all += took // the others had nothing to do but this
+      longest = Math.max(longest, took)
+      last = now()
+      if (!isOver) setImmediate(turn)
+    }
+    setImmediate(turn)
+    await Effect.runPromise(effect)
+    isOver = true
+    turn()
+    return { all, longest }
+  })
 
 describe("what is declared", () => {
   it.effect("is there, in the order of the names, until it is removed", () =>
@@ -311,6 +333,57 @@ describe("what is declared in a file", () => {
         assert.strictEqual(lines.filter((line) => failure.test(line)).length, 1)
       }).pipe(Effect.provide(layer))
     }))
+
+  it.live("may be left halfway, by a server that stops, and then is as before until it is read again", () =>
+    Effect.gen(function*() {
+      const file = join(yield* newFolder, "accounts.json")
+      const { layer, said } = log()
+      const [asked, go] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const slow = Layer.effect(
+        MessageStore,
+        Effect.map(MessageStore, (store) => ({
+          ...store,
+          declare: (kind: "user" | "group", names: ReadonlyArray<Name.Name>) =>
+            names.includes(user("slow"))
+              ? Effect.andThen(Deferred.succeed(asked, undefined), Deferred.await(go)).pipe(
+                Effect.andThen(store.declare(kind, names))
+              )
+              : store.declare(kind, names)
+        }))
+      ).pipe(Layer.provide(layerMemory()))
+      yield* write(file, { accounts: [{ name: "bob" }] })
+      yield* Effect.gen(function*() {
+        const { declared } = yield* opened(Accounts.layerFile(file), slow)
+        yield* write(file, { accounts: [{ name: "bob" }, { name: "slow" }] })
+        const reload = yield* Effect.forkChild(declared.reload)
+        yield* Deferred.await(asked)
+        yield* Fiber.interrupt(reload)
+        assert.deepStrictEqual(declared.accounts.all(), [{ name: user("bob") }])
+        yield* Deferred.succeed(go, undefined)
+        yield* said(/changed: slow$/)
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.live(
+    "is read in small parts, of which others are served in between, and only what has changed is looked into",
+    () =>
+      Effect.gen(function*() {
+        const file = join(yield* newFolder, "accounts.json")
+        const accounts = Array.from({ length: 20_000 }, (_, index) => ({
+          name: `user${index}`,
+          ranges: ["10.0.0.0/8", "fd00::/8"]
+        }))
+        yield* write(file, {})
+        const { declared } = yield* opened(Accounts.layerFile(file), layerMemory())
+        yield* write(file, { accounts })
+        const first = yield* busy(declared.reload)
+        assert.isBelow(first.longest, first.all / 3)
+        yield* write(file, { accounts: [...accounts, { name: "bob" }] })
+        const second = yield* busy(declared.reload)
+        assert.isBelow(second.all, first.all / 2)
+      }),
+    20_000
+  )
 
   it.live("keeps a server from starting, if it is not right", () =>
     Effect.gen(function*() {
