@@ -42,8 +42,13 @@ export const changed = (
   if (members === undefined && invite.length + expel.length > 0) {
     return Effect.fail(new OpenToAll({ message: `${name} is open to everybody: say who its members are` }))
   }
-  const now = members && [...new Set([...members, ...invite])].filter((member) => !expel.includes(member))
-  return Effect.succeed({ name, ...now !== undefined && { members: now }, ...writers !== undefined && { writers } })
+  const now = members && new Set([...members, ...invite])
+  for (const member of expel) now?.delete(member)
+  return Effect.succeed({
+    name,
+    ...now !== undefined && { members: [...now] },
+    ...writers !== undefined && { writers }
+  })
 }
 
 /** Who may do what: it is looked up often. */

@@ -6,7 +6,6 @@ import {
   Batch,
   Database,
   type Declared,
-  type Group,
   layerMemory,
   layerSqlite,
   MessageStore
@@ -18,6 +17,7 @@ import { renameSync, unlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as Certificate from "../src/Certificate.ts"
+import * as Group from "../src/Group.ts"
 import * as IpRange from "../src/IpRange.ts"
 import { Kept } from "../src/Keeper.ts"
 import * as Rows from "../src/Keeper/Rows.ts"
@@ -29,7 +29,7 @@ const group = (name: string) => Name.GroupName.make(name)
 
 const declare = (declared: Declared, rules: Account) =>
   declared.accounts.change(rules.name, () => Effect.succeed(rules))
-const declareGroup = (declared: Declared, rules: Group) =>
+const declareGroup = (declared: Declared, rules: Group.Group) =>
   declared.groups.change(rules.name, () => Effect.succeed(rules))
 
 /** Makes a name a group, for good. */
@@ -141,6 +141,15 @@ describe("what is declared", () => {
       }))
       yield* declare(declared, { name: user("bob") })
       assert.strictEqual(told.length, 2)
+    }))
+
+  it.live("of a large group, lets many go as fast as it lets them come", () =>
+    Effect.gen(function*() {
+      const members = Array.from({ length: 40_000 }, (_, index) => user(`u${index}`))
+      const [name, some] = [group("big"), members.slice(0, 20_000)]
+      const coming = yield* busy(Effect.suspend(() => Group.changed(name, { name, members }, { invite: some })))
+      const going = yield* busy(Effect.suspend(() => Group.changed(name, { name, members }, { expel: some })))
+      assert.isBelow(going.longest, 10 * Math.max(coming.longest, 10))
     }))
 
   it.effect("is nothing, with rules of one's own", () =>
