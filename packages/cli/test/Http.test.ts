@@ -1,8 +1,8 @@
 /** Those who ask a server a lot over HTTP, or hold its connections: they are in nobody's way. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Duration, Effect } from "effect"
 import { once } from "node:events"
-import { writeFileSync } from "node:fs"
+import { readdirSync, readlinkSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
 import * as Cpt from "./support/Cpt.ts"
@@ -161,4 +161,48 @@ describe("whoever asks over HTTP", () => {
       yield* closed(greedy)
       assert.isBelow(greedy.answers().length, 400)
     }))
+
+  it.live("gets an answer to each request, also to one that asks for another protocol, and its end", () =>
+    Effect.gen(function*() {
+      const { probes } = yield* serving
+      const plain = "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
+      const upgrade = plain.replace(/\r\n$/, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+      const guest = yield* asking(probes)
+      guest.socket.write(plain + upgrade)
+      yield* guest.until(2)
+      guest.socket.write(upgrade)
+      assert.deepStrictEqual(yield* guest.until(3), [200, 200, 200])
+      guest.socket.end()
+      yield* closed(guest)
+    }))
+
+  it.live.runIf(process.platform === "linux")(
+    "is cut in the end who does not say all, or takes no answers, also if they have ended their side",
+    () =>
+      Effect.gen(function*() {
+        const { admin, child } = yield* serving
+        const sockets = () => {
+          const [folder, count] = [`/proc/${child.pid}/fd`, { sockets: 0 }]
+          for (const fd of readdirSync(folder)) {
+            if (readlinkSync(join(folder, fd)).startsWith("socket:")) count.sockets++
+          }
+          return count.sockets
+        }
+        const before = sockets()
+        const headers = "Host: here\r\nAuthorization: Bearer secret\r\n"
+        const post = `POST /announce HTTP/1.1\r\n${headers}Content-Type: application/json\r\nContent-Length: 100\r\n`
+        const upgrade = "Connection: Upgrade\r\nUpgrade: foo\r\n"
+        const all = `GET /openapi.json HTTP/1.1\r\n${headers}\r\n`.repeat(250) // more than there is room for on the way
+        for (const said of [`${post}\r\n{"te`, `${post}${upgrade}\r\n{"te`, all]) {
+          for (const isEnded of [false, true]) {
+            const { socket } = yield* asking(admin)
+            socket.pause()
+            if (isEnded) socket.end(said)
+            else socket.write(said)
+          }
+        }
+        yield* Effect.sleep(Duration.millis(100)).pipe(Effect.repeat({ until: () => sockets() <= before }))
+      }),
+    60_000
+  )
 })

@@ -72,6 +72,14 @@ export class SharedServer extends Server {
     return true
   }
 
+  /**
+   * Nobody listens for requests that ask for another protocol, whatever those do who serve: Node then takes them as any
+   * other. Else it hands the connection over, with what it has read of it, and out of its deadlines.
+   */
+  override listenerCount(event: string): number {
+    return event === "upgrade" ? 0 : super.listenerCount(event)
+  }
+
   /** Whoever has asked for nothing the longest; if all are being answered, whoever has been for longest. */
   #longest(): Socket | undefined {
     for (const [socket, asked] of this.#asked) if (asked.length === 0) return socket
