@@ -15,8 +15,8 @@ const serving = Effect.gen(function*() {
   const uri = `http://127.0.0.1:${admin}`
   const places = ["--admin", uri, "--admin-token-file", token, "--http", `127.0.0.1:${probes}`]
   const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...places])
-  yield* server.line
-  return { ...server, admin, probes, status: Cpt.run(["status", "--admin", uri, "--admin-token-file", token]) }
+  const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+  return { ...server, port, admin, probes, status: Cpt.run(["status", "--admin", uri, "--admin-token-file", token]) }
 })
 
 /** Somebody who asks on one connection. */
@@ -174,6 +174,27 @@ describe("whoever asks over HTTP", () => {
       assert.deepStrictEqual(yield* guest.until(3), [200, 200, 200])
       guest.socket.end()
       yield* closed(guest)
+    }))
+
+  it.live("is answered though it has ended its side already, and what it asked for is done", () =>
+    Effect.gen(function*() {
+      const { admin, line: _, port, probes } = yield* serving
+      const ann = yield* Cpt.connected(port)
+      ann.write("CONNECT ann\n")
+      assert.strictEqual(yield* ann.line, "ACCEPT")
+      for (let time = 0; time < 20; time++) {
+        const [one, many, announcer] = [yield* asking(probes), yield* asking(probes), yield* asking(admin)]
+        one.socket.end("GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n")
+        many.socket.end("GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n".repeat(3))
+        const body = JSON.stringify({ text: `once ${time}` })
+        const headers =
+          `Authorization: Bearer secret\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`
+        announcer.socket.end(`POST /announce HTTP/1.1\r\nHost: here\r\n${headers}\r\n\r\n${body}`)
+        for (const guest of [one, many, announcer]) yield* closed(guest)
+        const statuses = [one, many, announcer].map(({ answers }) => answers().map((answer) => answer.slice(0, 3)))
+        assert.deepStrictEqual(statuses, [["200"], ["200", "200", "200"], ["200"]])
+        assert.strictEqual(yield* ann.line, `MSG system system 0 once ${time}`)
+      }
     }))
 
   it.live.runIf(process.platform === "linux")(

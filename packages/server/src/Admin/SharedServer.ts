@@ -25,6 +25,8 @@ interface Asked {
 }
 
 export class SharedServer extends Server {
+  /** Node's: who has ended their side is answered what they have asked before, and then it ends; else that was lost. */
+  readonly httpAllowHalfOpen = true
   /** By connections, in the order in which these have come, begun to ask, or been answered all that they asked. */
   readonly #asked = new Map<Socket, Array<Asked>>()
   #ready: Array<Asked> = [] // those before them on their connections are answered
