@@ -135,6 +135,22 @@ describe("OTLP", () => {
       assert.notInclude(JSON.stringify(bodies), "secret")
     }))
 
+  it.live("has at the end what was counted until then, however short that was, and with the administration too", () =>
+    Effect.gen(function*() {
+      for (const flags of [[], ["--http", `127.0.0.1:${yield* Cpt.freePort}`]]) {
+        const { bodies, endpoint } = yield* collector()
+        const server = yield* served({
+          OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${endpoint}/v1/metrics`,
+          OTEL_EXPORTER_OTLP_PROTOCOL: "http/json"
+        }, ...flags)
+        yield* server.signal("SIGTERM")
+        assert.strictEqual(yield* server.status, 0)
+        const last = bodies.at(-1)?.body ?? ""
+        assert.match(last, /"name":"cpt_messages_total".*?"asDouble":1\D/)
+        assert.match(last, /"name":"cpt_sessions".*?"asDouble":0\D/)
+      }
+    }))
+
   it.live("has the name of the resource where OTEL_SERVICE_NAME says none", () =>
     Effect.gen(function*() {
       const cases = [

@@ -95,8 +95,11 @@ const host = Effect.fnUntraced(function*(
             Effect.as(reconfigure(limitsOf(values), commit), names.size === 0 ? undefined : "accounts and groups"))
       ])
   )
+  // They stay when the server has ended: what it has counted until then is sent after that
+  const scope = yield* Effect.scope
+  const instruments = Layer.fromBuild((memoMap) => Layer.buildWithMemoMap(Instruments.layer, memoMap, scope))
   const server = administration.layer.pipe(
-    Layer.merge(telemetry.hasMetrics ? Instruments.layer : Layer.empty),
+    Layer.merge(telemetry.hasMetrics ? instruments : Layer.empty),
     Layer.provide(Program.layer(listening, Effect.map(reload, systemd.reloading), level, hangUp)),
     Layer.provideMerge(Server.layer(...listening.listeners)),
     Layer.provideMerge(yield* Store.layer(values, directory)),
