@@ -240,6 +240,25 @@ describe("OTLP", () => {
       assert.deepStrictEqual(spans.map(({ name }) => name), ["cpt.session"])
     }))
 
+  it.live("has no span of who was refused and has had no session", () =>
+    Effect.gen(function*() {
+      const { bodies, endpoint } = yield* collector()
+      const server = yield* Cpt.start(["serve", "--memory", "--port", "0", "--max-sessions", "1"], {
+        env: { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint}/v1/traces`, OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }
+      })
+      const port = Number(/:(\d+);/.exec(yield* server.line)?.[1])
+      const ann = yield* Cpt.connected(port)
+      ann.write("CONNECT ann\n")
+      assert.strictEqual(yield* ann.line, "ACCEPT")
+      const bob = yield* Cpt.connected(port)
+      assert.deepStrictEqual([yield* bob.line, yield* bob.line], ["DECLINE server_full", "(end)"])
+      yield* server.signal("SIGTERM")
+      assert.strictEqual(yield* server.status, 0)
+      const spans = bodies.map(({ body }) => body.split("cpt.session").length - 1)
+      assert.deepStrictEqual(spans, [1])
+      assert.include(bodies[0]?.body, `{"key":"user","value":{"stringValue":"ann"}}`)
+    }))
+
   it.live("is in protobuf by default, and only of what was asked for; what is left is sent at the end", () =>
     Effect.gen(function*() {
       const { bodies, endpoint, sent } = yield* collector()

@@ -171,6 +171,8 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
 
   // A span that nobody sees is not made
   const isTraced = (yield* Tracer.Tracer) !== Context.get(Context.empty(), Tracer.Tracer)
+  const run = (session: Session) =>
+    isTraced ? Effect.withSpan(session.run, "cpt.session", { kind: "server" }) : session.run
 
   /** Its place is free again. */
   const leave = (session: Session) => {
@@ -191,9 +193,8 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
   }
   /** Over when the session is, or when it has been refused. */
   const serve = (session: Session, admitted = admission.admit(session, false)) => {
-    const served = Effect.flatMap(admitted, (verdict) => verdict === "refused" ? Effect.void : session.run)
-    const ended = Effect.ensuring(served, Effect.sync(() => leave(session)))
-    return isTraced ? Effect.withSpan(ended, "cpt.session", { kind: "server" }) : ended
+    const served = Effect.flatMap(admitted, (verdict) => verdict === "refused" ? Effect.void : run(session))
+    return Effect.ensuring(served, Effect.sync(() => leave(session)))
   }
   const serveNet: typeof serve = (session, admitted) =>
     Effect.ensuring(serve(session, admitted), session.connection.destroy)
