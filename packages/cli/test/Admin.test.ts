@@ -566,4 +566,32 @@ describe("cpt admin", () => {
         address: "127.0.0.1"
       })
     }))
+
+  it.live("logs as much as the settings say once these are read again, and says that this is other than before", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const file = join(folder, "serve.json")
+      writeFileSync(file, `{"log-level":"error"}`)
+      const env = { CPT_DATA: folder, CPT_CONFIG: file }
+      const server = yield* serving([], env)
+      const level = (...args: ReadonlyArray<string>) => Cpt.run(["admin", "log-level", ...args], { env })
+      const reload = Effect.map(Cpt.run(["admin", "reload"], { env }), ({ stdout }) => stdout)
+      const notes = Effect.fnUntraced(function*(...expected: ReadonlyArray<Record<string, string>>) {
+        for (const one of expected) assert.deepInclude(JSON.parse(yield* server.note), one)
+      })
+      const [changed, reloaded] = ["log level changed", "settings reloaded, changed: log-level"]
+      yield* level("debug")
+      yield* notes({ message: changed, from: "error", to: "debug" })
+      assert.strictEqual(yield* reload, "changed: log-level\n")
+      assert.strictEqual((yield* level()).stdout, "error\n")
+      yield* notes({ message: changed, from: "debug", to: "error" })
+      assert.strictEqual(yield* reload, "nothing has changed\n")
+      writeFileSync(file, `{"log-level":"info"}`)
+      assert.strictEqual(yield* reload, "changed: log-level\n")
+      yield* notes({ message: changed, from: "error", to: "info" }, { message: reloaded })
+      yield* level("debug")
+      yield* notes({ message: changed, from: "info", to: "debug" })
+      assert.strictEqual(yield* reload, "changed: log-level\n")
+      yield* notes({ message: changed, from: "debug", to: "info" }, { message: reloaded })
+    }))
 })

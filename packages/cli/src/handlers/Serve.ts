@@ -87,7 +87,11 @@ const host = Effect.fnUntraced(function*(
         checks,
         listening.reload,
         administration.reload,
-        ({ values }) => Effect.succeed(Effect.sync(() => void MutableRef.set(level, values["log-level"]))),
+        ({ values }, changed) =>
+          Effect.succeed(Effect.map(
+            Log.change(level, values["log-level"]),
+            (isOther) => isOther && !changed.has("log-level") ? "log-level" : undefined // an administrator had set it
+          )),
         // Last: what it prepares is in the store, and best not there in vain. And in one step: nobody is judged by new
         // accounts under old settings (CPT 3.11)
         ({ values }, changed) =>

@@ -3,7 +3,7 @@
  * programs. How much can change while it runs.
  */
 import { IsLogged } from "@cpt/server"
-import { Cause, Layer, Logger, LogLevel, MutableRef, References } from "effect"
+import { Cause, Effect, Layer, Logger, LogLevel, MutableRef, References } from "effect"
 import { visible } from "../Visible.ts"
 import type { Values } from "./Table.ts"
 
@@ -57,6 +57,16 @@ const lines = () => {
 /** Whether something of a level is logged now. */
 export const isLogged = (level: MutableRef.MutableRef<Level>) => (of: LogLevel.LogLevel): boolean =>
   LogLevel.isGreaterThanOrEqualTo(of, levels[MutableRef.get(level)])
+
+/** Says which level is logged from now on, while that is still logged, or when it already is. Whether it is another one. */
+export const change = (level: MutableRef.MutableRef<Level>, to: Level): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const from = MutableRef.get(level)
+    if (from === to) return Effect.succeed(false)
+    const said = Effect.annotateLogs(Effect.logInfo("log level changed"), { from, to })
+    const set = Effect.sync(() => MutableRef.set(level, to))
+    return Effect.as(isLogged(level)("Info") ? Effect.andThen(said, set) : Effect.andThen(set, said), true)
+  })
 
 /** What it looks like where nothing is said of that. */
 export const defaultFormat = (): Exclude<Values["log-format"], undefined> =>

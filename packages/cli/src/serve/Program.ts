@@ -5,7 +5,7 @@ import { Effect, Layer, MutableRef } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import type { Failure } from "../Failure.ts"
 import type { Listening } from "./Listen.ts"
-import { isLogged, type Level } from "./Log.ts"
+import { change, type Level } from "./Log.ts"
 import * as Reload from "./Reload.ts"
 import * as Signals from "./Signals.ts"
 
@@ -30,15 +30,7 @@ export const layer = <R, E, R2>(
         asksForCertificates: listening.asksForCertificates,
         reload: Effect.mapError(reload, ({ message }) => new NotDone({ message })),
         logLevel: () => MutableRef.get(level),
-        setLogLevel: (to) =>
-          Effect.suspend(() => {
-            const from = MutableRef.get(level)
-            if (from === to) return Effect.void
-            const said = Effect.annotateLogs(Effect.logInfo("log level changed"), { from, to })
-            const set = Effect.sync(() => MutableRef.set(level, to))
-            // While it is still logged, or when it already is
-            return isLogged(level)("Info") ? Effect.andThen(said, set) : Effect.andThen(set, said)
-          })
+        setLogLevel: (to) => Effect.asVoid(change(level, to))
       })
     })
   )
