@@ -312,9 +312,24 @@ describe("OTLP", () => {
           { OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" },
           /^cpt: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL "grpc": expected http\/protobuf or http\/json\n$/
         ],
+        ...[
+          ["OTEL_EXPORTER_OTLP_TIMEOUT", "soon"],
+          ["OTEL_METRIC_EXPORT_INTERVAL", "0"],
+          ["OTEL_METRIC_EXPORT_INTERVAL", "10000000000"],
+          ["OTEL_BLRP_SCHEDULE_DELAY", "-5"]
+        ].map(([name = "", value = ""]) =>
+          [
+            { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", [name]: value },
+            new RegExp(`^cpt: ${name} "${value}": expected a whole number from 1 to 2147483647\n$`)
+          ] as const
+        ),
         [
-          { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TIMEOUT: "soon" },
-          /^cpt: OTEL_….*\n$/
+          { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_COMPRESSION: "zip" },
+          /^cpt: OTEL_EXPORTER_OTLP_COMPRESSION: Expected "gzip" \| "none"\n$/
+        ],
+        [
+          { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_HEADERS: "key=%secret" },
+          /^cpt: OTEL_EXPORTER_OTLP_HEADERS: (?!.*secret).*\n$/
         ],
         [
           { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1", OTEL_TRACES_SAMPLER: "some" },
@@ -334,6 +349,6 @@ describe("OTLP", () => {
         Effect.map(Cpt.run(["serve", "--memory", "--port", "0"], { env }), ({ status, stderr, stdout }) => {
           assert.deepStrictEqual([status, stdout], [2, ""])
           assert.match(stderr, message)
-        }))
+        }), { concurrency: 2 })
     }))
 })

@@ -4,6 +4,7 @@
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import {
+  Config,
   ConfigProvider,
   Context,
   Duration,
@@ -13,6 +14,8 @@ import {
   Logger,
   type MutableRef,
   References,
+  Schema,
+  SchemaIssue,
   Scope,
   Tracer
 } from "effect"
@@ -145,6 +148,15 @@ const endingSoon = <A, R>(layer: Layer.Layer<A, Failure, R>): Layer.Layer<A, Fai
     // What the other variables say is read there, and what is wrong with one is a defect to it
     return yield* Effect.catchDefect(
       Layer.buildWithScope(layer, scope),
-      (defect) => usage(`OTEL_…: ${visible(defect instanceof Error ? defect.message : String(defect))}`)
+      (defect) => usage(visible(whatIsWrong(defect)))
     )
   }))
+
+/** Without the value, which may be a secret. */
+const whatIsWrong = (defect: unknown): string => {
+  const isOfSchema = defect instanceof Config.ConfigError && Schema.isSchemaError(defect.cause)
+  const issue = isOfSchema ? issues(defect.cause.issue).issues.at(-1) : undefined
+  return issue === undefined ? `OTEL_…: ${String(defect)}` : `${String(issue.path?.[0])}: ${issue.message}`
+}
+
+const issues = SchemaIssue.makeFormatterStandardSchemaV1()

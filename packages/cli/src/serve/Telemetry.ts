@@ -52,6 +52,22 @@ const signalOf = Effect.fnUntraced(function*(env: Environment, kind: Signal["kin
   return signal
 })
 
+/** Milliseconds, and how many go at once: an interval of 0 would be a request behind the other. */
+const isNumber = /^OTEL_.*_(?:INTERVAL|DELAY|TIMEOUT|BATCH_SIZE)$/
+
+/** Of which timers know no more. */
+const most = 2 ** 31 - 1
+
+const checkNumbers = (env: Environment) =>
+  Effect.forEach(
+    Object.entries(env).filter(([name]) => isNumber.test(name)),
+    ([name, value]) =>
+      /^\d+$/.test(value) && Number(value) >= 1 && Number(value) <= most
+        ? Effect.void
+        : refuse(name, value, `expected a whole number from 1 to ${most}`),
+    { discard: true }
+  )
+
 const nothing = { layer: Layer.empty, hasMetrics: false }
 
 /** Sends what was asked for; of the log, what `level` lets through. */
@@ -62,6 +78,7 @@ export const make = Effect.fnUntraced(function*(level: MutableRef.MutableRef<Lev
   const all = yield* Effect.forEach(kinds, (kind) => signalOf(env, kind))
   const signals = all.filter((signal) => signal !== undefined)
   if (signals.length === 0) return nothing
+  yield* checkNumbers(env)
   const { layer } = yield* Effect.promise(() => import("./Otlp.ts"))
   return { layer: layer(env, signals, level), hasMetrics: signals.some(({ kind }) => kind === "METRICS") }
 })
