@@ -98,7 +98,11 @@ describe("cpt account", () => {
       assert.deepStrictEqual([other.status, other.stdout], [1, ""])
       assert.strictEqual((yield* cpt("account", "unlock", "bob")).stderr, "cpt: bob: may log in from anywhere\n")
       assert.match((yield* Cpt.run(["sync", "--as", "bob", ...server])).stdout, /^\S+ alice: a word in private\n$/)
-      assert.strictEqual((yield* cpt("account", "remove", "bob")).status, 0)
+      assert.deepStrictEqual(yield* cpt("account", "remove", "bob", "--json"), {
+        status: 0,
+        stdout: `{"name":"bob","removed":true}\n`,
+        stderr: ""
+      })
       assert.match((yield* Cpt.run(["sync", "--as", "bob", ...server])).stdout, / alice: a word in private\n$/)
       assert.match((yield* cpt("check")).stdout, /all is well/)
     }))
@@ -489,7 +493,8 @@ describe("cpt group", () => {
         (yield* cpt("group", "show", "staff", "--json")).stdout,
         `{"name":"staff","members":["alice","bob"],"writers":["alice"]}\n`
       )
-      yield* cpt("group", "remove", "staff")
+      const { stdout } = yield* cpt("group", "remove", "staff", "--json")
+      assert.strictEqual(stdout, `{"name":"staff","removed":true}\n`)
       assert.match(yield* bob.line, /^MSG staff system 0 private: /)
       bob.write("SYNC staff 0\n")
       assert.strictEqual(yield* bob.line, "DECLINE unknown_target")

@@ -104,7 +104,8 @@ export const remove = Effect.fnUntraced(function*({ json, names, ...flags }: Com
   for (const name of yield* Effect.forEach(names, nameOf)) {
     yield* ask(flags, (client) => client.accounts.remove({ query: { name } }))
     yield* said(json, visible(`${name} has no account any more; what was sent to ${name} stays, and stays private`), {
-      removed: name
+      name,
+      removed: true
     })
   }
 })

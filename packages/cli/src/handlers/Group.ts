@@ -92,6 +92,6 @@ export const expel = Effect.fnUntraced(function*({ json, name, users, ...flags }
 export const remove = Effect.fnUntraced(function*({ json, names, ...flags }: Commands.OfNames) {
   for (const name of yield* Effect.forEach(names, nameOf)) {
     yield* ask(flags, (client) => client.declaredGroups.remove({ query: { name } }))
-    yield* said(json, visible(`${name} is no longer declared; its messages stay`), { removed: name })
+    yield* said(json, visible(`${name} is no longer declared; its messages stay`), { name, removed: true })
   }
 })
