@@ -209,6 +209,28 @@ describe("the token", () => {
       assert.strictEqual((yield* asks("admin reload", "second")).stdout, "changed: admin token\n")
     }))
 
+  it.live("that is short is warned of when its file was read again too, where other machines may show it", () =>
+    Effect.gen(function*() {
+      const file = join(yield* Cpt.folder, "token")
+      for (const [host, isOpen] of [["0.0.0.0", true], ["127.0.0.1", false], ["localhost", false]] as const) {
+        writeFileSync(file, "sixteen-letters.")
+        const place = ["--admin", `http://${host}:${yield* Cpt.freePort}`, "--admin-token-file", file]
+        const server = yield* Cpt.start(["serve", "--memory", "--port", "0", ...place])
+        yield* server.line
+        const said: Array<string> = []
+        for (const token of ["another-long-one", "short", "short"]) { // the same again is not warned of again
+          writeFileSync(file, token)
+          yield* server.signal("SIGHUP")
+          let line = yield* server.note
+          for (; !line.includes("settings reloaded"); line = yield* server.note) said.push(JSON.parse(line).message)
+          said.push(token)
+        }
+        const warning = "the token of the administration is short enough to be guessed: give it 16 characters or more"
+        const reloaded = ["another-long-one", ...isOpen ? [warning] : [], "short", "short"]
+        assert.deepStrictEqual(said.slice(said.indexOf("another-long-one")), reloaded)
+      }
+    }))
+
   it.live("that is wrong is said in the log, once a minute, and with --log-ip=false without saying who showed it", () =>
     Effect.gen(function*() {
       const file = join(yield* Cpt.folder, "token")

@@ -42,9 +42,6 @@ const standStill = 10_000
 /** Milliseconds between two lines of the log about wrong tokens, since whoever guesses does so many times a second. */
 const warnEvery = 60_000
 
-/** Characters of a token, made at random, that nobody guesses. */
-const longToken = 16
-
 /** How long a request that is being answered when the server stops may take; then it is cut. */
 const patience = Duration.millis(500)
 
@@ -181,10 +178,7 @@ const cannotListen = (what: string, options: TcpOptions, why: string) =>
 const warnIfOpen = Effect.fnUntraced(function*({ server: { address }, uri }: Listening, token: Redacted.Redacted) {
   if (NetAddress.isUnixPathAddress(address) || NetAddress.isLoopback(address.address)) return
   yield* Effect.logWarning(`the administration at ${uri} is open to other machines, and its token goes in clear text`)
-  if (Redacted.value(token).length >= longToken) return
-  yield* Effect.logWarning(
-    `the token of the administration is short enough to be guessed: give it ${longToken} characters or more`
-  )
+  yield* Token.warnIfShort(token)
 })
 
 const hostOf = ({ host, port }: TcpOptions): string => `${host.includes(":") ? `[${host}]` : host}:${port}`

@@ -1,6 +1,8 @@
 /** Where a server is looked after, and watched: the settings `--admin`, `--admin-token-file` and `--http`. */
 import { Admin, Probes } from "@cpt/server"
-import { Effect, Equal, type FileSystem, Layer, MutableRef } from "effect"
+import { warnIfShortToken } from "@cpt/server/admin"
+import { Effect, Equal, type FileSystem, Layer, MutableRef, Result } from "effect"
+import { NetAddress } from "effect/net"
 import * as Data from "../Data.ts"
 import { usage } from "../Failure.ts"
 import * as Token from "../Token.ts"
@@ -27,6 +29,13 @@ export const faultsOf = ({ values: { admin, "admin-token-file": tokenFile } }: S
     ? Effect.succeed([])
     : Effect.match(readToken(tokenFile), { onFailure: (fault) => [fault], onSuccess: () => [] })
 
+/** Whether other machines can ask there. Which address a name has was looked up at the start, and is not again. */
+const isOpen = (host: string): boolean =>
+  Result.match(NetAddress.ipFromString(host), {
+    onSuccess: (ip) => !NetAddress.isLoopback(ip),
+    onFailure: () => host !== "localhost"
+  })
+
 const administration = Effect.fnUntraced(function*(settings: Settings, directory: string | undefined) {
   const { admin, "admin-token-file": tokenFile } = settings.values
   const place = admin ?? (yield* defaultPlace(directory))
@@ -38,9 +47,10 @@ const administration = Effect.fnUntraced(function*(settings: Settings, directory
   const reload: Part = (_, changed) =>
     checked.some((name) => changed.has(name)) ? nothing() : readToken(tokenFile).pipe(
       Effect.map((next) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           const before = MutableRef.getAndSet(token, next)
-          return Equal.equals(before, next) ? undefined : "admin token"
+          if (Equal.equals(before, next)) return Effect.undefined
+          return Effect.as(isOpen(place.host) ? warnIfShortToken(next) : Effect.void, "admin token")
         })
       ),
       Effect.provideContext(context)

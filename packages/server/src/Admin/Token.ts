@@ -18,3 +18,12 @@ export const parse = (text: string): Effect.Effect<Redacted.Redacted, TokenUnusa
   const message = "a token is one line, of printable characters up to U+00FF, which fit into a header of HTTP"
   return Effect.fail(new TokenUnusable({ message }))
 }
+
+/** Characters of a token, made at random, that nobody guesses. */
+const longToken = 16
+
+/** For where other machines can show one. */
+export const warnIfShort = (token: Redacted.Redacted): Effect.Effect<void> =>
+  Redacted.value(token).length >= longToken ? Effect.void : Effect.logWarning(
+    `the token of the administration is short enough to be guessed: give it ${longToken} characters or more`
+  )

@@ -19,4 +19,4 @@ export {
 } from "./Api.ts"
 export * as AdminClient from "./Client.ts"
 export { NotStored } from "./DeclaredApi.ts"
-export { parse as parseToken, TokenUnusable } from "./Token.ts"
+export { parse as parseToken, TokenUnusable, warnIfShort as warnIfShortToken } from "./Token.ts"
