@@ -5,19 +5,25 @@ import { DurationFromText } from "./DurationText.ts"
 import { usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
-const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+const dateTime = /^(\d{4})-(\d\d)-(\d\d)[Tt ](?:[01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 
 /**
  * Milliseconds of an RFC 3339 time; 0 of one before 1970, when nobody said anything. What a calendar does not have, such as
  * 30 February, is none.
  */
 const rfc3339 = (text: string): number | undefined => {
-  const [, year, month, day] = dateTime.exec(text) ?? []
+  const [, year, month, day, second] = dateTime.exec(text) ?? []
   // Two digits would be a year of the last century; the calendar repeats itself
   const at = new Date(Date.UTC(2000 + Number(year) % 400, Number(month) - 1, Number(day)))
   if (at.getUTCDate() !== Number(day)) return undefined
-  const millis = Date.parse(text.toUpperCase().replace(" ", "T"))
-  return Number.isNaN(millis) ? undefined : Math.max(0, millis)
+  // POSIX time has no leap second: it counts as the one that follows
+  const isLeap = second === "60"
+  const counted = isLeap ? `${text.slice(0, 17)}59${text.slice(19)}` : text
+  const millis = Date.parse(counted.toUpperCase().replace(" ", "T")) + (isLeap ? 1000 : 0)
+  if (Number.isNaN(millis)) return undefined
+  // There is one at the end of a month at most, by UTC (RFC 3339, 5.7)
+  if (isLeap && !new Date(millis).toISOString().includes("-01T00:00:00.")) return undefined
+  return Math.max(0, millis)
 }
 
 const decodeDuration = Schema.decodeUnknownOption(DurationFromText)

@@ -109,7 +109,8 @@ describe("cpt sync", () => {
           ["1700000000000", "1700000000000"],
           ["2026-11-23T10:00:00.123Z", String(day)],
           ["2026-11-23T11:00:00.123+01:00", String(day)],
-          ["2026-11-23t10:00:00z", String(day - 123)]
+          ["2026-11-23t10:00:00z", String(day - 123)],
+          ["2016-12-31T23:59:60Z", "1483228800000"]
         ] as const
       ) {
         yield* during(run(["sync", "g", "--since", since, ...at(server)]), answering(server, `SYNC g ${after}`))

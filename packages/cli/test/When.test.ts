@@ -39,6 +39,26 @@ describe("When", () => {
       }
     }))
 
+  // RFC 3339, 5.7 and appendix D
+  it.effect("takes a leap second for the second that follows, as POSIX does", () =>
+    Effect.gen(function*() {
+      const time = Date.parse("2017-01-01T00:00:00Z")
+      for (const text of ["2016-12-31T23:59:60Z", "2016-12-31 15:59:60-08:00", "2017-01-01t05:29:60+05:30"]) {
+        assert.strictEqual(yield* parse(text), time, text)
+      }
+      assert.strictEqual(yield* parse("2016-12-31T23:59:60.25Z"), time + 250)
+      for (
+        const text of [
+          "2016-12-31T23:58:60Z",
+          "2016-12-30T23:59:60Z",
+          "2016-12-31T23:59:60+01:00",
+          "2016-12-31T23:59:61Z",
+          "2016-12-31T23:60:00Z",
+          "2016-12-31T23:59:60-08:60"
+        ]
+      ) assert.isUndefined(yield* parse(text), text)
+    }))
+
   it.effect("takes nothing else", () =>
     Effect.gen(function*() {
       for (
