@@ -285,6 +285,22 @@ describe("cpt sync", () => {
       assert.deepStrictEqual(stdout.match(/message \d+/g), texts)
     }))
 
+  it.live("exits with 4 where the answer does not come, whatever else does", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const result = yield* during(
+        Cpt.run(["sync", "g", "--as", "alice", "--timeout", "300ms", ...at(server)]),
+        Effect.gen(function*() {
+          const peer = yield* server.login("alice")
+          yield* peer.hears("SYNC g 0")
+          const chatter = Effect.delay(peer.says("MSG system system 0 hi", "MSG h bob 1 hi"), "20 millis")
+          yield* Effect.raceFirst(Effect.forever(chatter), peer.isLeft)
+        })
+      )
+      assert.strictEqual(result.status, 4)
+      assert.match(result.stderr, /^cpt: .*: the server did not answer SYNC within 300ms; .*--timeout\n$/m)
+    }))
+
   it.live("goes on where it was after a lost connection, and exits with 4 where there is none any more", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort

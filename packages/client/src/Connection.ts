@@ -27,8 +27,8 @@ export interface Answering {
 }
 
 export interface Listener<A extends Answering> {
-  /** A message, and whose `SYNC` is being answered while it comes. */
-  readonly onSaid: (said: Incoming.Said, answering: A | undefined) => void
+  /** A message, and whose `SYNC` is being answered while it comes; gives whether it is a part of that answer. */
+  readonly onSaid: (said: Incoming.Said, answering: A | undefined) => boolean
   readonly onUnreadable: (why: string) => void
   /** The connection has ended, for this reason; nothing comes any more. */
   readonly onLost: (reason: string) => void
@@ -120,6 +120,8 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   let waiting: Wait<A> | undefined
   let due: { readonly answer: Wait<A>["answer"]; readonly exit: Exit.Exit<void, ExchangeError> } | undefined
   let heard = now()
+  let since = heard // … or last a part of the answer; and for as long as nothing was read, nothing was waited for
+  let paused: number | undefined // since then
   let hasSent = false
   let isOpen = false
   let isClosing = false
@@ -154,7 +156,8 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
   const take = (incoming: Incoming.Incoming) => {
     switch (incoming._tag) {
       case "Said":
-        return listener.onSaid(incoming, waiting?.answering)
+        if (listener.onSaid(incoming, waiting?.answering)) since = heard
+        return
       case "Accept":
         return answered("ACCEPT", "CONNECT")
       case "Ack":
@@ -208,8 +211,12 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
     while (lost === undefined) {
       if (!mayRead()) {
         gate.closeUnsafe()
+        const from = now()
+        paused = from
         yield* gate.await
+        paused = undefined
         heard = now()
+        since = heard - Math.max(from - since, 0)
         continue
       }
       const chunks = yield* pull
@@ -229,17 +236,20 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
     )
   )
 
-  // In the time that an answer may take, at the latest since the last word of one that has begun
+  // In the time that an answer may take, at the latest since the last message of one that has begun
   const answerTo = (wait: Wait<A>, asked: number): Effect.Effect<void, ExchangeError> =>
     Effect.suspend(() => {
-      if (!mayRead()) heard = now()
-      const left = (wait.answering === undefined ? asked : heard) + Duration.toMillis(timeout) - now()
+      const millis = Duration.toMillis(timeout)
+      const left = (wait.answering === undefined ? asked : since) + millis - (paused ?? now())
       if (left <= 0 && waiting === wait) {
         const { _tag } = wait.command
         end(new NoAnswer({ command: _tag === "SYNC_INBOX" ? "SYNC" : _tag, timeout }))
       }
       return Deferred.await(wait.answer).pipe(
-        Effect.timeoutOrElse({ duration: Math.max(left, 0), orElse: () => answerTo(wait, asked) })
+        Effect.timeoutOrElse({
+          duration: paused === undefined ? Math.max(left, 0) : millis,
+          orElse: () => answerTo(wait, asked)
+        })
       )
     })
 
@@ -249,7 +259,7 @@ const run = Effect.fnUntraced(function*<A extends Answering>(
     if (lost !== undefined) return yield* new ConnectionLost({ message: lost.message, sent: false })
     const wait: Wait<A> = { command, answering, answer: Deferred.makeUnsafe() }
     waiting = wait
-    heard = now()
+    heard = since = now()
     hasSent ||= command._tag === "SEND"
     yield* writer.write(`${Command.clientLine(command)}\n`).pipe(
       Effect.catchTag(

@@ -61,7 +61,10 @@ export interface Options {
   readonly path?: string | undefined
   /** Makes the socket of a new connection; instead of all these. */
   readonly socket?: Effect.Effect<Socket.Socket> | undefined
-  /** For the connection, for each answer, and for restoring a lost connection; 5 seconds by default. */
+  /**
+   * For the connection, for each answer (for each message of one, where it has many), and for restoring a lost
+   * connection; 5 seconds by default.
+   */
   readonly timeout?: Duration.Input | undefined
   /**
    * When to try again after a lost connection: `follow` as long as it lasts, `send` and `sync` within `timeout`, with pauses
@@ -220,10 +223,13 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
 
   // ---- what comes in
 
-  const onSaid = (said: Incoming.Said, syncing: Syncing | undefined) => {
+  const onSaid = (said: Incoming.Said, syncing: Syncing | undefined): boolean => {
     const { message, sender, timestamp } = said
     const isSystem = sender === Name.systemName
-    if (isSystem && said.group === Name.systemName) return tell(Event.Announcement({ message }))
+    if (isSystem && said.group === Name.systemName) {
+      tell(Event.Announcement({ message }))
+      return false
+    }
     if (!isSystem && said.group !== undefined && said.group !== inbox) namesGroups = true
     const isAnswer = syncing !== undefined && answers(said, syncing)
     const group = isAnswer ? syncing.place.group : said.group ?? inbox
@@ -239,6 +245,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
       else if (isAnswer) place.overhear(event)
       else place.live(event)
     }
+    return isAnswer
   }
 
   // The answer for a group names that group, or, of servers that name none, nobody. That for the inbox may also name

@@ -728,6 +728,87 @@ describe("sync", () => {
       yield* TestClock.adjust("5 seconds")
       assert.deepInclude(yield* Fiber.join(syncing), { _tag: "NoAnswer", command: "SYNC" })
     }))
+
+  for (
+    const [what, bytes] of [
+      ["announcements", "MSG system system 0 hi\n"],
+      ["live messages of another group", "MSG h bob 1 hi\n"],
+      ["what cannot be read", "PING\n"],
+      ["a line that never ends", "MSG g bob 1 "]
+    ] as const
+  ) {
+    it.effect(`does not take ${what} for a part of the answer`, () =>
+      Effect.gen(function*() {
+        const server = yield* FakeServer.inMemory
+        const [client, peer] = yield* alice(server)
+        const syncing = yield* Effect.forkChild(Effect.flip(Stream.runDrain(client.sync("g"))))
+        yield* peer.line
+        for (let second = 1; second <= 4; second++) {
+          yield* TestClock.adjust("1 seconds")
+          yield* peer.writes(bytes)
+        }
+        yield* TestClock.adjust("999 millis")
+        assert.isUndefined(syncing.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        assert.isDefined(syncing.pollUnsafe())
+        assert.deepInclude(yield* Fiber.join(syncing), { _tag: "NoAnswer", command: "SYNC" })
+      }))
+  }
+
+  it.effect("takes what comes between the parts of an answer, and a long line in parts of its own", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      const syncing = yield* client.sync("g").pipe(
+        Stream.filter(isMessage),
+        Stream.runCollect,
+        Effect.forkChild
+      )
+      yield* peer.line
+      const text = "x".repeat(65_000)
+      for (let at = 1; at <= 3; at++) {
+        yield* peer.says("MSG system system 0 hi")
+        const line = `MSG g bob ${at} ${text}\n`
+        for (let from = 0; from < line.length; from += 15_000) {
+          yield* TestClock.adjust("900 millis")
+          yield* peer.writes(line.slice(from, from + 15_000))
+        }
+      }
+      yield* TestClock.adjust("4900 millis")
+      yield* peer.says("ENDSYNC")
+      assert.deepStrictEqual(texts(yield* Fiber.join(syncing)), [text, text, text])
+    }))
+
+  it.effect("waits for the answer only while it reads: a consumer may take its time, but not make it endless", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      const turn = yield* Latch.make()
+      const syncing = yield* client.sync("g").pipe(
+        Stream.runForEachArray(() => turn.await),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* peer.line
+      const fill = `MSG system system 0 ${"x".repeat(65_500)}\n` // no room beside it
+      yield* peer.says("MSG g bob 1 one")
+      yield* TestClock.adjust("1 seconds")
+      const pause = Effect.gen(function*() {
+        yield* turn.close
+        yield* peer.writes(fill)
+        yield* peer.writes(fill)
+        yield* TestClock.adjust("61 seconds")
+      })
+      for (let second = 2; second <= 5; second++) {
+        yield* pause
+        assert.isUndefined(syncing.pollUnsafe())
+        yield* turn.open
+        yield* TestClock.adjust("1 seconds")
+      }
+      yield* pause
+      yield* turn.open
+      assert.deepInclude(yield* Fiber.join(syncing), { _tag: "NoAnswer", command: "SYNC" })
+    }))
 })
 
 describe("follow", () => {
@@ -931,6 +1012,25 @@ describe("follow", () => {
       yield* again.hears("SYNC g 0")
       yield* again.says("MSG g bob 5 back", "ENDSYNC")
       assert.deepStrictEqual(tags(yield* Fiber.join(following)), ["Disconnected", "Reconnected", "Message"])
+    }))
+
+  it.effect("notices that the answer for one group does not come, though another one is busy", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.inMemory
+      const [client, peer] = yield* alice(server)
+      yield* Effect.forkScoped(Stream.runDrain(client.follow(["a", "b"])))
+      yield* peer.hears("SYNC a 0")
+      yield* peer.says("ENDSYNC")
+      yield* peer.hears("SYNC b 0")
+      for (let at = 1; at <= 5; at++) {
+        yield* peer.says(`MSG a bob ${at} busy`)
+        yield* TestClock.adjust("1 seconds")
+      }
+      yield* peer.isLeft
+      const [again] = yield* Effect.all([server.login("alice"), TestClock.adjust("1 seconds")], { concurrency: 2 })
+      yield* again.hears("SYNC a 5")
+      yield* again.says("ENDSYNC")
+      yield* again.hears("SYNC b 0")
     }))
 
   it.effect("does not read for a consumer that takes nothing, but hears an ACK behind what is unread", () =>
