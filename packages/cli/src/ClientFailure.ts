@@ -35,9 +35,10 @@ export type SessionError = ClientError.SendError | ClientError.StreamError
 /** What an error of the client means to somebody who is `username` at `server`. */
 export const fromClient = (server: string, username: string) => (error: SessionError): Failure => {
   if (Decline.isDeclineError(error)) {
+    const group = error.group === undefined ? "" : `${visible(error.group)}: `
     return new Failure({
       status: exitStatus.declined,
-      message: `declined: ${visible(error.reason)}: ${declined(error, username)}`
+      message: `declined: ${visible(error.reason)}: ${group}${declined(error, username)}`
     })
   }
   const message = visible(error.message)

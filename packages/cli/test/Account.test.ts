@@ -471,7 +471,7 @@ describe("cpt group", () => {
       assert.match(yield* bob.line, /^MSG staff alice \d+ 2$/)
 
       const tail = yield* Cpt.start(["tail", "staff", "--as", "carol", "--server", `127.0.0.1:${port}`])
-      assert.match(yield* tail.note, /^cpt: declined: forbidden: /)
+      assert.match(yield* tail.note, /^cpt: declined: forbidden: staff: /)
       assert.strictEqual(yield* tail.status, 3)
       yield* cpt("group", "invite", "staff", "carol")
       const follower = yield* Cpt.start(["tail", "staff", "--as", "carol", "--server", `127.0.0.1:${port}`])
@@ -484,6 +484,14 @@ describe("cpt group", () => {
       bob.write("SEND staff 3\n")
       assert.strictEqual(yield* bob.line, "DECLINE forbidden")
       yield* cpt("group", "add", "open", "other")
+      assert.deepStrictEqual(
+        yield* Cpt.run(["tail", "open", "nosuch", "--as", "carol", "--server", `127.0.0.1:${port}`]),
+        {
+          status: 3,
+          stdout: "",
+          stderr: "cpt: declined: unknown_target: nosuch: there is no such user or group here\n"
+        }
+      )
       assert.deepStrictEqual(yield* cpt("group", "list"), {
         status: 0,
         stdout: "open\nother\nstaff: for alice bob only; read-only, but for alice\n",

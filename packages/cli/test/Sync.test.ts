@@ -249,16 +249,16 @@ describe("cpt sync", () => {
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
       const { notes, status } = yield* during(
-        run(["sync", "g", ...at(server)]),
+        run(["sync", "g", "--as", "alice", ...at(server)]),
         Effect.gen(function*() {
-          const peer = yield* server.accept
-          yield* peer.says("ACCEPT")
-          yield* peer.line
+          const peer = yield* server.login("alice")
           yield* peer.line
           yield* peer.says("DECLINE forbidden")
         })
       )
-      assert.deepStrictEqual([status, notes], [3, ["declined: forbidden: this is not allowed here; ask who runs it"]])
+      assert.deepStrictEqual([status, notes], [3, [
+        "declined: forbidden: g: this is not allowed here; ask who runs it"
+      ]])
     }))
 
   it.live("has --timeout to restore a lost connection, and then all that the rest of the answer takes", () =>

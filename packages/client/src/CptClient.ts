@@ -401,6 +401,7 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
         if (other !== feed) other.places.get(group)?.jump(after)
       }
       const isWhole = group === inbox && (after === 0 || oddInbox)
+      let isDeclined = false
       if (last?.connection === connection) last.isSettled = true
       return connection.ask(
         isWhole ? new Command.SyncInbox({}) : new Command.Sync({ group, after: Timestamp.fromMillis(after) }),
@@ -411,9 +412,14 @@ const connect = Effect.fn("CptClient.connect")(function*(options: Options) {
           onOver: (how) => {
             if (how === "complete") place.close()
             else place.resume()
+            isDeclined = how === "declined"
             if (feed.isOnce && feed.behind() === undefined) feeds.delete(feed)
           }
         }
+      ).pipe(
+        Effect.mapError((error) =>
+          isDeclined && Decline.isDeclineError(error) ? Object.assign(error, { group }) : error
+        )
       )
     }).pipe(
       Effect.tapError((error) => Effect.sync(() => Decline.isDeclineError(error) || place.cut())),

@@ -45,9 +45,12 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
   cause: Schema.Defect()
 }) {}
 
+/** Why the server declined; and, of a stream, which group, unless it was the session. */
+export type Refusal = Decline.DeclineError & { readonly group?: string }
+
 /** Why there is no session. */
 export type ConnectError =
-  | Decline.DeclineError
+  | Refusal
   | InvalidInput
   | ConnectionFailed
   | NoAnswer

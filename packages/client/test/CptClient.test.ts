@@ -913,6 +913,26 @@ describe("follow", () => {
       ])
     }))
 
+  it.live("ends with the reason where a group is declined, and says which, though the server closes at once", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      for (const reason of ["forbidden", "not_invited"]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const [client, peer] = yield* alice(server)
+          const error = yield* during(
+            Effect.flip(Stream.runDrain(client.follow(["g", "h"]))),
+            Effect.gen(function*() {
+              yield* peer.line
+              yield* peer.says("ENDSYNC")
+              yield* peer.hears("SYNC h 0")
+              yield* peer.says(`DECLINE ${reason}`, "DECLINE shutting_down")
+            })
+          )
+          assert.deepInclude(error, { reason, group: "h" })
+        }))
+      }
+    }))
+
   it.live("ends with the reason where reconnecting cannot help", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
@@ -926,6 +946,7 @@ describe("follow", () => {
         })
       )
       assert.strictEqual(error._tag, "AccountLocked")
+      assert.notProperty(error, "group")
     }))
 
   it.live("ends with the reason also where that comes with the ACCEPT", () =>
