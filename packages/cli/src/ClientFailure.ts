@@ -7,14 +7,26 @@ import { Decline } from "@cpt/schema"
 import { exitStatus, failed, Failure, usage } from "./Failure.ts"
 import { visible } from "./Visible.ts"
 
+/** Somebody at a server. */
+interface Who {
+  readonly server: string
+  readonly username: string
+  /** The name that was tried last: of a guest it is not `username`. */
+  readonly tried: string
+}
+
 /** What a server's reason means, and what to do about it. */
-const declined = (error: Decline.DeclineError, username: string): string => {
+const declined = (error: Decline.DeclineError, { tried, username }: Who): string => {
+  const ask = "ask who runs it"
   switch (error._tag) {
     case "UsernameTaken":
-      return `somebody already uses the name "${visible(username)}"; take another with --as`
-    case "Declined":
+      return `somebody already uses the name "${visible(tried)}"; take another with --as`
     case "Forbidden":
-      return `${error.message}; ask who runs it`
+      return tried === username
+        ? `${error.message}; ${ask}`
+        : `${error.message} to the guest "${visible(tried)}"; say who you are with --as ${visible(username)}, or ${ask}`
+    case "Declined":
+      return `${error.message}; ${ask}`
     case "LineTooLong":
       return `${error.message}; send it in parts`
     default:
@@ -32,13 +44,14 @@ const whatToDo = (message: string): string => {
 
 export type SessionError = ClientError.SendError | ClientError.StreamError
 
-/** What an error of the client means to somebody who is `username` at `server`. */
-export const fromClient = (server: string, username: string) => (error: SessionError): Failure => {
+/** What an error of the client means to them. */
+export const fromClient = (error: SessionError, who: Who): Failure => {
+  const { server } = who
   if (Decline.isDeclineError(error)) {
     const group = error.group === undefined ? "" : `${visible(error.group)}: `
     return new Failure({
       status: exitStatus.declined,
-      message: `declined: ${visible(error.reason)}: ${group}${declined(error, username)}`
+      message: `declined: ${visible(error.reason)}: ${group}${declined(error, who)}`
     })
   }
   const message = visible(error.message)

@@ -33,8 +33,14 @@ export interface Options {
 export const connect = Effect.fnUntraced(function*(settings: Settings, { isPatient = false, reads }: Options = {}) {
   const { address, isNamed, timeout, tls, username } = settings
   const isGuest = reads !== undefined && !isNamed && !reads.groups.includes(username)
-  const name = isGuest ? guestName(username, reads.command) : Effect.succeed(username)
-  const explain = fromClient(Address.print(address), username)
+  let tried: string = username
+  const name = isGuest
+    ? Effect.tap(guestName(username, reads.command), (guest) =>
+      Effect.sync(() => {
+        tried = guest
+      }))
+    : Effect.succeed(username)
+  const explain = (error: SessionError) => fromClient(error, { server: Address.print(address), username, tried })
   const client = yield* name.pipe(
     Effect.flatMap((username) => CptClient.connect({ username, ...address, tls, timeout })),
     patiently(timeout, isPatient),

@@ -473,6 +473,10 @@ describe("cpt group", () => {
       const tail = yield* Cpt.start(["tail", "staff", "--as", "carol", "--server", `127.0.0.1:${port}`])
       assert.match(yield* tail.note, /^cpt: declined: forbidden: staff: /)
       assert.strictEqual(yield* tail.status, 3)
+      const { stderr } = yield* Cpt.run(["tail", "staff", "--server", `127.0.0.1:${port}`], {
+        env: { CPT_USERNAME: "carol" }
+      })
+      assert.match(stderr, /^cpt: declined: forbidden: staff: .* guest "carol-tail-\w+"; .*--as carol, [^\n]*\n$/)
       yield* cpt("group", "invite", "staff", "carol")
       const follower = yield* Cpt.start(["tail", "staff", "--as", "carol", "--server", `127.0.0.1:${port}`])
       assert.match(yield* follower.line, / alice: 2$/)

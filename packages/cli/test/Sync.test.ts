@@ -261,6 +261,43 @@ describe("cpt sync", () => {
       ]])
     }))
 
+  it.live("says that a guest is not allowed in, or to read a group, and who else could be", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      for (const isIn of [false, true]) {
+        let guest = ""
+        const { notes, status } = yield* during(
+          run(["sync", "g", ...at(server)], { CPT_USERNAME: "alice" }),
+          Effect.gen(function*() {
+            const peer = yield* server.accept
+            guest = (yield* peer.line).replace("CONNECT ", "")
+            if (isIn) {
+              yield* peer.says("ACCEPT")
+              yield* peer.hears("SYNC g 0")
+            }
+            yield* peer.says("DECLINE forbidden")
+          })
+        )
+        const what = `${isIn ? "g: " : ""}this is not allowed here to the guest "${guest}"`
+        assert.match(guest, /^alice-sync-/)
+        assert.deepStrictEqual([status, notes], [3, [
+          `declined: forbidden: ${what}; say who you are with --as alice, or ask who runs it`
+        ]])
+      }
+    }))
+
+  it.live("says which name is taken where each of a guest is", () =>
+    Effect.gen(function*() {
+      const server = yield* FakeServer.onPort
+      const refusing = Effect.forever(Effect.flatMap(server.accept, (peer) => peer.says("DECLINE username_taken")))
+      const { notes, status } = yield* Effect.raceFirst(
+        run(["sync", "g", "--timeout", "300ms", ...at(server)], { CPT_USERNAME: "alice" }),
+        refusing
+      )
+      assert.strictEqual(status, 3)
+      assert.match(notes.join(), /^declined: username_taken: .* name "alice-sync-[a-z0-9]{4}"; take another with --as$/)
+    }))
+
   it.live("has --timeout to restore a lost connection, and then all that the rest of the answer takes", () =>
     Effect.gen(function*() {
       const server = yield* FakeServer.onPort
