@@ -577,6 +577,22 @@ describe.skipIf(Disk.isMissing())("cpt serve --data, when (needs Linux, and cc)"
       }
     }))
 
+  it.live("the disk is almost full at the first start: none that fails is in the way of the next one", () =>
+    Effect.gen(function*() {
+      const place = yield* disk
+      for (let room = 20_000;; room += 20_000) {
+        Disk.setFault(place.control, "full", room)
+        const cpt = yield* started(place)
+        const line = yield* cpt.line
+        if (line !== "(end)") return assert.match(line, /^cpt: listening/)
+        const note = yield* cpt.note
+        assert.match(note, /^cpt: cannot open .*messages\.db: /)
+        assert.notInclude(note, "damaged", `${room}`)
+        assert.isBelow(room, 400_000)
+        assert.strictEqual(yield* cpt.status, 1)
+      }
+    }))
+
   it.live("its disk is read-only, and it is stopped: it can be checked and copied all the same", () =>
     Effect.gen(function*() {
       const place = yield* disk

@@ -328,8 +328,9 @@ const create = (file: string): void => {
   for (const suffix of ["", ...companions]) rmSync(`${unfinished}${suffix}`, { force: true })
   closeSync(openSync(unfinished, "wx", 0o600)) // its companions are as private as it is
   const db = new (sqlite().DatabaseSync)(unfinished)
-  // So that what retention frees can be given back in steps; it must be said before anything else
-  db.exec("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")
+  // So that what retention frees can be given back in steps; it must be said before anything else. It has no log yet: to
+  // bring that into the file when it is closed could fail, as where the disk is almost full, and nobody would be told
+  db.exec("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = MEMORY")
   migrate(db)
   db.close()
   renameSync(unfinished, file)
