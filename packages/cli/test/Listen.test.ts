@@ -1,7 +1,7 @@
 /** Where `cpt serve` listens, and what it says of it; and how clients get there. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
@@ -139,6 +139,27 @@ describe("cpt serve --listen", () => {
       assert.strictEqual(fourth.status, 1)
       assert.match(fourth.stderr, /^cpt: cannot listen on unix:\/\/.*letter: something else is there already; .*\n$/)
       assert.strictEqual(readFileSync(other, "utf8"), "Dear Ann")
+    }))
+
+  it.live("does not take a socket for one that somebody listens on because it may not open it", () =>
+    Effect.gen(function*() {
+      const folder = yield* Cpt.folder
+      const path = join(folder, "cpt.sock")
+      const listen = ["--listen", `unix://${path}`]
+      const first = yield* serving(listen)
+      yield* first.signal("SIGKILL")
+      yield* first.status
+      chmodSync(folder, 0o777)
+      chmodSync(path, 0)
+      // Root may open everything
+      const user = process.getuid?.() === 0 ? 65_534 : undefined
+      const { status, stderr } = yield* Cpt.run(["serve", "--memory", ...listen], { user })
+      assert.deepStrictEqual([stderr, status], [
+        `cpt: cannot listen on unix://${path}: a socket of somebody else is there, not open to this user; ` +
+        "remove it if nobody listens there; take another --listen\n",
+        1
+      ])
+      assert.isTrue(existsSync(path))
     }))
 
   it.live("makes a socket for whom the umask lets", () =>

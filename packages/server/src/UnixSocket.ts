@@ -65,9 +65,7 @@ export const place = Effect.fnUntraced(function*<A, E, R>(
   const at = yield* shortPath(path)
   const before = yield* attempt("it cannot be looked at", () => lstatSync(at, { throwIfNoEntry: false }))
   if (before?.isSocket() === false) return yield* new UnixSocketFailed({ message: "something else is there already" })
-  if (before !== undefined && (yield* isTaken(at))) {
-    return yield* new UnixSocketFailed({ message: "somebody listens there already" })
-  }
+  if (before !== undefined) yield* refuseTaken(at)
   const { listening, ours } = yield* Effect.acquireUseRelease(
     attempt("it cannot be made beside its place", () => mkdtempSync(makingAt(at))),
     Effect.fnUntraced(function*(directory) {
@@ -90,14 +88,25 @@ export const place = Effect.fnUntraced(function*<A, E, R>(
   return listening
 })
 
-/** Whether somebody listens there. */
-const isTaken = (path: string): Effect.Effect<boolean> =>
+/** Fails where somebody listens, or may. */
+const refuseTaken = (path: string): Effect.Effect<void, UnixSocketFailed> =>
   Effect.callback((resume) => {
+    const refuse = (message: string) => resume(Effect.fail(new UnixSocketFailed({ message })))
     const socket = connect(path)
     socket.once("connect", () => {
       socket.destroy()
-      resume(Effect.succeed(true))
+      refuse("somebody listens there already")
     })
-    socket.once("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code !== "ECONNREFUSED")))
+    socket.once("error", ({ code }: NodeJS.ErrnoException) => {
+      switch (code) {
+        case "ECONNREFUSED":
+        case "ENOENT": // it has just gone
+          return resume(Effect.void)
+        case "EACCES":
+          return refuse("a socket of somebody else is there, not open to this user; remove it if nobody listens there")
+        default:
+          return refuse("somebody listens there already")
+      }
+    })
     return Effect.sync(() => socket.destroy())
   })
