@@ -3,9 +3,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { execFileSync } from "node:child_process"
 import { once } from "node:events"
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { connect } from "node:net"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
 import { text } from "node:stream/consumers"
@@ -74,6 +83,29 @@ describe("--data", () => {
         { concurrency: 2 }
       )
   )
+})
+
+describe.skipIf(process.platform === "win32")("a database of somebody else", () => {
+  // Root may open everything
+  const user = process.getuid?.() === 0 ? 65_534 : undefined
+  const modes = [["messages.db", 0o000], ["messages.db", 0o444], ["messages.db.lock", 0o000]] as const
+  for (const [name, mode] of modes) {
+    it.live(`is refused by the name of what this user may not write, and nothing is left there: ${name}, 0${mode.toString(8)}`, () =>
+      Effect.gen(function*() {
+        const data = join(yield* folder, "data")
+        yield* (yield* serving(data)).stopped
+        const file = join(data, name)
+        chmodSync(dirname(data), 0o755)
+        chmodSync(data, 0o777)
+        for (const other of readdirSync(data)) chmodSync(join(data, other), 0o666)
+        chmodSync(file, mode)
+        const before = readdirSync(data)
+        const { status, stderr } = yield* run(["serve", "--data", data, "--port", "0"], { user })
+        const why = `EACCES: permission denied, access '${file}'`
+        assert.deepStrictEqual([stderr, status], [`cpt: cannot open ${join(data, "messages.db")}: ${why}\n`, 1])
+        assert.deepStrictEqual(readdirSync(data), before)
+      }))
+  }
 })
 
 describe("cpt backup", () => {

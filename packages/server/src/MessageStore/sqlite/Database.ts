@@ -172,12 +172,19 @@ export const locate = (file: string): string => {
   return realpathSync(file)
 }
 
+/** What SQLite has beside a database. */
+const companions = ["-wal", "-shm", "-journal"]
+
 /**
  * One server a database. The lock is the kernel's, on a file beside it, and ends with the process however that ends.
  * Throws if another has it.
  */
 export const lock = (file: string): DatabaseSync => {
-  accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK) // SQLite would not say why
+  // SQLite would not say why, nor which file; and beside a database that it may only read, it would leave files of this user
+  accessSync(dirname(file), constants.R_OK | constants.W_OK | constants.X_OK)
+  for (const name of ["", ".lock", ...companions].map((suffix) => `${file}${suffix}`)) {
+    if (existsSync(name)) accessSync(name, constants.R_OK | constants.W_OK)
+  }
   let db: DatabaseSync | undefined
   try {
     db = new (sqlite().DatabaseSync)(`${file}.lock`, { timeout: 0 })
@@ -315,8 +322,6 @@ export const syncDirectory = (directory: string): void => {
     closeSync(descriptor)
   }
 }
-
-const companions = ["-wal", "-shm", "-journal"]
 
 /** Made beside its place, and moved there when it is complete: a start that is cut short leaves nothing half done. */
 const create = (file: string): void => {
