@@ -4,7 +4,7 @@
  * between the first answer to a SYNC and its ENDSYNC nothing else is written (CPT 5.6).
  */
 import type { Name } from "@cpt/schema"
-import { Effect, Exit, Schedule, Semaphore } from "effect"
+import { Effect, Schedule, Semaphore } from "effect"
 import { Buffer } from "node:buffer"
 import * as AtOnce from "./AtOnce.ts"
 import { catchUp, type Reader } from "./commands/Sync.ts"
@@ -190,10 +190,15 @@ export class Following implements Reader<PeerGone> {
     if (this.#isCatchingUp || this.#state !== "open" || !this.#isBehind()) return
     this.#isCatchingUp = true
     this.#parts.fork(
-      Effect.map(Effect.exit(Effect.gen(() => this.#catchingUp())), (exit) => {
-        this.#isCatchingUp = false
+      Effect.match(Effect.gen(() => this.#catchingUp()), {
+        onSuccess: () => {
+          this.#isCatchingUp = false
+          this.#start() // somebody may have fallen behind since it was looked at
+        },
         // Where the peer is gone, whoever reads from it notices that too
-        if (Exit.isSuccess(exit)) this.#start() // somebody may have fallen behind since it was looked at
+        onFailure: () => {
+          this.#isCatchingUp = false
+        }
       })
     )
   }

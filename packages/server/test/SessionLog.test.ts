@@ -33,12 +33,17 @@ const login = Effect.fnUntraced(function*(world: World, name: string) {
   return who
 })
 
-/** Asks for more than two kernels hold, and reads nothing of it. */
-const asksForMuchAndSleeps = Effect.fnUntraced(function*(who: Connection) {
+/** Sends more than two kernels hold. */
+const sendsMuch = Effect.fnUntraced(function*(who: Connection) {
   for (let n = 0; n < 2000; n += 100) {
     yield* say(who, ...Array.from({ length: 100 }, (_, index) => `SEND red ${n + index} ${"x".repeat(8000)}`))
     for (let ack = 0; ack < 100; ack++) assert.strictEqual(yield* who.hear, "ACK")
   }
+})
+
+/** Asks for as much, and reads nothing of it. */
+const asksForMuchAndSleeps = Effect.fnUntraced(function*(who: Connection) {
+  yield* sendsMuch(who)
   yield* who.stopReading
   yield* say(who, "SYNC red 0")
 })
@@ -212,6 +217,25 @@ describe("a session in which something dies", () => {
       yield* say(who, "SYNC red 0")
       assert.strictEqual(yield* who.hear, "ENDSYNC")
       yield* Effect.orDie(world.declared.groups.change(red, () => Effect.succeed({ name: red, members: [] })))
+      const { session, ...line } = yield* ended
+      assert.deepInclude(line, { user: "ann", why: "failed" })
+      assert.deepStrictEqual(errors, [
+        { session, user: "ann", address: "127.0.0.1", message: "session failed", cause: why }
+      ])
+    }))
+
+  it.live("is ended, and says why, also where it is brought to the head after it was slow", () =>
+    Effect.gen(function*() {
+      let isSlow = false
+      const store = over((store) => ({ read: (...page) => isSlow ? dies() : store.read(...page) }))
+      const { ended, errors, world } = yield* logged({}, { store })
+      const who = yield* login(world, "ann")
+      yield* say(who, "SYNC red 0")
+      assert.strictEqual(yield* who.hear, "ENDSYNC")
+      isSlow = true
+      yield* who.stopReading
+      yield* sendsMuch(yield* login(world, "bob"))
+      yield* who.read()
       const { session, ...line } = yield* ended
       assert.deepInclude(line, { user: "ann", why: "failed" })
       assert.deepStrictEqual(errors, [
