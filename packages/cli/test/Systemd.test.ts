@@ -1,7 +1,7 @@
 /** `cpt serve` as a service of systemd: with sockets that are open already, and with somebody to tell how it is. */
 import { MessageStore } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Layer, Queue } from "effect"
+import { Clock, Effect, Fiber, Layer, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
@@ -119,6 +119,37 @@ describe("sockets of systemd", () => {
         assert.deepStrictEqual(yield* Cpt.run(["send", "-s", `127.0.0.1:${number}`, "g", "hi"]), sent)
       })
   )
+
+  it.live("have who comes while a server stops wait for the next one", () =>
+    Effect.gen(function*() {
+      const socket = yield* port
+      const { port: number } = socket.address()
+      const first = (yield* started("LISTEN_FDS=1", [socket])).child
+      const comes = Effect.acquireRelease(
+        Effect.sync(() => connectInClear(number, "127.0.0.1")),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      const ann = yield* comes
+      const said = text(ann)
+      const slow = yield* comes
+      slow.pause()
+      slow.write(`CONNECT slow\n${`SEND g ${"x".repeat(8000)}\n`.repeat(2000)}SYNC g 0\n`)
+      yield* Effect.promise(() => once(slow, "drain"))
+      const ended = once(first, "exit")
+      first.kill("SIGTERM")
+      assert.strictEqual(yield* Effect.promise(() => said), "DECLINE shutting_down\n")
+      const waits = Effect.gen(function*() {
+        const late = yield* comes
+        late.end("CONNECT late\n")
+        return yield* Effect.promise(() => text(late))
+      })
+      const answer = yield* Effect.forkChild(
+        Effect.repeat(waits, { until: (answer) => answer !== "DECLINE shutting_down\n" })
+      )
+      yield* Effect.promise(() => ended)
+      yield* started("LISTEN_FDS=1", [socket])
+      assert.strictEqual(yield* Fiber.join(answer), "ACCEPT\n")
+    }))
 
   it.live("that are not there are said in one line, and those for another process are none", () =>
     Effect.gen(function*() {

@@ -17,6 +17,9 @@ import * as UnixSocket from "./UnixSocket.ts"
 /** Connections that wait to be accepted: a whole office may come back at once after a restart. */
 const backlog = 4096
 
+/** Milliseconds, at the most, in which those are still accepted who wait for it when it ends: one a turn. */
+const lastOnes = 1000
+
 export interface TcpOptions extends EntranceOptions {
   /** Default: 127.0.0.1, this machine only. */
   readonly host?: string | undefined
@@ -39,7 +42,8 @@ export interface NetServer extends SocketServerService {
   /**
    * As `run`, but a socket is not closed when its handler is done, which gives what has to wait (`AtOnce`). The sockets
    * have a listener for their errors. Where there is a passage, the conversation begins behind it, with the socket that it
-   * gives.
+   * gives. Interrupted, it listens no more: who waits to be accepted still comes to the handler, and who comes later is
+   * refused by the system, or waits for the next server where the socket is not ours alone.
    */
   readonly accept: <R>(
     handler: (socket: Net.Socket, passage: Passage | undefined) => Effect.Effect<void, never, R>
@@ -89,6 +93,11 @@ const listen = (server: Net.Server, options: Net.ListenOptions & { readonly fd?:
     }
   }).pipe(Effect.andThen(() => addressOf(server)))
 
+/** A whole one of the event loop, wherever it is in it. */
+const turn = Effect.callback<void>((resume) => {
+  setImmediate(() => setImmediate(() => resume(Effect.void)))
+})
+
 const make = Effect.fnUntraced(function*(
   open: Parameters<typeof layer>[0],
   options: EntranceOptions = {}
@@ -106,16 +115,26 @@ const make = Effect.fnUntraced(function*(
   let take = (socket: Net.Socket) => {
     early.push(socket)
   }
+  let accepted = 0
   server.on("connection", (socket) => {
+    accepted++
     socket.on("error", heedless)
     take(socket)
   })
   const address = yield* open(server)
+  const listenNoMore = Effect.gen(function*() {
+    const until = performance.now() + lastOnes
+    let before: number
+    do {
+      before = accepted
+      yield* turn
+    } while (accepted > before && performance.now() < until)
+    server.close()
+  })
 
   const accept: NetServer["accept"] = Effect.fnUntraced(function*(handler) {
     const fork = Effect.runForkWith(yield* Effect.context<Effect.Services<ReturnType<typeof handler>>>())
     const fibers = new Roll<number, Fiber.Fiber<void>>() // by their ids
-    const before = take
     take = (socket) => {
       const left = handler(socket, entrance.passage(socket))
       if (Exit.isExit(left)) return
@@ -127,10 +146,7 @@ const make = Effect.fnUntraced(function*(
     for (const socket of early.splice(0)) take(socket)
     return yield* Effect.ensuring(
       Effect.never,
-      Effect.suspend(() => {
-        take = before
-        return Fiber.interruptAll(fibers)
-      })
+      Effect.andThen(listenNoMore, Effect.suspend(() => Fiber.interruptAll(fibers)))
     )
   })
 

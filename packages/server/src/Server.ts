@@ -268,8 +268,8 @@ const make = Effect.fnUntraced(function*<E>(listeners: ReadonlyArray<Listener<E>
       }))
       const stopping = [...sessions]
       for (const session of stopping) session.stop()
-      yield* Fiber.interruptAll(fibers) // at once; their listeners would end them one after the other
-      yield* Fiber.interruptAll(running)
+      // At once: listeners that are not ours would end theirs one after the other, and ours are to let nobody in meanwhile
+      yield* Fiber.interruptAll([...fibers, ...running])
       yield* Effect.forEach(stopping, ({ ended }) => ended, { discard: true })
       yield* Fiber.interrupt(cutting)
     })

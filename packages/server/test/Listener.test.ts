@@ -1,9 +1,11 @@
 import { Decline } from "@cpt/schema"
 import { Accounts, Credentials, layerMemory, Listener, Server } from "@cpt/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { SocketServer } from "effect/socket"
+import { once } from "node:events"
 import { existsSync } from "node:fs"
-import { connect, type Socket } from "node:net"
+import { connect, type NetConnectOpts, type Socket } from "node:net"
 import { networkInterfaces } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
@@ -133,5 +135,70 @@ describe("Listener", () => {
         yield* session(connect(ports[1] ?? 0), "CONNECT cat\nSYNC g 0\n"),
         /^ACCEPT\nMSG g ann \d+ 1\nMSG g bob \d+ 2\nENDSYNC\n$/
       )
+    }))
+})
+
+/** As who wraps a listener has it. */
+const wrapped = (listener: AnyListener): AnyListener =>
+  Layer.effect(
+    SocketServer.SocketServer,
+    Effect.map(SocketServer.SocketServer, ({ address, run }) => SocketServer.SocketServer.of({ address, run }))
+  ).pipe(Layer.provide(listener))
+
+/** A server that can be stopped, where it listens, and somebody there who has logged in. */
+const stoppable = Effect.fnUntraced(function*(listener: AnyListener) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const [address] = yield* Scope.provide(started(listener), scope)
+  const place: NetConnectOpts = address !== undefined && "port" in address
+    ? { port: address.port, host: "127.0.0.1" }
+    : { path: `${address}` }
+  const comes = Effect.acquireRelease(
+    Effect.sync(() => connect(place).on("error", () => {})),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  const ann = yield* comes
+  ann.write("CONNECT ann\n")
+  yield* Effect.promise(() => once(ann, "data"))
+  return { ann, comes, stop: Scope.close(scope, Exit.void) }
+})
+
+describe("a server that stops", () => {
+  const listeners: ReadonlyArray<readonly [string, Effect.Effect<AnyListener, never, Scope.Scope>]> = [
+    ["tcp", Effect.succeed(Listener.tcp({ port: 0 }))],
+    ["tcp, wrapped", Effect.succeed(wrapped(Listener.tcp({ port: 0 })))],
+    ["unix", Effect.map(newPath, Listener.unix)]
+  ]
+  for (const [name, make] of listeners) {
+    it.live(`${name}: refuses who comes from then on, also while a slow reader is still there`, () =>
+      Effect.gen(function*() {
+        const { ann, comes, stop } = yield* stoppable(yield* make)
+        yield* session(yield* comes, `CONNECT bob\n${`SEND g ${"x".repeat(8000)}\n`.repeat(800)}`)
+        const slow = yield* comes
+        slow.write("CONNECT slow\nSYNC g 0\n")
+        yield* Effect.promise(() => once(slow.once("data", () => slow.pause()), "pause"))
+        const stopping = yield* Effect.forkChild(stop)
+        assert.strictEqual(yield* Effect.promise(() => text(ann)), "DECLINE shutting_down\n")
+        for (;;) {
+          const late = yield* comes
+          const came = yield* Effect.promise(() => once(late, "connect").then(() => true, () => false))
+          if (!came) break
+          assert.strictEqual(yield* session(late, ""), "DECLINE shutting_down\n")
+        }
+        assert.isUndefined(stopping.pollUnsafe(), "it has not stopped yet")
+        slow.destroy()
+        yield* Fiber.join(stopping)
+      }))
+  }
+
+  it.live("still tells those who wait to be accepted then", () =>
+    Effect.gen(function*() {
+      const { comes, stop } = yield* stoppable(Listener.tcp({ port: 0 }))
+      const crowd = yield* Effect.replicateEffect(comes, 50)
+      const heard = Promise.all(crowd.map((socket, index) => text(socket.end(`CONNECT user${index}\n`))))
+      yield* Effect.promise(() => Promise.all(crowd.map((socket) => once(socket, "connect"))))
+      yield* stop
+      for (const lines of yield* Effect.promise(() => heard)) {
+        assert.match(lines, /^(ACCEPT\n)?(DECLINE shutting_down\n)+$/)
+      }
     }))
 })
