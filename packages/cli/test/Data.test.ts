@@ -108,6 +108,27 @@ describe.skipIf(process.platform === "win32")("a database of somebody else", () 
   }
 })
 
+describe.skipIf(process.platform === "win32")(
+  "a database that this user may only read, in a directory that they may write",
+  () => {
+    it.live("is checked and copied, and nothing is left there", () =>
+      Effect.gen(function*() {
+        const data = join(yield* folder, "data")
+        yield* (yield* serving(data)).stopped
+        chmodSync(dirname(data), 0o777)
+        chmodSync(data, 0o777)
+        chmodSync(join(data, "messages.db"), 0o444)
+        const before = readdirSync(data)
+        // Root may write everything
+        const user = process.getuid?.() === 0 ? 65_534 : undefined
+        for (const args of [["check"], ["backup", join(dirname(data), "copy.db")]]) {
+          const { status, stderr } = yield* run([...args, "--data", data], { user })
+          assert.deepStrictEqual([status, readdirSync(data)], [0, before], stderr)
+        }
+      }))
+  }
+)
+
 describe("cpt backup", () => {
   it.live("copies what a running server has ACKed, for its owner alone; the copy serves as the original does", () =>
     Effect.gen(function*() {

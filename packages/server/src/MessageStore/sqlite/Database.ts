@@ -260,20 +260,32 @@ export interface Look {
   readonly verify: () => void
 }
 
+const mayWrite = (file: string): boolean => {
+  try {
+    accessSync(file, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
  * The same, whether a server is at work on it or not, with nothing left beside it. The files that SQLite makes there to read,
  * it takes away where it might write too, when nobody else has them. Where it cannot make them, as on a medium that is
- * read-only, nobody is at work if there is no log; somebody else may begin to be, and then it is told at the end.
+ * read-only, or could not take them away, nobody is at work if there is no log; somebody else may begin to be, and then it
+ * is told at the end.
  */
 export const openToLook = (file: string): Look => {
   const place = locate(file)
   const log = `${place}-wal`
   const isLeft = [log, `${place}-journal`].some((name) => (statSync(name, { throwIfNoEntry: false })?.size ?? 0) > 0)
-  try {
-    const db = isLeft ? openOurs(place, true) : openOurs(locator(place, "mode", "rw"), false)
-    return { db, verify: () => {} }
-  } catch (error) {
-    if (codeOf(error) !== cannotOpen || existsSync(log)) throw error
+  if (isLeft || existsSync(log) || mayWrite(place)) {
+    try {
+      const db = isLeft ? openOurs(place, true) : openOurs(locator(place, "mode", "rw"), false)
+      return { db, verify: () => {} }
+    } catch (error) {
+      if (codeOf(error) !== cannotOpen || existsSync(log)) throw error
+    }
   }
   const before = statSync(place, { bigint: true })
   const verify = () => {
