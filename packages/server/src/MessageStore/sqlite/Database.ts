@@ -260,12 +260,13 @@ export interface Look {
   readonly verify: () => void
 }
 
-const mayWrite = (file: string): boolean => {
+/** Whether it is there, but not for this user to write. */
+const mayOnlyBeRead = (file: string): boolean => {
   try {
     accessSync(file, constants.W_OK)
-    return true
-  } catch {
     return false
+  } catch {
+    return existsSync(file)
   }
 }
 
@@ -279,7 +280,7 @@ export const openToLook = (file: string): Look => {
   const place = locate(file)
   const log = `${place}-wal`
   const isLeft = [log, `${place}-journal`].some((name) => (statSync(name, { throwIfNoEntry: false })?.size ?? 0) > 0)
-  if (isLeft || existsSync(log) || mayWrite(place)) {
+  if (isLeft || existsSync(log) || !mayOnlyBeRead(place)) {
     try {
       const db = isLeft ? openOurs(place, true) : openOurs(locator(place, "mode", "rw"), false)
       return { db, verify: () => {} }
